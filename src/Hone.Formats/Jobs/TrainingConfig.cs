@@ -1,0 +1,56 @@
+namespace Hone.Formats.Jobs;
+
+/// <summary>
+/// <c>training_config.json</c>. Every key is optional and may be <c>"auto"</c>; both are a null here. The trainer resolves nulls once, before the first step,
+/// and reports each value with its origin.
+/// </summary>
+public sealed record TrainingConfig
+{
+    public const string FileName = "training_config.json";
+
+    /// <summary><c>supervised</c> or <c>dpo</c>.</summary>
+    public string? Method { get; init; }
+    public int? NEpochs { get; init; }
+
+    /// <summary>Rows a step.</summary>
+    public int? BatchSize { get; init; }
+    public double? LearningRate { get; init; }
+
+    /// <summary>OpenAI's: scales the automatic learning rate.</summary>
+    public double? LearningRateMultiplier { get; init; }
+
+    /// <summary><c>linear</c>, <c>cosine</c> or <c>constant</c>.</summary>
+    public string? LrScheduler { get; init; }
+    public double? WarmupRatio { get; init; }
+    public int? Rank { get; init; }
+    public double? Alpha { get; init; }
+    public double? Dropout { get; init; }
+    public IReadOnlyList<string>? TargetModules { get; init; }
+    public bool? UseRslora { get; init; }
+    public bool? UseDora { get; init; }
+    public IReadOnlyList<int>? LayersToTransform { get; init; }
+    public int? MaxLength { get; init; }
+
+    /// <summary><c>assistant</c>, <c>last_assistant</c> or <c>everything</c>.</summary>
+    public string? TrainOn { get; init; }
+    public long? Seed { get; init; }
+    public double? WeightDecay { get; init; }
+    public double? MaxGradNorm { get; init; }
+
+    /// <summary><c>float32</c>; what else a machine can do is probed.</summary>
+    public string? Precision { get; init; }
+
+    /// <summary>Steps between evaluations on the validation rows; null: each epoch.</summary>
+    public int? EvalEvery { get; init; }
+
+    /// <summary>Seconds between checkpoints; null: 60. A checkpoint is also written where a step count is a multiple of <see cref="CheckpointSteps"/>.</summary>
+    public double? CheckpointEvery { get; init; }
+
+    /// <summary>Steps between checkpoints, beside <see cref="CheckpointEvery"/>; null: none.</summary>
+    public int? CheckpointSteps { get; init; }
+    public bool? StopWhenWorse { get; init; }
+    public bool? Strict { get; init; }
+
+    /// <summary>DPO's β.</summary>
+    public double? Beta { get; init; }
+}
