@@ -1,0 +1,103 @@
+using Hone.Formats.Files;
+
+namespace Hone.Formats.Gguf;
+
+/// <summary>
+/// A model in GGUF format (github.com/ggml-org/ggml, docs/gguf.md), memory-mapped: opening reads the head only. Everything in the head is checked against the
+/// file's length, so that later reads stay inside it. Reading is safe from many threads.
+/// </summary>
+/// <exception cref="InvalidFileException">The file is cut, damaged, or of a type that cannot be read.</exception>
+public sealed class GgufFile : IDisposable
+{
+    private readonly MappedFile _file;
+    private readonly Dictionary<string, GgufTensor> _byName;
+
+    private GgufFile(MappedFile file, int version, Dictionary<string, GgufValue> metadata, List<GgufTensor> tensors)
+    {
+        _file = file;
+        Version = version;
+        Metadata = new GgufMetadata(file.Path, metadata);
+        Tensors = tensors;
+        _byName = tensors.ToDictionary(t => t.Name, StringComparer.Ordinal);
+    }
+
+    public string Path => _file.Path;
+    public int Version { get; }
+    public GgufMetadata Metadata { get; }
+
+    /// <summary>In the file's order.</summary>
+    public IReadOnlyList<GgufTensor> Tensors { get; }
+
+    public static GgufFile Open(string path)
+    {
+        MappedFile file = MappedFile.Open(path);
+        try
+        {
+            (int version, Dictionary<string, GgufValue> metadata, List<GgufTensor> tensors) = new GgufReader(file).Read();
+            return new GgufFile(file, version, metadata, tensors);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    public GgufTensor? Find(string name) => _byName.GetValueOrDefault(name);
+
+    /// <summary>The tensor's values, row-major, exactly as the reference implementation widens them to float32.</summary>
+    /// <param name="destination">As long as the tensor has elements.</param>
+    public void ReadFloat32(string name, Span<float> destination) => ReadFloat32(Required(name), destination, permutedHeads: 0);
+
+    /// <summary>
+    /// With <paramref name="permutedHeads"/> &gt; 0 the rows [heads, d/2, 2] come out as [heads, 2, d/2]: converters store the query and key rows of llama models
+    /// in the first order (rotary pairs are neighbours), Hugging Face in the second (rotary pairs are half a head apart).
+    /// </summary>
+    internal unsafe void ReadFloat32(GgufTensor tensor, Span<float> destination, int permutedHeads)
+    {
+        if (destination.Length != tensor.Elements)
+            throw new ArgumentException($"The tensor '{tensor.Name}' has {tensor.Elements} elements; the destination has {destination.Length}.", nameof(destination));
+        if (destination.IsEmpty)
+            return;
+
+        (int blockValues, int blockBytes) = GgmlTypes.Block(tensor.Type)!.Value;
+        int rowValues = permutedHeads > 0 && tensor.Shape.Length == 1 ? 1 : (int)tensor.Shape.LastOrDefault(1);
+        int rows = destination.Length / rowValues;
+        int rowBytes = rowValues / blockValues * blockBytes;
+        int half = permutedHeads > 0 ? rows / permutedHeads / 2 : 0;
+
+        using MappedFile.Pin pin = _file.PinRange(tensor.Offset, tensor.Length);
+        fixed (float* to = destination)
+        {
+            byte* source = pin.Pointer;
+            float* target = to;
+            void Decode(int first, int last)
+            {
+                if (half == 0)
+                {
+                    Dequantizer.Decode(tensor.Type, source + (long)first * rowBytes, target + (long)first * rowValues, (long)(last - first) * rowValues);
+                    return;
+                }
+                for (int row = first; row < last; row++)
+                {
+                    int head = row / (2 * half);
+                    int within = row % (2 * half);
+                    long stored = head * 2 * half + within % half * 2 + within / half;
+                    Dequantizer.Decode(tensor.Type, source + stored * rowBytes, target + (long)row * rowValues, rowValues);
+                }
+            }
+
+            const int ChunkValues = 1 << 17;
+            int chunkRows = Math.Max(1, ChunkValues / rowValues);
+            int chunks = (rows + chunkRows - 1) / chunkRows;
+            if (chunks == 1)
+                Decode(0, rows);
+            else
+                Parallel.For(0, chunks, chunk => Decode(chunk * chunkRows, Math.Min(rows, (chunk + 1) * chunkRows)));
+        }
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private GgufTensor Required(string name) => Find(name) ?? throw new InvalidFileException($"{Path}: there is no tensor '{name}'.");
+}
