@@ -1,0 +1,104 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using Hone.Formats.Inference;
+using Microsoft.Extensions.Logging;
+
+namespace Hone.Core.Inference;
+
+/// <summary>The engines of a server: one child a base model, started on first use, many adapters in each.</summary>
+public sealed class EnginePool : IAsyncDisposable
+{
+    private const string SocketFolderPrefix = "hone-engine-";
+
+    /// <summary>What sockaddr_un holds, without its final zero.</summary>
+    private const int MaxSocketPath = 107;
+
+    private readonly Func<string, CancellationToken, Task<string?>> _findModelPath;
+    private readonly EngineSettings _settings;
+    private readonly ILogger<EnginePool> _logger;
+    private readonly TimeProvider _clock;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, Engine> _engines = [];
+    private DirectoryInfo? _sockets;
+    private int _socketCount;
+    private bool _disposed;
+
+    /// <param name="findModelPath">The file of a model; null where there is none of that id.</param>
+    public EnginePool(Func<string, CancellationToken, Task<string?>> findModelPath, EngineSettings settings, ILogger<EnginePool> logger, TimeProvider clock)
+    {
+        _findModelPath = findModelPath;
+        _settings = settings;
+        _logger = logger;
+        _clock = clock;
+        RemoveLeftovers();
+    }
+
+    /// <summary>Text, an event a piece; the last one is <see cref="GenerateEvent.Done"/> or <see cref="GenerateEvent.Failed"/>. Ending the enumeration early, or cancelling, stops the generation.</summary>
+    /// <exception cref="ModelNotFoundException"/>
+    /// <exception cref="EngineBusyException"/>
+    /// <exception cref="EngineUnavailableException"/>
+    /// <exception cref="EngineCrashedException"/>
+    public async IAsyncEnumerable<GenerateEvent> GenerateAsync(string modelId, GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        string path = await _findModelPath(modelId, cancellationToken) ?? throw new ModelNotFoundException(modelId);
+        await foreach (GenerateEvent next in EngineFor(modelId, path).GenerateAsync(request, cancellationToken))
+            yield return next;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Engine[] engines;
+        lock (_lock)
+        {
+            _disposed = true;
+            engines = [.. _engines.Values];
+            _engines.Clear();
+        }
+        await Task.WhenAll(engines.Select(e => e.DisposeAsync().AsTask()));
+        if (_sockets is { Exists: true })
+            _sockets.Delete(recursive: true);
+        File.Delete(SocketFolderNote);
+    }
+
+    private string SocketFolderNote => Path.Combine(_settings.DataFolder, "engine-sockets");
+
+    private Engine EngineFor(string modelId, string path)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            // A model that moved to another file gets another engine; the old one goes with the pool or by idleness.
+            string key = $"{modelId}\n{path}";
+            if (!_engines.TryGetValue(key, out Engine? engine))
+                _engines.Add(key, engine = new Engine(modelId, path, NewSocket, _settings, _logger, _clock));
+            return engine;
+        }
+    }
+
+    /// <summary>A data folder's path may be too long for a socket, or its file system unable to hold one: sockets live in the temporary folder, in one that only this user may enter.</summary>
+    private string NewSocket()
+    {
+        lock (_lock)
+        {
+            if (_sockets is null)
+            {
+                _sockets = OperatingSystem.IsWindows() || Encoding.UTF8.GetByteCount(Path.GetTempPath()) < MaxSocketPath - 40
+                    ? Directory.CreateTempSubdirectory(SocketFolderPrefix)
+                    : Directory.CreateDirectory($"/tmp/{SocketFolderPrefix}{Guid.NewGuid():n}", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+                File.WriteAllText(SocketFolderNote, _sockets.FullName);
+            }
+            return Path.Combine(_sockets.FullName, $"{++_socketCount}");
+        }
+    }
+
+    /// <summary>The sockets of a server that was killed.</summary>
+    private void RemoveLeftovers()
+    {
+        if (!File.Exists(SocketFolderNote))
+            return;
+        string folder = File.ReadAllText(SocketFolderNote);
+        if (Path.GetFileName(folder).StartsWith(SocketFolderPrefix, StringComparison.Ordinal) && Directory.Exists(folder))
+            Directory.Delete(folder, recursive: true);
+        File.Delete(SocketFolderNote);
+    }
+}

@@ -1,0 +1,206 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+using System.Text;
+using System.Text.Json;
+using Hone.Core.Processes;
+using Hone.Formats.Inference;
+using Microsoft.Extensions.Logging;
+
+namespace Hone.Core.Inference;
+
+/// <summary>One running <c>hone engine</c> that listens.</summary>
+internal sealed partial class EngineProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan EndOfCrash = TimeSpan.FromSeconds(2);
+
+    private readonly ChildProcess _child;
+    private readonly string _socket;
+    private readonly TimeProvider _clock;
+    private readonly Task _drain;
+
+    private EngineProcess(ChildProcess child, string socket, TimeProvider clock, Task drain)
+    {
+        _child = child;
+        _socket = socket;
+        _clock = clock;
+        _drain = drain;
+    }
+
+    public int Id => _child.Id;
+
+    public Task<ChildExit> Exited => _child.Exited;
+
+    /// <exception cref="EngineUnavailableException">It ended, or said nothing within the limit.</exception>
+    public static async Task<EngineProcess> StartAsync(string modelPath, string socket, EngineSettings settings, ILogger logger, TimeProvider clock)
+    {
+        File.Delete(socket);
+        ChildProcess child = ChildProcess.Start(new ChildStart
+        {
+            Executable = settings.Executable ?? HoneExecutable.Locate(),
+            Arguments = ["engine", modelPath, "--socket", socket],
+            Threads = settings.Threads,
+        }, logger, clock);
+
+        var ready = new TaskCompletionSource<EngineReady>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task drain = DrainAsync(child, ready, logger);
+        try
+        {
+            EngineReady said = await ready.Task.WaitAsync(settings.StartLimit, clock);
+            LogReady(logger, modelPath, said.ProcessId, said.LoadSeconds);
+            return new EngineProcess(child, socket, clock, drain);
+        }
+        catch (Exception error) when (error is TimeoutException or ChildProtocolException)
+        {
+            string why = error is TimeoutException ? $"was not ready within {settings.StartLimit.TotalSeconds:0} s" : error.Message;
+            // One that closed its output is about to end by itself, with an exit code that says more than a kill's.
+            ChildExit exit = error is TimeoutException ? await child.KillAsync() : await child.StopAsync(EndOfCrash);
+            string message = $"The engine for {modelPath} {why}{(child.WasKilled ? "" : $" ({exit})")}.{Tail(child)}";
+            await child.DisposeAsync();
+            throw new EngineUnavailableException(message, TimeSpan.FromSeconds(1), error);
+        }
+    }
+
+    /// <summary>Connects; nothing is sent yet, so that a failure costs the request nothing.</summary>
+    public async Task<Socket> ConnectAsync(CancellationToken cancellationToken)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(_socket), cancellationToken);
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Sends the request and reads to its last event. Closing the connection, as at cancellation, stops the generation.</summary>
+    /// <exception cref="EngineCrashedException">The connection ended without a last event.</exception>
+    public async IAsyncEnumerable<GenerateEvent> ExchangeAsync(Socket socket, GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using var stream = new NetworkStream(socket, ownsSocket: true);
+        byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(request, EngineJson.Default.GenerateRequest), (byte)'\n'];
+        PipeReader reader = PipeReader.Create(stream, new StreamPipeReaderOptions(leaveOpen: true));
+        bool sent = false;
+        while (true)
+        {
+            GenerateEvent next;
+            try
+            {
+                if (!sent)
+                {
+                    await stream.WriteAsync(line, cancellationToken);
+                    sent = true;
+                }
+                if (await ReadEventAsync(reader, cancellationToken) is not { } read)
+                    throw await CrashAsync(null);
+                next = read;
+            }
+            catch (Exception error) when (error is IOException or SocketException or ChildProtocolException && !cancellationToken.IsCancellationRequested)
+            {
+                throw await CrashAsync(error);
+            }
+            catch (Exception error) when (error is IOException or SocketException)
+            {
+                throw new OperationCanceledException(error.Message, error, cancellationToken);
+            }
+            yield return next;
+            if (next is GenerateEvent.Done or GenerateEvent.Failed)
+                yield break;
+        }
+    }
+
+    public async Task StopAsync(TimeSpan grace)
+    {
+        await _child.StopAsync(grace);
+        await DisposeAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _child.DisposeAsync();
+        await _drain;
+        File.Delete(_socket);
+    }
+
+    private static async Task<GenerateEvent?> ReadEventAsync(PipeReader reader, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            ReadResult result = await reader.ReadAsync(cancellationToken);
+            if (result.Buffer.PositionOf((byte)'\n') is { } end)
+            {
+                byte[] line = result.Buffer.Slice(0, end).ToArray();
+                reader.AdvanceTo(result.Buffer.GetPosition(1, end));
+                return Parse(line);
+            }
+            if (result.Buffer.Length > ChildProcess.MaxLineBytes)
+                throw new ChildProtocolException($"The engine sent a line of more than {ChildProcess.MaxLineBytes} bytes.");
+            if (result.IsCompleted)
+                return null;
+            reader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+        }
+    }
+
+    private static GenerateEvent Parse(byte[] line)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(line, EngineJson.Default.GenerateEvent) ?? throw new ChildProtocolException("The engine sent null where an event belongs.");
+        }
+        catch (Exception error) when (error is JsonException or NotSupportedException)
+        {
+            throw new ChildProtocolException($"The engine sent a line that is no event: {error.Message}", error);
+        }
+    }
+
+    /// <summary>The connection breaks a moment before the process is seen to be gone; the exit code is worth that moment.</summary>
+    private async Task<EngineCrashedException> CrashAsync(Exception? error)
+    {
+        try
+        {
+            ChildExit exit = await _child.Exited.WaitAsync(EndOfCrash, _clock);
+            return new EngineCrashedException($"The engine ended with {exit} while it worked on the request. It is started again for the next one.{Tail(_child)}", error);
+        }
+        catch (TimeoutException)
+        {
+            return new EngineCrashedException($"The engine closed the connection before the answer was complete{(error is null ? "" : $": {error.Message}")}.{Tail(_child)}", error);
+        }
+    }
+
+    private static async Task DrainAsync(ChildProcess child, TaskCompletionSource<EngineReady> ready, ILogger logger)
+    {
+        try
+        {
+            await foreach (ReadOnlyMemory<byte> line in child.ReadLinesAsync(CancellationToken.None))
+            {
+                if (!ready.Task.IsCompleted && line.Length > 0 && line.Span[0] == '{'
+                    && JsonSerializer.Deserialize(line.Span, EngineJson.Default.EngineReady) is { } said)
+                    ready.TrySetResult(said);
+                else
+                    LogOutput(logger, child.Label, Encoding.UTF8.GetString(line.Span));
+            }
+            ready.TrySetException(new ChildProtocolException("ended before it was ready"));
+        }
+        catch (Exception error) when (error is JsonException or ChildProtocolException or IOException or ObjectDisposedException)
+        {
+            ready.TrySetException(new ChildProtocolException($"broke its protocol: {error.Message}", error));
+            // Nobody empties its output from here on; better ended than stuck.
+            child.Kill();
+        }
+        // Where nobody waits any more, it was seen.
+        _ = ready.Task.Exception;
+    }
+
+    private static string Tail(ChildProcess child) => child.LastErrors() is { Length: > 0 } text ? $" Its last words:\n{text}" : "";
+
+    [LoggerMessage(3101, LogLevel.Information, "Engine for {ModelPath} is ready: process {ProcessId}, loaded in {Seconds:0.0} s")]
+    private static partial void LogReady(ILogger logger, string modelPath, int processId, double seconds);
+
+    [LoggerMessage(3102, LogLevel.Debug, "hone {Label} printed: {Line}")]
+    private static partial void LogOutput(ILogger logger, string label, string line);
+}

@@ -1,0 +1,208 @@
+using System.Globalization;
+using Hone.Core.Inference;
+using Hone.Core.Tests.Processes;
+using Hone.Formats.Inference;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Hone.Core.Tests.Inference;
+
+[Trait("Category", "Native")]
+public sealed class EnginePoolTests : IDisposable
+{
+    private readonly ScriptedChild _scripted = new("[engine]\n");
+
+    private static CancellationToken Now => TestContext.Current.CancellationToken;
+
+    public void Dispose() => _scripted.Dispose();
+
+    [Fact]
+    public async Task Generate_TwoRequests_AreAnsweredByOneEngine()
+    {
+        await using EnginePool pool = Pool();
+
+        List<GenerateEvent> events = await AskAsync(pool, "say hello world");
+
+        Assert.Equal([new GenerateEvent.Token("hello"), new GenerateEvent.Token("world"), new GenerateEvent.Done("stop", 3, 2)], events);
+        Assert.Equal(await ProcessAsync(pool), await ProcessAsync(pool));
+    }
+
+    [Fact]
+    public async Task Generate_EngineRefuses_IsItsLastEventAndNoCrash()
+    {
+        await using EnginePool pool = Pool();
+
+        Assert.Equal([new GenerateEvent.Failed("too_long", "The prompt is too long.")], await AskAsync(pool, "refuse"));
+    }
+
+    [Fact]
+    public async Task Generate_UnknownModel_NamesIt()
+    {
+        await using EnginePool pool = Pool();
+
+        var error = await Assert.ThrowsAsync<ModelNotFoundException>(() => AskAsync(pool, "say x", model: "@cf/no/such"));
+        Assert.Equal("@cf/no/such", error.ModelId);
+    }
+
+    [Fact]
+    public async Task Generate_EngineKilledMidRequest_FailsThatRequestAndServesTheNext()
+    {
+        await using EnginePool pool = Pool();
+        int first = await ProcessAsync(pool);
+
+        var error = await Assert.ThrowsAsync<EngineCrashedException>(() => AskAsync(pool, "crash"));
+
+        Assert.Contains("signal SIGKILL", error.Message, StringComparison.Ordinal);
+        Assert.Contains("engine: out of luck", error.Message, StringComparison.Ordinal);
+        int second = await ProcessAsync(pool);
+        Assert.NotEqual(first, second);
+        Assert.False(ScriptedChild.IsRunning(first));
+    }
+
+    [Theory]
+    [InlineData("cut", "closed the connection")]
+    [InlineData("garbage", "no event")]
+    public async Task Generate_EngineBreaksItsProtocol_IsACrashForTheRequest(string prompt, string said)
+    {
+        await using EnginePool pool = Pool();
+
+        var error = await Assert.ThrowsAsync<EngineCrashedException>(() => AskAsync(pool, prompt));
+        Assert.Contains(said, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Generate_Cancelled_ClosesTheConnectionSoThatTheEngineStops()
+    {
+        await using EnginePool pool = Pool();
+        string gone = _scripted.MakeFifo("gone");
+        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(Now);
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+        {
+            await foreach (GenerateEvent _ in pool.GenerateAsync("m", new GenerateRequest { Prompt = $"hold {gone}" }, cancel.Token))
+                await cancel.CancelAsync();
+        });
+
+        await ScriptedChild.HearAsync(gone);
+    }
+
+    [Fact]
+    public async Task Generate_ReaderStopsEarly_ClosesTheConnection()
+    {
+        await using EnginePool pool = Pool();
+        string gone = _scripted.MakeFifo("gone");
+
+        await foreach (GenerateEvent _ in pool.GenerateAsync("m", new GenerateRequest { Prompt = $"hold {gone}" }, Now))
+            break;
+
+        await ScriptedChild.HearAsync(gone);
+    }
+
+    [Fact]
+    public async Task Generate_MoreThanTheLimit_IsBusyUntilOneEnds()
+    {
+        await using EnginePool pool = Pool(s => s with { MaxRequests = 2 });
+        string one = _scripted.MakeFifo("one"), two = _scripted.MakeFifo("two");
+        await using IAsyncEnumerator<GenerateEvent> first = await HoldAsync(pool, one);
+        await using (await HoldAsync(pool, two))
+        {
+            await Assert.ThrowsAsync<EngineBusyException>(() => AskAsync(pool, "say x"));
+        }
+        await ScriptedChild.HearAsync(two);
+
+        Assert.Equal(2, (await AskAsync(pool, "say x")).Count);
+    }
+
+    [Fact]
+    public async Task Generate_EngineThatEndsAtStart_SaysWhyAndRestsAfterFour()
+    {
+        _scripted.Rewrite("[engine]\nexit 3");
+        await using EnginePool pool = Pool();
+        for (int i = 0; i < 4; i++)
+        {
+            var error = await Assert.ThrowsAsync<EngineUnavailableException>(() => AskAsync(pool, "say x"));
+            Assert.Contains("exit code 3", error.Message, StringComparison.Ordinal);
+            Assert.Contains("broken at byte 17", error.Message, StringComparison.Ordinal);
+        }
+
+        var resting = await Assert.ThrowsAsync<EngineUnavailableException>(() => AskAsync(pool, "say x"));
+
+        Assert.Contains("rests", resting.Message, StringComparison.Ordinal);
+        Assert.InRange(resting.RetryAfter, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(30));
+    }
+
+    [Theory]
+    [InlineData("silent", "not ready within")]
+    [InlineData("garbage", "broke its protocol")]
+    public async Task Generate_EngineNeverReady_IsUnavailableAndGone(string how, string said)
+    {
+        _scripted.Rewrite($"[engine]\n{how}");
+        await using EnginePool pool = Pool(s => s with { StartLimit = TimeSpan.FromSeconds(3) });
+
+        var error = await Assert.ThrowsAsync<EngineUnavailableException>(() => AskAsync(pool, "say x"));
+
+        Assert.Contains(said, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Generate_AfterIdleTime_IsAnsweredByAnotherEngine()
+    {
+        await using EnginePool pool = Pool(s => s with { StopWhenIdle = TimeSpan.FromMilliseconds(20) });
+        int first = await ProcessAsync(pool);
+
+        Assert.True(await ScriptedChild.IsGoneAsync(first));
+
+        Assert.NotEqual(first, await ProcessAsync(pool));
+    }
+
+    [Fact]
+    public async Task Dispose_RunningEngine_LeavesNoProcessAndNoSocket()
+    {
+        int process;
+        string note = Path.Combine(_scripted.Folder, "engine-sockets"), sockets;
+        await using (EnginePool pool = Pool())
+        {
+            process = await ProcessAsync(pool);
+            sockets = await File.ReadAllTextAsync(note, Now);
+            Assert.True(Directory.Exists(sockets));
+        }
+
+        Assert.False(ScriptedChild.IsRunning(process));
+        Assert.False(Directory.Exists(sockets));
+        Assert.False(File.Exists(note));
+    }
+
+    [Fact]
+    public async Task Construct_AfterAKilledServer_RemovesItsSockets()
+    {
+        DirectoryInfo left = Directory.CreateTempSubdirectory("hone-engine-");
+        await File.WriteAllTextAsync(Path.Combine(_scripted.Folder, "engine-sockets"), left.FullName, Now);
+
+        await using EnginePool pool = Pool();
+
+        Assert.False(Directory.Exists(left.FullName));
+    }
+
+    private EnginePool Pool(Func<EngineSettings, EngineSettings>? change = null)
+    {
+        var settings = new EngineSettings { DataFolder = _scripted.Folder, Executable = _scripted.Executable };
+        return new EnginePool((id, _) => Task.FromResult(id == "m" ? "model.gguf" : null), change?.Invoke(settings) ?? settings, NullLogger<EnginePool>.Instance, TimeProvider.System);
+    }
+
+    private static async Task<List<GenerateEvent>> AskAsync(EnginePool pool, string prompt, string model = "m")
+    {
+        var events = new List<GenerateEvent>();
+        await foreach (GenerateEvent next in pool.GenerateAsync(model, new GenerateRequest { Prompt = prompt }, Now))
+            events.Add(next);
+        return events;
+    }
+
+    private static async Task<int> ProcessAsync(EnginePool pool) =>
+        int.Parse(((GenerateEvent.Token)(await AskAsync(pool, "whoami"))[0]).Text, CultureInfo.InvariantCulture);
+
+    private static async Task<IAsyncEnumerator<GenerateEvent>> HoldAsync(EnginePool pool, string fifo)
+    {
+        IAsyncEnumerator<GenerateEvent> events = pool.GenerateAsync("m", new GenerateRequest { Prompt = $"hold {fifo}" }, Now).GetAsyncEnumerator(Now);
+        Assert.True(await events.MoveNextAsync());
+        return events;
+    }
+}
