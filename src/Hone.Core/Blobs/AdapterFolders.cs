@@ -1,0 +1,58 @@
+using System.Security.Cryptography;
+using System.Text;
+using Hone.Core.Finetunes;
+using Hone.Core.Store;
+using Microsoft.EntityFrameworkCore;
+
+namespace Hone.Core.Blobs;
+
+/// <param name="Path">Folder with <c>adapter_config.json</c> and <c>adapter_model.safetensors</c>.</param>
+/// <param name="Key">Names the content: equal keys are equal adapters.</param>
+public sealed record AdapterFolder(string Path, string Key);
+
+/// <summary>Lays out the adapter of a ready finetune as a folder with the names that PEFT and the engine expect: links to blobs, no copies.</summary>
+public sealed class AdapterFolders(HoneStore store, BlobStore blobs, DataFolder folder)
+{
+    /// <summary>Null when the finetune does not have both files.</summary>
+    public async Task<AdapterFolder?> GetAsync(Guid finetuneId, CancellationToken cancellationToken)
+    {
+        List<FinetuneAsset> files;
+        await using (HoneDbContext db = store.Read())
+        {
+            files = await db.FinetuneAssets.Where(a => a.FinetuneId == finetuneId && (a.FileName == AssetFiles.AdapterConfig || a.FileName == AssetFiles.AdapterModel))
+                .OrderBy(a => a.FileName).ToListAsync(cancellationToken);
+        }
+        if (files.Count != 2)
+            return null;
+        string key = Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(string.Concat(files.Select(f => f.Sha256)))));
+        string path = System.IO.Path.Combine(folder.AdaptersPath, key);
+        if (Directory.Exists(path))
+            return new AdapterFolder(path, key);
+        string temporary = $"{path}.{Guid.NewGuid():n}.tmp";
+        DataFolder.CreatePrivateFolder(temporary);
+        try
+        {
+            foreach (FinetuneAsset file in files)
+                File.CreateSymbolicLink(System.IO.Path.Combine(temporary, file.FileName), blobs.PathOf(file.Sha256));
+            Directory.Move(temporary, path);
+        }
+        catch (IOException) when (Directory.Exists(path))
+        {
+            Directory.Delete(temporary, recursive: true);
+        }
+        return new AdapterFolder(path, key);
+    }
+
+    /// <summary>Removes folders whose blobs are gone, and what a crash left half-made.</summary>
+    internal void RemoveBroken()
+    {
+        var adapters = new DirectoryInfo(folder.AdaptersPath);
+        if (!adapters.Exists)
+            return;
+        foreach (DirectoryInfo adapter in adapters.EnumerateDirectories())
+        {
+            if (adapter.EnumerateFiles().Any(link => link.ResolveLinkTarget(returnFinalTarget: true) is not { Exists: true }))
+                adapter.Delete(recursive: true);
+        }
+    }
+}

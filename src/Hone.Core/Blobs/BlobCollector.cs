@@ -1,0 +1,55 @@
+using Hone.Core.Store;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Hone.Core.Blobs;
+
+/// <summary>Deletes blobs that no row names and that are older than <see cref="HoneLimits.UnreferencedBlobSeconds"/>.</summary>
+public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, AdapterFolders adapters, HoneLimits limits, TimeProvider clock, ILogger<BlobCollector> log) : BackgroundService
+{
+    /// <summary>One round; answers how many blobs were deleted.</summary>
+    public async Task<int> CollectAsync(CancellationToken cancellationToken)
+    {
+        DateTime before = clock.GetUtcNow().UtcDateTime.AddSeconds(-limits.UnreferencedBlobSeconds);
+        int deleted = 0;
+        foreach (FileInfo file in blobs.All())
+        {
+            if (file.LastWriteTimeUtc < before && !await IsNamedAsync(file.Name, cancellationToken) && blobs.DeleteOlder(file.Name, before))
+                deleted++;
+        }
+        adapters.RemoveBroken();
+        return deleted;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(Math.Max(limits.UnreferencedBlobSeconds / 2, 1)), clock);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            try
+            {
+                int deleted = await CollectAsync(stoppingToken);
+                if (deleted > 0)
+                    LogCollected(deleted);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                LogFailed(e);
+            }
+        }
+    }
+
+    private async Task<bool> IsNamedAsync(string sha256, CancellationToken cancellationToken)
+    {
+        await using HoneDbContext db = store.Read();
+        return await db.FinetuneAssets.AnyAsync(a => a.Sha256 == sha256, cancellationToken)
+            || await db.Finetunes.AnyAsync(f => f.CheckpointBlob == sha256, cancellationToken);
+    }
+
+    [LoggerMessage(2001, LogLevel.Information, "Deleted {Count} blobs that nothing refers to.")]
+    private partial void LogCollected(int count);
+
+    [LoggerMessage(2002, LogLevel.Warning, "Looking for blobs that nothing refers to failed; the next round tries again.")]
+    private partial void LogFailed(Exception exception);
+}

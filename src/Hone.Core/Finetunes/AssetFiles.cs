@@ -1,0 +1,33 @@
+using Hone.Formats.Jobs;
+
+namespace Hone.Core.Finetunes;
+
+/// <summary>The files that a finetune takes and makes.</summary>
+public static class AssetFiles
+{
+    public const string AdapterConfig = "adapter_config.json";
+    public const string AdapterModel = "adapter_model.safetensors";
+    public const string TrainingData = "training_data.jsonl";
+    public const string ValidationData = "validation_data.jsonl";
+    public const string TrainingConfigFile = TrainingConfig.FileName;
+
+    /// <summary>What may be uploaded.</summary>
+    public static IReadOnlyList<string> Accepted { get; } = [AdapterConfig, AdapterModel, TrainingData, ValidationData, TrainingConfigFile];
+
+    public static bool IsAdapter(string fileName) => fileName is AdapterConfig or AdapterModel;
+
+    public static long Limit(string fileName, HoneLimits limits) => fileName switch
+    {
+        AdapterModel => limits.AdapterBytes,
+        TrainingData or ValidationData => limits.TrainingDataBytes,
+        _ => limits.ConfigBytes,
+    };
+
+    public static string ContentType(string fileName) => Path.GetExtension(fileName) switch
+    {
+        ".json" => "application/json",
+        ".jsonl" => "application/jsonl",
+        ".md" => "text/markdown",
+        _ => "application/octet-stream",
+    };
+}

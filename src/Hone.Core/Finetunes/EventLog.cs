@@ -1,0 +1,36 @@
+using Hone.Core.Store;
+using Microsoft.EntityFrameworkCore;
+
+namespace Hone.Core.Finetunes;
+
+/// <summary>Appends events within a write: the writer is alone, so the next number is one more than the last.</summary>
+internal static class EventLog
+{
+    public const string Cancelled = "The job was cancelled";
+
+    public static async Task AppendAsync(HoneDbContext db, Guid finetuneId, IReadOnlyList<NewEvent> events, CancellationToken cancellationToken)
+    {
+        if (events.Count == 0)
+            return;
+        long last = await db.FinetuneEvents.Where(e => e.FinetuneId == finetuneId).MaxAsync(e => (long?)e.Sequence, cancellationToken) ?? 0;
+        DateTimeOffset now = await NowAsync(db, cancellationToken);
+        foreach (NewEvent e in events)
+        {
+            db.FinetuneEvents.Add(new FinetuneEvent
+            {
+                FinetuneId = finetuneId,
+                Sequence = ++last,
+                CreatedAt = now,
+                Level = e.Level,
+                Type = e.Type,
+                Message = e.Message,
+                DataJson = e.DataJson,
+            });
+        }
+        await db.SaveChangesAsync(cancellationToken);
+    }
+
+    /// <summary>The database's clock.</summary>
+    public static async Task<DateTimeOffset> NowAsync(HoneDbContext db, CancellationToken cancellationToken) =>
+        DateTimeOffset.FromUnixTimeMilliseconds(await db.Database.SqlQueryRaw<long>($"SELECT {SqliteJobQueue.Now} AS Value").SingleAsync(cancellationToken));
+}

@@ -1,0 +1,82 @@
+namespace Hone.Core.Finetunes;
+
+public sealed record CreateFinetune
+{
+    public required string? Model { get; init; }
+    public required string? Name { get; init; }
+    public string? Description { get; init; }
+    public bool Public { get; init; }
+    public long? Seed { get; init; }
+}
+
+public enum CreateErrorCode
+{
+    UnknownModel,
+    BadName,
+    ReservedName,
+    DescriptionTooLong,
+    TooManyFinetunes,
+}
+
+/// <param name="Field">As the request spells it: <c>model</c>, <c>name</c>, <c>description</c>; null where it is none.</param>
+public sealed record CreateError(CreateErrorCode Code, string? Field, string Message);
+
+public abstract record CreateResult
+{
+    private CreateResult() { }
+    public sealed record Created(Finetune Finetune) : CreateResult;
+
+    /// <summary>Every error of the request.</summary>
+    public sealed record Invalid(IReadOnlyList<CreateError> Errors) : CreateResult;
+    public sealed record DuplicateName(Guid ExistingId, string Message) : CreateResult;
+}
+
+public abstract record CancelResult
+{
+    private CancelResult() { }
+
+    /// <summary>Cancelled at once, or asked of the worker that runs it: then <see cref="Finetunes.Finetune.CancelRequested"/> is set and it never becomes ready.</summary>
+    public sealed record Accepted(Finetune Finetune) : CancelResult;
+    public sealed record AlreadyEnded(Finetune Finetune, string Message) : CancelResult;
+    public sealed record NotFound : CancelResult;
+}
+
+public enum UploadRefusal
+{
+    FinetuneNotFound,
+    UnknownFileName,
+
+    /// <summary>Over the limit of its kind.</summary>
+    TooLarge,
+
+    /// <summary>Other bytes are stored under this name; they stay.</summary>
+    AlreadyStored,
+
+    /// <summary>The finetune takes no more files, or not this one beside those it has.</summary>
+    WrongState,
+
+    /// <summary>The file's content: the errors say what and where.</summary>
+    Invalid,
+}
+
+public abstract record UploadResult
+{
+    private UploadResult() { }
+
+    /// <param name="Finetune">As it is after the upload: perhaps queued or ready.</param>
+    /// <param name="Warnings">What the checks found worth saying.</param>
+    public sealed record Stored(FinetuneAsset Asset, Finetune Finetune, IReadOnlyList<string> Warnings) : UploadResult;
+
+    /// <summary>The same bytes are stored already; nothing changed.</summary>
+    public sealed record SameAgain(FinetuneAsset Asset, Finetune Finetune) : UploadResult;
+
+    /// <summary>Nothing is stored.</summary>
+    public sealed record Refused(UploadRefusal Reason, IReadOnlyList<string> Errors) : UploadResult;
+}
+
+public enum PublicOrder
+{
+    CreatedAt,
+    ModifiedAt,
+    Name,
+}

@@ -1,0 +1,68 @@
+using System.Globalization;
+using System.Text;
+
+namespace Hone.Core.Finetunes;
+
+/// <summary>Limits and name rules of finetunes.</summary>
+public static class FinetuneRules
+{
+    public static IReadOnlyList<CreateError> CheckName(string? name, HoneLimits limits)
+    {
+        if (string.IsNullOrEmpty(name))
+            return [new(CreateErrorCode.BadName, "name", $"name is required: 1 to {limits.NameLength} printable characters.")];
+        var errors = new List<CreateError>();
+        int length = 0;
+        for (int i = 0; i < name.Length; length++)
+        {
+            if (Rune.DecodeFromUtf16(name.AsSpan(i), out Rune rune, out int used) != System.Buffers.OperationStatus.Done || !IsPrintable(rune))
+            {
+                errors.Add(new(CreateErrorCode.BadName, "name", $"name has a character that cannot be printed (U+{(int)name[i]:X4}) at position {length + 1}; take it out."));
+                break;
+            }
+            i += used;
+        }
+        length = name.EnumerateRunes().Count();
+        if (length > limits.NameLength)
+            errors.Add(new(CreateErrorCode.BadName, "name", $"name has {length} characters; {limits.NameLength} are allowed."));
+        if (errors.Count == 0 && name.AsSpan().Trim().Length != name.Length)
+            errors.Add(new(CreateErrorCode.BadName, "name", "name begins or ends with white space; take it out."));
+        foreach (string prefix in limits.ReservedPrefixes)
+        {
+            if (name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase))
+                errors.Add(new(CreateErrorCode.ReservedName, "name", $"Names that begin with \"{prefix}\" are reserved; choose another."));
+        }
+        return errors;
+    }
+
+    public static IReadOnlyList<CreateError> CheckDescription(string? description, HoneLimits limits)
+    {
+        int length = description?.EnumerateRunes().Count() ?? 0;
+        return length <= limits.DescriptionLength ? []
+            : [new(CreateErrorCode.DescriptionTooLong, "description", $"description has {length} characters; {limits.DescriptionLength} are allowed.")];
+    }
+
+    /// <summary><c>ft:BASE:ACCOUNT:NAME:ID</c>.</summary>
+    public static string ModelName(Finetune finetune) => $"ft:{finetune.Model}:{finetune.AccountId}:{finetune.Name}:{finetune.Id}";
+
+    /// <summary>Text that may come from anywhere, made fit for one line of a message: cut, without control characters.</summary>
+    internal static string Quote(string text)
+    {
+        var quoted = new StringBuilder(text.Length + 2).Append('"');
+        foreach (Rune rune in text.EnumerateRunes().Take(100))
+        {
+            if (IsPrintable(rune))
+                quoted.Append(rune);
+            else
+                quoted.Append(CultureInfo.InvariantCulture, $"\\u{rune.Value:x4}");
+        }
+        return quoted.Append(text.Length > 100 ? "…\"" : "\"").ToString();
+    }
+
+    // Joiners and variation selectors belong to written text and emoji; other format characters hide or turn it.
+    private static bool IsPrintable(Rune rune) => Rune.GetUnicodeCategory(rune) switch
+    {
+        UnicodeCategory.Control or UnicodeCategory.Surrogate or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator => false,
+        UnicodeCategory.Format => rune.Value is 0x200C or 0x200D or (>= 0xE0020 and <= 0xE007F),
+        _ => rune.Value != 0xFFFD,
+    };
+}

@@ -1,0 +1,103 @@
+using Hone.Core.Blobs;
+using Hone.Core.Store;
+using Microsoft.EntityFrameworkCore;
+
+namespace Hone.Core.Finetunes;
+
+public sealed partial class FinetuneService
+{
+    /// <summary>
+    /// Stores a file of a finetune that awaits its assets. <c>training_data.jsonl</c> queues the job; the second of the two adapter files makes the finetune ready.
+    /// 1. The name and the finetune are looked at. 2. The bytes go to a temporary file while they are hashed and counted. 3. They are checked.
+    /// 4. The file gets its name as a blob, and a row names it. A stream that breaks throws, and nothing remains.
+    /// </summary>
+    public async Task<UploadResult> UploadAssetAsync(string accountId, string idOrName, string? fileName, Stream content, CancellationToken cancellationToken)
+    {
+        if (fileName is null || !AssetFiles.Accepted.Contains(fileName))
+        {
+            return Refuse(UploadRefusal.UnknownFileName, $"{(fileName is null ? "No file name" : FinetuneRules.Quote(fileName))} is not a file that a finetune takes. "
+                + $"Accepted are: {string.Join(", ", AssetFiles.Accepted)}.");
+        }
+        if (await FindAsync(accountId, idOrName, includePublic: false, cancellationToken) is not { } finetune)
+            return Refuse(UploadRefusal.FinetuneNotFound, $"Finetune {FinetuneRules.Quote(idOrName)} not found.");
+        StagedBlob staged;
+        try
+        {
+            staged = await blobs.StageAsync(content, AssetFiles.Limit(fileName, limits), cancellationToken);
+        }
+        catch (BlobTooLargeException e)
+        {
+            return Refuse(UploadRefusal.TooLarge, $"{fileName} is larger than the {e.Limit:N0} bytes allowed.");
+        }
+        await using (staged)
+        {
+            if (staged.Size == 0)
+                return Refuse(UploadRefusal.Invalid, $"{fileName} is empty.");
+            staged.Keep();
+            UploadResult result = await writer.RunAsync(db => StoreAsync(db, finetune.Id, fileName, staged, cancellationToken), cancellationToken);
+            if (result is UploadResult.Stored stored)
+            {
+                signals.NotifyChanged(stored.Finetune.Id);
+                if (stored.Finetune.State == FinetuneState.Queued)
+                    signals.NotifyQueued();
+            }
+            return result;
+        }
+    }
+
+    public async Task<IReadOnlyList<FinetuneAsset>> ListAssetsAsync(Guid finetuneId, CancellationToken cancellationToken)
+    {
+        await using HoneDbContext db = store.Read();
+        return await db.FinetuneAssets.Where(a => a.FinetuneId == finetuneId).OrderBy(a => a.FileName).ToListAsync(cancellationToken);
+    }
+
+    /// <summary>Null when the finetune has no such file.</summary>
+    public async Task<AssetContent?> OpenAssetAsync(Guid finetuneId, string fileName, CancellationToken cancellationToken)
+    {
+        await using HoneDbContext db = store.Read();
+        FinetuneAsset? asset = await db.FinetuneAssets.FirstOrDefaultAsync(a => a.FinetuneId == finetuneId && a.FileName == fileName, cancellationToken);
+        return asset is null ? null : new AssetContent(asset, blobs.OpenRead(asset.Sha256));
+    }
+
+    private static async Task<UploadResult> StoreAsync(HoneDbContext db, Guid id, string fileName, StagedBlob staged, CancellationToken cancellationToken)
+    {
+        if (await db.Finetunes.FirstOrDefaultAsync(f => f.Id == id, cancellationToken) is not { } finetune)
+            return Refuse(UploadRefusal.FinetuneNotFound, $"Finetune {id} was deleted meanwhile.");
+        List<FinetuneAsset> assets = await db.FinetuneAssets.Where(a => a.FinetuneId == id).ToListAsync(cancellationToken);
+        if (assets.Find(a => a.FileName == fileName) is { } existing)
+        {
+            return existing.Sha256 == staged.Sha256 ? new UploadResult.SameAgain(existing, finetune)
+                : Refuse(UploadRefusal.AlreadyStored, $"{fileName} is stored already, with other bytes (SHA-256 {existing.Sha256}). Files cannot be replaced; create another finetune.");
+        }
+        if (finetune.State != FinetuneState.AwaitingAssets)
+            return Refuse(UploadRefusal.WrongState, $"Finetune {id} is {finetune.State.Name()} and takes no more files; create another finetune.");
+        if (assets.Find(a => AssetFiles.IsAdapter(a.FileName) != AssetFiles.IsAdapter(fileName)) is { } other)
+        {
+            return Refuse(UploadRefusal.WrongState, $"Finetune {id} has {other.FileName}: it takes "
+                + (AssetFiles.IsAdapter(other.FileName) ? "an adapter" : "training data") + $" and not {fileName}; create another finetune.");
+        }
+        DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
+        var asset = new FinetuneAsset { FinetuneId = id, FileName = fileName, Sha256 = staged.Sha256, Size = staged.Size, CreatedAt = now };
+        db.FinetuneAssets.Add(asset);
+        finetune.ModifiedAt = now;
+        var events = new List<NewEvent>();
+        if (fileName == AssetFiles.TrainingData)
+        {
+            finetune.MoveTo(FinetuneState.Validating, now);
+            finetune.MoveTo(FinetuneState.Queued, now);
+            events.Add(new NewEvent($"Validating training file: {fileName}"));
+            events.Add(new NewEvent("Files validated, moving job to queued state"));
+        }
+        else if (AssetFiles.IsAdapter(fileName) && assets.Exists(a => AssetFiles.IsAdapter(a.FileName)))
+        {
+            finetune.MoveTo(FinetuneState.Ready, now);
+            events.Add(new NewEvent($"New fine-tuned model created: {FinetuneRules.ModelName(finetune)}"));
+            events.Add(new NewEvent("The job has successfully completed"));
+        }
+        await db.SaveChangesAsync(cancellationToken);
+        await EventLog.AppendAsync(db, id, events, cancellationToken);
+        return new UploadResult.Stored(asset, finetune, []);
+    }
+
+    private static UploadResult.Refused Refuse(UploadRefusal reason, params string[] errors) => new(reason, errors);
+}

@@ -1,0 +1,88 @@
+using System.Data.Common;
+using Hone.Core.Blobs;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+
+namespace Hone.Core.Store;
+
+/// <summary>The database of a data folder: brings it up to date and hands out readers. Everything is written through <see cref="StoreWriter"/>.</summary>
+public sealed class HoneStore : IAsyncDisposable
+{
+    private readonly DataFolder folder;
+    private readonly BlobStore blobs;
+    private readonly string connectionString;
+    private readonly PooledDbContextFactory<HoneDbContext> readers;
+
+    public HoneStore(DataFolder folder, BlobStore blobs)
+    {
+        this.folder = folder;
+        this.blobs = blobs;
+        connectionString = new SqliteConnectionStringBuilder
+        {
+            DataSource = folder.DatabasePath,
+            ForeignKeys = true,
+            DefaultTimeout = 30,
+        }.ToString();
+        readers = new PooledDbContextFactory<HoneDbContext>(Options(connectionString).UseQueryTrackingBehavior(QueryTrackingBehavior.NoTracking).Options);
+    }
+
+    /// <summary>
+    /// Makes the data folder and the database or brings them up to date, and removes what an earlier crash left of uploads. To be called once, under
+    /// <see cref="DataFolder.Lock"/> where a server runs; a second call changes nothing. Throws <see cref="StorageException"/>.
+    /// </summary>
+    public async Task InitializeAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            folder.Create();
+            blobs.Initialize();
+            await using HoneDbContext db = OpenWriter();
+            await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode = WAL;", cancellationToken);
+            await db.Database.MigrateAsync(cancellationToken);
+        }
+        catch (Exception e) when (e is not StorageException && StorageException.From(e, folder.Path) is { } storage)
+        {
+            throw storage;
+        }
+    }
+
+    /// <summary>A context for reading; nothing is tracked. The caller disposes it.</summary>
+    public HoneDbContext Read() => readers.CreateDbContext();
+
+    internal HoneDbContext OpenWriter() => new(Options(connectionString).Options);
+
+    internal string FolderPath => folder.Path;
+
+    public ValueTask DisposeAsync()
+    {
+        using var connection = new SqliteConnection(connectionString);
+        SqliteConnection.ClearPool(connection);
+        return ValueTask.CompletedTask;
+    }
+
+    private static DbContextOptionsBuilder<HoneDbContext> Options(string connectionString) =>
+        new DbContextOptionsBuilder<HoneDbContext>().UseSqlite(connectionString).AddInterceptors(ConnectionSettings.Instance);
+
+    /// <summary>What SQLite forgets with each connection.</summary>
+    private sealed class ConnectionSettings : DbConnectionInterceptor
+    {
+        public static readonly ConnectionSettings Instance = new();
+        private const string Settings = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL;";
+
+        public override void ConnectionOpened(DbConnection connection, ConnectionEndEventData eventData)
+        {
+            using DbCommand command = connection.CreateCommand();
+            command.CommandText = Settings;
+            command.ExecuteNonQuery();
+        }
+
+        public override async Task ConnectionOpenedAsync(DbConnection connection, ConnectionEndEventData eventData, CancellationToken cancellationToken = default)
+        {
+            await using DbCommand command = connection.CreateCommand();
+            command.CommandText = Settings;
+            await command.ExecuteNonQueryAsync(cancellationToken);
+        }
+    }
+}

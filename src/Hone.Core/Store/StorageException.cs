@@ -1,0 +1,69 @@
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+
+namespace Hone.Core.Store;
+
+public enum StorageProblem
+{
+    /// <summary>No space or no quota is left.</summary>
+    DiskFull,
+
+    /// <summary>The folder or its file system cannot be written.</summary>
+    ReadOnly,
+
+    /// <summary>Another server holds the data folder.</summary>
+    InUse,
+
+    /// <summary>Another process holds the database's write lock for too long.</summary>
+    Busy,
+
+    /// <summary>The file is not a database, or a damaged one.</summary>
+    Damaged,
+
+    /// <summary>Any other failure of reading or writing.</summary>
+    Failed,
+}
+
+/// <summary>The data folder does not do what it must. The message says what, where, and what to do.</summary>
+public sealed class StorageException(StorageProblem problem, string message, Exception? inner = null) : IOException(message, inner)
+{
+    private const int NoSpace = 28, ReadOnlyFileSystem = 30, QuotaExceeded = 122;
+
+    public StorageProblem Problem { get; } = problem;
+
+    /// <summary>The storage failure inside an exception, or null when it is none.</summary>
+    public static StorageException? From(Exception exception, string where)
+    {
+        for (Exception? e = exception; e is not null; e = e.InnerException)
+        {
+            StorageException? found = e switch
+            {
+                StorageException known => known,
+                SqliteException sqlite => From(sqlite, where),
+                UnauthorizedAccessException => new(StorageProblem.ReadOnly, $"{where} cannot be written: {e.Message} Give this user the right to write there, or choose another folder with --data.", e),
+                FileNotFoundException or EndOfStreamException => null,
+                DirectoryNotFoundException => new(StorageProblem.Failed, $"{where} is gone: {e.Message}", e),
+                IOException { HResult: NoSpace or QuotaExceeded } => Full(where, e),
+                IOException { HResult: ReadOnlyFileSystem } => new(StorageProblem.ReadOnly, $"{where} is on a read-only file system. Mount it for writing, or choose another folder with --data.", e),
+                _ => null,
+            };
+            if (found is not null)
+                return found;
+        }
+        return null;
+    }
+
+    private static StorageException Full(string where, Exception inner) =>
+        new(StorageProblem.DiskFull, $"The disk of {where} is full. Nothing of this request is stored; free some space and send it again.", inner);
+
+    private static StorageException? From(SqliteException e, string where) => e.SqliteErrorCode switch
+    {
+        SQLitePCL.raw.SQLITE_FULL => Full(where, e),
+        SQLitePCL.raw.SQLITE_READONLY => new(StorageProblem.ReadOnly, $"The database in {where} cannot be written: {e.Message}.", e),
+        SQLitePCL.raw.SQLITE_CANTOPEN => new(StorageProblem.Failed, $"The database in {where} cannot be opened or made. The folder must exist and be writable.", e),
+        SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_LOCKED => new(StorageProblem.Busy, $"Another process is writing the database in {where}; try again.", e),
+        SQLitePCL.raw.SQLITE_NOTADB or SQLitePCL.raw.SQLITE_CORRUPT => new(StorageProblem.Damaged, $"The database in {where} is damaged or not a database: {e.Message}. Restore it from a backup, or choose another folder with --data.", e),
+        SQLitePCL.raw.SQLITE_IOERR => new(StorageProblem.Failed, $"The database in {where} cannot be read or written: {e.Message}.", e),
+        _ => null,
+    };
+}
