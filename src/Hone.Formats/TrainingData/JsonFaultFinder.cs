@@ -1,0 +1,111 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Hone.Formats.TrainingData;
+
+/// <summary>Says in people's words why a text is not JSON.</summary>
+internal static class JsonFaultFinder
+{
+    private static readonly (string Word, string Instead)[] s_words =
+    [
+        ("NaN", "null or a number"), ("Infinity", "a number"), ("-Infinity", "a number"), ("inf", "a number"), ("nan", "null or a number"),
+        ("None", "null"), ("True", "true"), ("False", "false"), ("undefined", "null"),
+    ];
+
+    /// <param name="consumed">Where the last sound token ends.</param>
+    public static JsonFault Explain(ReadOnlySpan<byte> json, JsonException e, JsonTokenType last, int depth, int consumed)
+    {
+        int at = Position(json, e);
+        int token = consumed;
+        while (token < json.Length && json[token] is (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n' or (byte)',' or (byte)':')
+            token++;
+        char c = at < json.Length ? (char)json[at] : '\0';
+        char first = token < json.Length ? (char)json[token] : '\0';
+        char before = PreviousSign(json, Math.Min(token, json.Length));
+
+        if (at < json.Length && c < ' ' && c is not ('\t' or '\r' or '\n') || c is '\t' or '\r' or '\n' && InString(json, token, at))
+            return Fault(at, "control_character", $"control character 0x{(int)c:X2} in a string, it must be escaped.", $"Write it as {Escape(c)}.");
+        if (depth == 0 && last is not (JsonTokenType.None or JsonTokenType.PropertyName) && token < json.Length)
+            return Fault(token, "text_after_object", $"text after the object: {Quote(json[token..])}.",
+                first == '{' ? "Put each object on a line of its own, ended by LF." : "One line holds one object and nothing else.");
+        foreach (var (word, instead) in s_words)
+        {
+            if (json[Math.Min(token, json.Length)..].StartsWith(Encoding.UTF8.GetBytes(word)))
+                return Fault(token, "not_json", $"not JSON: {word} is no JSON value.", $"Write {instead}.");
+        }
+        if (first == '\'')
+            return Fault(token, "not_json", "not JSON: single quotes.", "Write strings and keys in double quotes; Python's json.dumps does so, str() and print() do not.");
+        if (first is ']' or '}' && before == ',')
+            return Fault(token, "not_json", "not JSON: comma before the closing bracket.", "Take the comma out.");
+        if (first == '"' && Unclosed(json, token))
+            return Fault(Math.Min(at, json.Length), "not_json", "not JSON: the row is cut off inside a string.", "A line must hold one whole object: write line breaks inside texts as \\n, and write the row again if it was cut.");
+        if (token >= json.Length || at >= json.Length)
+            return Fault(json.Length, "not_json", depth > 0 || last == JsonTokenType.None ? "not JSON: the row is cut off before its end." : "not JSON: a value is missing at the end.",
+                "A line must hold one whole object: close its brackets, and do not spread it over several lines.");
+        if (first == '"' && at > token && c != '"' && json[at - 1] == '\\')
+            return Fault(at - 1, "not_json", $"not JSON: \\{c} is no escape.", "Write \\\\ for a backslash; a single quote needs none.");
+        if (first is '/' or '#')
+            return Fault(token, "not_json", "not JSON: a comment.", "Take it out; JSON has none.");
+        if (json[token..].StartsWith("“"u8) || json[token..].StartsWith("”"u8) || json[token..].StartsWith("‘"u8))
+            return Fault(token, "not_json", "not JSON: typographic quotes.", "Write strings and keys in straight double quotes (\").");
+        if (last == JsonTokenType.String && (char.IsAsciiLetterOrDigit(first) || first >= 0x80) && before != ',')
+            return Fault(token, "not_json", $"not JSON: {Quote(json[token..])} follows the end of a string.", "A double quote inside a text must be written as \\\", values are parted by commas.");
+        if (first is '"' or '{' or '[' && before is '"' or '}' or ']')
+            return Fault(token, "not_json", "not JSON: a comma is missing before this value.", "Part values by commas, keys from values by colons.");
+        if (char.IsAsciiLetter(first) || first == '_')
+            return Fault(token, "not_json", $"not JSON: {Quote(json[token..])} is not in double quotes.", "Keys and texts need double quotes.");
+        if (char.IsAsciiDigit(first) || first is '-' or '+' or '.')
+            return Fault(token, "not_json", $"not JSON: {Quote(json[token..])} is no JSON number.", "Write digits with a decimal point, no leading zero, no plus sign.");
+        return Fault(at, "not_json", last == JsonTokenType.None ? $"not JSON: the line begins with {Quote(json[token..])}." : $"not JSON: {Quote(json[Math.Min(at, token)..])} cannot stand at column {at + 1}.",
+            "One line must hold one JSON object.");
+    }
+
+    private static JsonFault Fault(int offset, string code, string message, string hint) => new(offset, null, code, message, hint);
+
+    /// <summary>The exception counts lines and bytes in a line.</summary>
+    private static int Position(ReadOnlySpan<byte> json, JsonException e)
+    {
+        int start = 0;
+        for (long line = e.LineNumber ?? 0; line > 0; line--)
+        {
+            int end = json[start..].IndexOf((byte)'\n');
+            if (end < 0)
+                break;
+            start += end + 1;
+        }
+        return (int)Math.Min(json.Length, start + (e.BytePositionInLine ?? 0));
+    }
+
+    private static char PreviousSign(ReadOnlySpan<byte> json, int end)
+    {
+        while (end > 0 && json[end - 1] is (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n')
+            end--;
+        return end > 0 ? (char)json[end - 1] : '\0';
+    }
+
+    private static bool InString(ReadOnlySpan<byte> json, int token, int at) => token < at && json[token] == '"' && !ClosedBefore(json, token, at);
+
+    private static bool Unclosed(ReadOnlySpan<byte> json, int token) => !ClosedBefore(json, token, json.Length);
+
+    private static bool ClosedBefore(ReadOnlySpan<byte> json, int token, int end)
+    {
+        for (int i = token + 1; i < end; i++)
+        {
+            if (json[i] == '\\')
+                i++;
+            else if (json[i] == '"')
+                return true;
+        }
+        return false;
+    }
+
+    private static string Escape(char c) => c switch { '\t' => "\\t", '\r' => "\\r", '\n' => "\\n", '\b' => "\\b", '\f' => "\\f", _ => $"\\u{(int)c:x4}" };
+
+    private static string Quote(ReadOnlySpan<byte> text)
+    {
+        string shown = Encoding.UTF8.GetString(text[..Math.Min(text.Length, 24)]).TrimEnd('\uFFFD');
+        int end = shown.AsSpan().IndexOfAny('\r', '\n');
+        shown = end > 0 ? shown[..end] : shown;
+        return $"'{shown.Replace("\0", "\\0", StringComparison.Ordinal)}{(text.Length > 24 ? "…" : "")}'";
+    }
+}

@@ -1,0 +1,61 @@
+using System.Text.Json;
+using Hone.Formats.Jobs;
+
+namespace Hone.Formats.TrainingData;
+
+public sealed record LintRequest
+{
+    /// <summary>Null: only a validation file is checked, which is known before the training file.</summary>
+    public string? TrainingPath { get; init; }
+
+    public string? ValidationPath { get; init; }
+
+    public TrainingConfig Config { get; init; } = new();
+
+    public int MinTrainingRows { get; init; } = 10;
+
+    public int MinValidationRows { get; init; } = 1;
+}
+
+/// <summary>Says everything that is wrong with training and validation files, in one pass over each and memory of one line and 16 bytes a row.</summary>
+public static class Linter
+{
+    /// <exception cref="IOException">A file cannot be read.</exception>
+    public static LintReport Lint(LintRequest request, CancellationToken cancellationToken = default)
+    {
+        if (request.TrainingPath is null && request.ValidationPath is null)
+            throw new ArgumentException("Name a training file, a validation file, or both.", nameof(request));
+        var errors = new List<LintIssue>();
+        var warnings = new List<LintIssue>();
+        FileLint? training = null, validation = null;
+        if (request.TrainingPath is { } trainingPath)
+        {
+            training = new FileLint(request, file: null, request.MinTrainingRows, null);
+            training.Run(trainingPath, cancellationToken);
+            training.Finish(errors, warnings);
+        }
+        if (request.ValidationPath is { } validationPath)
+        {
+            validation = new FileLint(request, file: "validation", request.MinValidationRows, training);
+            validation.Run(validationPath, cancellationToken);
+            validation.Finish(errors, warnings);
+        }
+        var main = training ?? validation!;
+        return new LintReport
+        {
+            Errors = errors,
+            Warnings = warnings,
+            Stats = new LintStats
+            {
+                Rows = training?.Rows ?? 0,
+                ValidationRows = validation?.Rows,
+                BlankLines = main.BlankLines,
+                Bytes = main.Bytes,
+                Kinds = main.Kinds,
+                DuplicateRows = main.DuplicateRows,
+                ErrorCount = (training?.Issues.ErrorCount ?? 0) + (validation?.Issues.ErrorCount ?? 0),
+                WarningCount = (training?.Issues.WarningCount ?? 0) + (validation?.Issues.WarningCount ?? 0),
+            },
+        };
+    }
+}

@@ -1,0 +1,185 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json;
+using Hone.Formats.Jobs;
+
+namespace Hone.Formats.TrainingData;
+
+/// <summary>Reads <c>training_config.json</c>. A key that is absent, null or <c>"auto"</c> becomes a null.</summary>
+public static class TrainingConfigParser
+{
+    private static readonly string[] s_keys =
+    [
+        "method", "n_epochs", "batch_size", "learning_rate", "learning_rate_multiplier", "lr_scheduler", "warmup_ratio", "rank", "alpha", "dropout", "target_modules",
+        "use_rslora", "use_dora", "layers_to_transform", "max_length", "train_on", "seed", "weight_decay", "max_grad_norm", "precision", "eval_every", "checkpoint_every",
+        "checkpoint_steps", "stop_when_worse", "strict", "beta",
+    ];
+
+    /// <summary>Other trainers' names of the same things.</summary>
+    private static readonly (string Theirs, string Ours)[] s_otherNames =
+    [
+        ("epochs", "n_epochs"), ("num_train_epochs", "n_epochs"), ("num_epochs", "n_epochs"), ("per_device_train_batch_size", "batch_size"), ("lr", "learning_rate"), ("r", "rank"), ("lora_r", "rank"),
+        ("lora_rank", "rank"), ("lora_alpha", "alpha"), ("lora_dropout", "dropout"), ("lr_scheduler_type", "lr_scheduler"), ("max_seq_length", "max_length"), ("max_seq_len", "max_length"),
+        ("cutoff_len", "max_length"), ("context_length", "max_length"), ("random_seed", "seed"), ("eval_steps", "eval_every"), ("save_steps", "checkpoint_steps"), ("clip", "max_grad_norm"),
+        ("dtype", "precision"), ("scheduler", "lr_scheduler"), ("modules", "target_modules"),
+    ];
+
+    /// <returns>A config when there is no error; else null and every error, by place.</returns>
+    public static (TrainingConfig? Config, IReadOnlyList<LintIssue> Errors) Parse(ReadOnlySpan<byte> json)
+    {
+        int mark = json.StartsWith("\uFEFF"u8) ? 3 : 0;
+        byte[] text = json[mark..].ToArray();
+        var errors = new List<LintIssue>();
+        if (Blank.Is(text))
+            return (null, [new(null, null, null, "file_empty", "the file is empty.", "Write {} when everything is left to Hone.")]);
+        var faults = new List<JsonFault>();
+        bool parses = new JsonSyntax().Check(text, faults);
+        foreach (var fault in faults)
+            errors.Add(new(LineAt(text, fault.Offset), mark + fault.Offset, fault.Path, fault.Code, fault.Message, fault.Hint));
+        if (!parses || faults.Exists(f => f.Code != "duplicate_key"))
+            return (null, errors);
+        using var document = JsonDocument.Parse(text);
+        var config = Read(document.RootElement, new Scope(text, mark, errors));
+        return errors.Count == 0 ? (config, []) : (null, [.. errors.OrderBy(e => e.Byte ?? 0)]);
+    }
+
+    private static TrainingConfig Read(JsonElement root, Scope scope)
+    {
+        var c = new TrainingConfig();
+        if (root.ValueKind != JsonValueKind.Object)
+        {
+            scope.Error(root, "$", "config_not_object", $"the config must be a JSON object, it is {RowValidator.Spoken(root)}.", "Write {\"n_epochs\":3} or {}.");
+            return c;
+        }
+        foreach (var property in root.EnumerateObject())
+        {
+            string key = property.Name;
+            var v = new Value(property.Value, key, scope);
+            if (!s_keys.Contains(key))
+            {
+                scope.Error(property.Value, "$." + key, "unknown_key", $"unknown key {key}.",
+                    (s_otherNames.FirstOrDefault(n => n.Theirs == key).Ours ?? NearestName.Find(key, s_keys)) is { } near ? $"Did you mean {near}?" : $"Known keys: {string.Join(", ", s_keys)}.");
+                continue;
+            }
+            if (property.Value.ValueKind == JsonValueKind.Null || property.Value.ValueKind == JsonValueKind.String && property.Value.ValueEquals("auto"u8))
+                continue;
+            c = key switch
+            {
+                "method" => c with { Method = v.OneOf("supervised", "dpo") },
+                "n_epochs" => c with { NEpochs = v.Whole(1, 50) },
+                "batch_size" => c with { BatchSize = v.Whole(1, 256) },
+                "learning_rate" => c with { LearningRate = v.Number(0, 1, "greater than 0 and at most 1", lowest: false) },
+                "learning_rate_multiplier" => c with { LearningRateMultiplier = v.Number(0, 1000, "greater than 0 and at most 1000", lowest: false) },
+                "lr_scheduler" => c with { LrScheduler = v.OneOf("linear", "cosine", "constant") },
+                "warmup_ratio" => c with { WarmupRatio = v.Number(0, 1, "from 0 to below 1", highest: false) },
+                "rank" => c with { Rank = v.Whole(1, 512) },
+                "alpha" => c with { Alpha = v.Number(0, 8192, "greater than 0 and at most 8192", lowest: false) },
+                "dropout" => c with { Dropout = v.Number(0, 1, "from 0 to below 1", highest: false) },
+                "target_modules" => c with { TargetModules = v.Names() },
+                "use_rslora" => c with { UseRslora = v.Boolean() },
+                "use_dora" => c with { UseDora = v.Boolean() },
+                "layers_to_transform" => c with { LayersToTransform = v.Layers() },
+                "max_length" => c with { MaxLength = v.Whole(16, 1 << 20) },
+                "train_on" => c with { TrainOn = v.OneOf("assistant", "last_assistant", "everything") },
+                "seed" => c with { Seed = v.Long(0, int.MaxValue) },
+                "weight_decay" => c with { WeightDecay = v.Number(0, 1, "from 0 to 1") },
+                "max_grad_norm" => c with { MaxGradNorm = v.Number(0, 1e6, "greater than 0 and at most 1000000", lowest: false) },
+                "precision" => c with { Precision = v.OneOf("float32", "bfloat16", "float16") },
+                "eval_every" => c with { EvalEvery = v.Whole(1, int.MaxValue) },
+                "checkpoint_every" => c with { CheckpointEvery = v.Number(0, 86400, "seconds, greater than 0 and at most 86400", lowest: false) },
+                "checkpoint_steps" => c with { CheckpointSteps = v.Whole(1, int.MaxValue) },
+                "stop_when_worse" => c with { StopWhenWorse = v.Boolean() },
+                "strict" => c with { Strict = v.Boolean() },
+                _ => c with { Beta = v.Number(0, 2, "greater than 0 and at most 2", lowest: false) },
+            };
+        }
+        if (c.LearningRate is not null && c.LearningRateMultiplier is not null)
+            scope.Error(root.GetProperty("learning_rate_multiplier"), "$.learning_rate_multiplier", "conflict", "learning_rate_multiplier scales the automatic rate, but learning_rate is given.", "Keep one of the two.");
+        if (c.Beta is not null && c.Method == "supervised")
+            scope.Error(root.GetProperty("beta"), "$.beta", "conflict", "beta has no effect on the method supervised.", "Take it out, or set the method to dpo.");
+        return c;
+    }
+
+    private static int LineAt(ReadOnlySpan<byte> text, int offset) => text[..Math.Min(offset, text.Length)].Count((byte)'\n') + 1;
+
+    private sealed class Scope(byte[] text, int mark, List<LintIssue> errors)
+    {
+        public void Error(JsonElement at, string path, string code, string message, string hint)
+        {
+            text.AsSpan().Overlaps(JsonMarshal.GetRawUtf8Value(at), out int offset);
+            errors.Add(new(LineAt(text, offset), mark + offset, path, code, message, hint));
+        }
+    }
+
+    private readonly struct Value(JsonElement value, string key, Scope scope)
+    {
+        public int? Whole(int from, int to) => (int?)Long(from, to);
+
+        public long? Long(long from, long to)
+        {
+            string range = to == int.MaxValue ? $"{from} or more" : $"from {from} to {to}";
+            if (value.ValueKind != JsonValueKind.Number)
+                return Wrong<long>($"a whole number, {range}");
+            // 3.0 and 3e0 are whole too.
+            if (!value.TryGetDouble(out double number) || number != Math.Floor(number) || Math.Abs(number) > 1L << 53)
+                return Wrong<long>($"a whole number, {range}");
+            return number < from || number > to ? Wrong<long>($"a whole number, {range}") : (long)number;
+        }
+
+        public double? Number(double from, double to, string range, bool lowest = true, bool highest = true)
+            => value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && double.IsFinite(number)
+                && (lowest ? number >= from : number > from) && (highest ? number <= to : number < to) ? number : Wrong<double>($"a number, {range}");
+
+        public bool? Boolean() => value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean() : Wrong<bool>("true or false");
+
+        public string? OneOf(params string[] allowed)
+        {
+            string? given = value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+            if (given is not null && allowed.Contains(given))
+                return given;
+            Wrong<int>(string.Join(" or ", allowed), given is null ? null : NearestName.Find(given, allowed));
+            return null;
+        }
+
+        public string[]? Names()
+        {
+            if (value.ValueKind == JsonValueKind.String && value.ValueEquals("all-linear"u8))
+                return null;
+            if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0 || value.EnumerateArray().Any(m => m.ValueKind != JsonValueKind.String || MessageValidator.IsBlank(m)))
+            {
+                Wrong<int>("a list of module names such as [\"q_proj\",\"v_proj\"], or \"all-linear\"");
+                return null;
+            }
+            string[] names = [.. value.EnumerateArray().Select(m => m.GetString()!)];
+            return Once(names) ? names : null;
+        }
+
+        public int[]? Layers()
+        {
+            if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0 || value.EnumerateArray().Any(m => m.ValueKind != JsonValueKind.Number || !m.TryGetInt32(out int n) || n < 0))
+            {
+                Wrong<int>("a list of layer numbers, counted from 0");
+                return null;
+            }
+            int[] layers = [.. value.EnumerateArray().Select(m => m.GetInt32())];
+            return Once(layers) ? layers : null;
+        }
+
+        private bool Once<T>(T[] items)
+        {
+            var twice = items.GroupBy(i => i).FirstOrDefault(g => g.Count() > 1);
+            if (twice is not null)
+                scope.Error(value, "$." + key, "value_invalid", $"{key} names {twice.Key} twice.", "Name each once.");
+            return twice is null;
+        }
+
+        private T? Wrong<T>(string must, string? near = null) where T : struct
+        {
+            string given = Encoding.UTF8.GetString(JsonMarshal.GetRawUtf8Value(value));
+            scope.Error(value, "$." + key, "value_invalid", $"{key} must be {must}; it is {(given.Length > 60 ? given[..60] + "…" : given)}.",
+                near is not null ? $"Did you mean {near}?" : value.ValueKind == JsonValueKind.String && double.TryParse(value.GetString(), CultureInfo.InvariantCulture, out _) ? "Write it without quotes, or \"auto\"." : "Write \"auto\" or leave it out to have it chosen.");
+            return null;
+        }
+    }
+}
