@@ -24,7 +24,7 @@ internal static class JsonFaultFinder
         char before = PreviousSign(json, Math.Min(token, json.Length));
 
         if (at < json.Length && c < ' ' && c is not ('\t' or '\r' or '\n') || c is '\t' or '\r' or '\n' && InString(json, token, at))
-            return Fault(at, "control_character", $"control character 0x{(int)c:X2} in a string, it must be escaped.", $"Write it as {Escape(c)}.");
+            return Fault(at, "control_character", $"control character in a string, it must be escaped: 0x{(int)c:X2} at column {at + 1}.", $"Write it as {Escape(c)}.");
         if (depth == 0 && last is not (JsonTokenType.None or JsonTokenType.PropertyName) && token < json.Length)
             return Fault(token, "text_after_object", $"text after the object: {Quote(json[token..])}.",
                 first == '{' ? "Put each object on a line of its own, ended by LF." : "One line holds one object and nothing else.");

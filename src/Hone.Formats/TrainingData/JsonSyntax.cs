@@ -74,7 +74,7 @@ internal sealed class JsonSyntax
         }
         catch (JsonException e)
         {
-            faults.Add(JsonFaultFinder.Explain(json, e, reader.TokenType, reader.CurrentDepth, (int)reader.BytesConsumed));
+            faults.Add(JsonFaultFinder.Explain(json, e, reader.TokenType, depth, (int)reader.BytesConsumed));
             return false;
         }
     }

@@ -1,5 +1,5 @@
-using System.Text.Json;
 using Hone.Formats.Jobs;
+using Hone.Formats.Models;
 
 namespace Hone.Formats.TrainingData;
 
@@ -9,6 +9,9 @@ public sealed record LintRequest
     public string? TrainingPath { get; init; }
 
     public string? ValidationPath { get; init; }
+
+    /// <summary>What the rows shall teach; null: only their form is checked.</summary>
+    public BaseModel? Model { get; init; }
 
     public TrainingConfig Config { get; init; } = new();
 

@@ -6,7 +6,7 @@ namespace Hone.Formats.Tests.TrainingData;
 /// <summary>Deliberately broken files, one fault each, and what a linter must say of them (<c>data/bad/make.py</c>).</summary>
 public sealed class BadFilesTests
 {
-    private static readonly string s_folder = Path.Combine(Repository.Root, "tests", "Hone.Formats.Tests", "data", "bad");
+    private static readonly string s_folder = Path.Combine(References.Repository, "tests", "Hone.Formats.Tests", "data", "bad");
 
     public static TheoryData<string> Files()
         => [.. Expected().EnumerateObject().Where(f => !f.Value.TryGetProperty("large", out _)).Select(f => f.Name)];
@@ -17,7 +17,7 @@ public sealed class BadFilesTests
     {
         var expected = Expected().GetProperty(name);
         bool validation = expected.TryGetProperty("train", out var train);
-        var report = Linter.Lint(validation
+        var report = TrainingFiles.Lint(validation
             ? new LintRequest { TrainingPath = Path.Combine(s_folder, train.GetString()!), ValidationPath = Path.Combine(s_folder, name) }
             : new LintRequest { TrainingPath = Path.Combine(s_folder, name) });
 
@@ -34,7 +34,7 @@ public sealed class BadFilesTests
         foreach (string name in Files().Select(r => r.Data))
         {
             byte[] bytes = File.ReadAllBytes(Path.Combine(s_folder, name));
-            foreach (var issue in Linter.Lint(new LintRequest { TrainingPath = Path.Combine(s_folder, name), MinTrainingRows = 1 }).Errors)
+            foreach (var issue in TrainingFiles.Lint(new LintRequest { TrainingPath = Path.Combine(s_folder, name), MinTrainingRows = 1 }).Errors)
             {
                 Assert.False(string.IsNullOrWhiteSpace(issue.Hint));
                 if (issue.Line is { } line)
