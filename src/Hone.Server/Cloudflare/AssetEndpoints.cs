@@ -1,0 +1,96 @@
+using Hone.Core;
+using Hone.Core.Finetunes;
+using Hone.Core.Store;
+using Hone.Server.Auth;
+using Hone.Server.Hosting;
+using Hone.Server.Requests;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
+using Microsoft.Net.Http.Headers;
+
+namespace Hone.Server.Cloudflare;
+
+/// <summary><c>/ai/finetunes/{finetune_id}/finetune-assets</c>: upload, list, download.</summary>
+internal static class AssetEndpoints
+{
+    /// <summary>Segment of the file's name in <c>/client/v4/accounts/A/ai/finetunes/ID/finetune-assets/NAME</c>.</summary>
+    private const int NameSegment = 8;
+
+    /// <summary>Room for a form's headers, boundaries and small parts beside its file.</summary>
+    private const int FormOverhead = 64 << 10;
+
+    public static void MapAssets(this IEndpointRouteBuilder account)
+    {
+        account.MapPost("/ai/finetunes/{finetune_id}/finetune-assets", UploadAsync).NeedsWrite().WithSummary("Upload a file of a finetune")
+            .WithDescription("Form with file_name and file. training_data.jsonl starts the training (training_config.json and validation_data.jsonl go before it); adapter_config.json and adapter_model.safetensors bring a finished adapter.")
+            .TakesUpload().Answers<UploadedAssetView>();
+        account.MapGet("/ai/finetunes/{finetune_id}/finetune-assets", ListAsync).WithSummary("List the files of a finetune").Answers<IReadOnlyList<AssetView>>();
+        account.MapGet("/ai/finetunes/{finetune_id}/finetune-assets/{file_name}", DownloadAsync).WithSummary("Download a file of a finetune");
+    }
+
+    private static async Task<IResult> UploadAsync(HttpContext context, FinetuneService finetunes, HoneLimits limits, DataFolder folder, CancellationToken cancellationToken)
+    {
+        if (FinetuneEndpoints.IdOrName(context, out var error) is not { } idOrName)
+            return error!;
+        string accountId = context.Caller().AccountId;
+        // Asked before the bytes travel.
+        if (await finetunes.FindAsync(accountId, idOrName, includePublic: false, cancellationToken) is null)
+            return NotFound(idOrName);
+        // Large files come over slow lines too; the size is limited instead.
+        if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
+            rate.MinDataRate = null;
+        long limit = AssetFiles.Accepted.Max(name => AssetFiles.Limit(name, limits)) + FormOverhead;
+        await using var upload = await MultipartUpload.OpenAsync(context.Request, folder.BlobPath, limit, cancellationToken);
+        return await finetunes.UploadAssetAsync(accountId, idOrName, upload.FileName, upload.Content, cancellationToken) switch
+        {
+            UploadResult.Stored stored => Uploaded(stored.Asset, stored.Finetune, stored.Warnings),
+            UploadResult.SameAgain same => Uploaded(same.Asset, same.Finetune, []),
+            UploadResult.Refused refused => Refused(refused, idOrName),
+            var other => throw new InvalidOperationException($"Unknown result {other}."),
+        };
+    }
+
+    private static ApiError NotFound(string idOrName) => new(400, ApiErrors.UnknownModel, $"Finetune {idOrName} not found") { FromAi = true };
+
+    private static ApiError Refused(UploadResult.Refused refused, string idOrName)
+    {
+        var (status, code) = refused.Reason switch
+        {
+            UploadRefusal.FinetuneNotFound => (400, ApiErrors.UnknownModel),
+            UploadRefusal.UnknownFileName => (400, ApiErrors.InvalidUpload),
+            UploadRefusal.TooLarge => (413, 3006),
+            UploadRefusal.AlreadyStored => (400, ApiErrors.AssetRefused),
+            UploadRefusal.WrongState => (400, ApiErrors.WrongState),
+            _ => (400, ApiErrors.AdapterRefused),
+        };
+        if (refused.Reason is UploadRefusal.FinetuneNotFound)
+            return NotFound(idOrName);
+        return new ApiError(status, [.. refused.Errors.Select(e => new ApiMessage(code, e))]) { FromAi = true };
+    }
+
+    private static Answer<UploadedAssetView> Uploaded(FinetuneAsset asset, Finetune finetune, IReadOnlyList<string> warnings) => Envelope.Ok(
+        new UploadedAssetView(asset.Sha256[..32], finetune.Id, asset.FileName, "hone", asset.CreatedAt, asset.CreatedAt, finetune.State.Name(), warnings.Count == 0 ? null : warnings),
+        CloudflareJson.Default.UploadedAssetView);
+
+    private static async Task<IResult> ListAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
+    {
+        if (FinetuneEndpoints.IdOrName(context, out var error) is not { } idOrName)
+            return error!;
+        if (await finetunes.FindAsync(context.Caller().AccountId, idOrName, includePublic: false, cancellationToken) is not { } finetune)
+            return ApiErrors.FinetuneNotFound(idOrName);
+        var assets = await finetunes.ListAssetsAsync(finetune.Id, cancellationToken);
+        return Envelope.Ok([.. assets.Select(AssetView.Of)], CloudflareJson.Default.IReadOnlyListAssetView);
+    }
+
+    private static async Task<IResult> DownloadAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
+    {
+        if (FinetuneEndpoints.IdOrName(context, out var error) is not { } idOrName)
+            return error!;
+        string fileName = RawPath.Segment(context, NameSegment);
+        if (await finetunes.FindAsync(context.Caller().AccountId, idOrName, includePublic: false, cancellationToken) is not { } finetune)
+            return ApiErrors.FinetuneNotFound(idOrName);
+        if (await finetunes.OpenAssetAsync(finetune.Id, fileName, cancellationToken) is not { } content)
+            return new ApiError(404, 3037, $"AiError: AiError: Finetune {idOrName} has no file {fileName}") { FromAi = true };
+        return TypedResults.Stream(content.Content, AssetFiles.ContentType(content.Asset.FileName), content.Asset.FileName,
+            content.Asset.CreatedAt, EntityTagHeaderValue.Parse($"\"{content.Asset.Sha256}\""), enableRangeProcessing: true);
+    }
+}

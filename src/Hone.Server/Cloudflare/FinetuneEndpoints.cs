@@ -1,0 +1,161 @@
+using Hone.Core;
+using Hone.Core.Finetunes;
+using Hone.Core.Models;
+using Hone.Server.Auth;
+using Hone.Server.Hosting;
+using Hone.Server.Requests;
+
+namespace Hone.Server.Cloudflare;
+
+/// <summary><c>/accounts/{account_id}/ai/finetunes</c>: create, list, get, delete, cancel.</summary>
+internal static class FinetuneEndpoints
+{
+    private const int MaxBody = 1 << 20;
+
+    /// <summary>Where a finetune's id or name stands in <c>/client/v4/accounts/A/ai/finetunes/ID</c>.</summary>
+    private const int IdSegment = 6;
+    private const int MaxIdLength = 1024;
+
+    public static void MapFinetunes(this IEndpointRouteBuilder account)
+    {
+        account.MapPost("/ai/finetunes", CreateAsync).NeedsWrite().WithSummary("Create a finetune")
+            .WithDescription("Then upload training_data.jsonl, which starts the training, or a finished adapter.")
+            .TakesJson<CreateFinetuneView>().Answers<FinetuneView>();
+        account.MapGet("/ai/finetunes", ListAsync).WithSummary("List the account's finetunes").Answers<IReadOnlyList<OwnFinetuneView>>();
+        account.MapGet("/ai/finetunes/public", ListPublicAsync).WithSummary("List public finetunes")
+            .TakesQuery("limit", "Default 20").TakesQuery("offset", "Default 0").TakesQuery("orderBy", "created_at, modified_at or name")
+            .Answers<IReadOnlyList<FinetuneView>>();
+        account.MapGet("/ai/finetunes/{finetune_id}", GetAsync).WithSummary("Get a finetune by id or name").Answers<OwnFinetuneView>();
+        account.MapDelete("/ai/finetunes/{finetune_id}", DeleteAsync).NeedsWrite().WithSummary("Delete a finetune").Answers<DeletedView>();
+        account.MapPost("/ai/finetunes/{finetune_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel a finetune's job").Answers<OwnFinetuneView>();
+    }
+
+    /// <summary>The id or name that the path holds, or an answer where it can be neither.</summary>
+    public static string? IdOrName(HttpContext context, out ApiError? error)
+    {
+        string idOrName = RawPath.Segment(context, IdSegment);
+        bool sound = idOrName.Length is > 0 and <= MaxIdLength && !idOrName.Any(char.IsControl);
+        error = sound ? null : ApiErrors.CouldNotRoute(context.Request.Path);
+        return sound ? idOrName : null;
+    }
+
+    private static async Task<IResult> CreateAsync(HttpContext context, FinetuneService finetunes, ModelCatalog models, HoneLimits limits, CancellationToken cancellationToken)
+    {
+        var body = await JsonBody.ReadAsync(context, MaxBody, cancellationToken);
+        if (body.Malformed is { } why)
+            return ApiErrors.MalformedJson(why);
+        var fields = new BodyFields(body.Root);
+        var create = new CreateFinetune { Model = fields.Text("model"), Name = fields.Text("name"), Description = fields.Text("description"), Public = Public(fields) };
+        if (fields.Errors.Count > 0)
+            return new ApiError(400, [.. fields.Errors.Select(e => new ApiMessage(e.Field == "model" ? ApiErrors.UnknownModel : ApiErrors.InvalidField, e.Error)), .. await CheckRestAsync(fields, create, models, limits, cancellationToken)]) { FromAi = true };
+        return await finetunes.CreateAsync(context.Caller().AccountId, create, cancellationToken) switch
+        {
+            CreateResult.Created created => Envelope.Ok(FinetuneView.Of(created.Finetune), CloudflareJson.Default.FinetuneView),
+            CreateResult.Invalid invalid => new ApiError(400, [.. invalid.Errors.Select(Message)]) { FromAi = true },
+            // Clients repeat a 409 by themselves, and one that repeats a create after a lost answer meets its own name.
+            CreateResult.DuplicateName duplicate => new ApiError(409, ApiErrors.DuplicateName, duplicate.Message) { FromAi = true, Retry = false },
+            var other => throw new InvalidOperationException($"Unknown result {other}."),
+        };
+    }
+
+    /// <summary>All errors in one answer: also those of the fields whose type is right.</summary>
+    private static async Task<IEnumerable<ApiMessage>> CheckRestAsync(BodyFields fields, CreateFinetune create, ModelCatalog models, HoneLimits limits, CancellationToken cancellationToken)
+    {
+        var errors = new List<CreateError>();
+        if (fields.Errors.All(e => e.Field != "model") && (create.Model is null || await models.FindAsync(create.Model, cancellationToken) is null))
+            errors.Add(new(CreateErrorCode.UnknownModel, "model", create.Model is null ? "model is required." : $"The model {create.Model} is unknown."));
+        if (fields.Errors.All(e => e.Field != "name"))
+            errors.AddRange(FinetuneRules.CheckName(create.Name, limits));
+        errors.AddRange(FinetuneRules.CheckDescription(create.Description, limits));
+        return errors.Select(Message);
+    }
+
+    private static ApiMessage Message(CreateError error) => new(error.Code switch
+    {
+        CreateErrorCode.UnknownModel => ApiErrors.UnknownModel,
+        CreateErrorCode.TooManyFinetunes => ApiErrors.QuotaExceeded,
+        _ => ApiErrors.InvalidField,
+    }, error.Message);
+
+    /// <summary>One published signature of the call spells it <c>_public</c>, and clients send it so.</summary>
+    private static bool Public(BodyFields fields)
+    {
+        bool? given = fields.Flag("public");
+        bool? alias = fields.Flag("_public");
+        if (given is not null && alias is not null && given != alias)
+            fields.Fail("public", "'public' and '_public' are the same field and differ here: leave one out");
+        return given ?? alias ?? false;
+    }
+
+    private static async Task<IResult> ListAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
+    {
+        var all = await finetunes.ListAsync(context.Caller().AccountId, cancellationToken);
+        return Envelope.Ok([.. all.Select(OwnFinetuneView.Of)], CloudflareJson.Default.IReadOnlyListOwnFinetuneView);
+    }
+
+    private static async Task<IResult> ListPublicAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
+    {
+        var query = context.Request.Query;
+        string order = query["orderBy"].ToString() is { Length: > 0 } given ? given : query["order_by"].ToString();
+        PublicOrder? orderBy = order switch
+        {
+            "" or "created_at" => PublicOrder.CreatedAt,
+            "modified_at" => PublicOrder.ModifiedAt,
+            "name" => PublicOrder.Name,
+            _ => null,
+        };
+        var errors = new List<ApiMessage>();
+        int limit = Count(query, "limit", 20, errors), offset = Count(query, "offset", 0, errors);
+        if (orderBy is null)
+            errors.Add(new(ApiErrors.InvalidField, $"'orderBy' is '{(order.Length > 60 ? $"{order[..60]}…" : order)}', it must be created_at, modified_at or name"));
+        if (errors.Count > 0)
+            return new ApiError(400, errors) { FromAi = true };
+        var page = await finetunes.ListPublicAsync(Math.Min(limit, Paging.MaxPerPage), offset, orderBy!.Value, cancellationToken);
+        return Envelope.Ok([.. page.Select(FinetuneView.Of)], CloudflareJson.Default.IReadOnlyListFinetuneView);
+    }
+
+    private static int Count(IQueryCollection query, string name, int otherwise, List<ApiMessage> errors)
+    {
+        if (query[name].ToString().Length == 0)
+            return otherwise;
+        if (Paging.Number(query, name, 0, int.MaxValue) is { } number)
+            return number;
+        errors.Add(new(ApiErrors.InvalidField, $"'{name}' must be a number, 0 or more"));
+        return otherwise;
+    }
+
+    private static async Task<IResult> GetAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
+    {
+        if (IdOrName(context, out var error) is not { } idOrName)
+            return error!;
+        var caller = context.Caller();
+        return await finetunes.FindAsync(caller.AccountId, idOrName, includePublic: true, cancellationToken) switch
+        {
+            null => ApiErrors.FinetuneNotFound(idOrName),
+            { } found when found.AccountId == caller.AccountId => Envelope.Ok(OwnFinetuneView.Of(found), CloudflareJson.Default.OwnFinetuneView),
+            // Of another account's only what the public list shows.
+            { } found => Envelope.Ok(FinetuneView.Of(found), CloudflareJson.Default.FinetuneView),
+        };
+    }
+
+    private static async Task<IResult> DeleteAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
+    {
+        if (IdOrName(context, out var error) is not { } idOrName)
+            return error!;
+        return await finetunes.DeleteAsync(context.Caller().AccountId, idOrName, cancellationToken) is { } deleted
+            ? Envelope.Ok(new(deleted.Id), CloudflareJson.Default.DeletedView)
+            : ApiErrors.FinetuneNotFound(idOrName);
+    }
+
+    private static async Task<IResult> CancelAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
+    {
+        if (IdOrName(context, out var error) is not { } idOrName)
+            return error!;
+        return await finetunes.CancelAsync(context.Caller().AccountId, idOrName, cancellationToken) switch
+        {
+            CancelResult.Accepted accepted => Envelope.Ok(OwnFinetuneView.Of(accepted.Finetune), CloudflareJson.Default.OwnFinetuneView),
+            CancelResult.AlreadyEnded ended => new ApiError(400, ApiErrors.WrongState, ended.Message) { FromAi = true },
+            _ => ApiErrors.FinetuneNotFound(idOrName),
+        };
+    }
+}

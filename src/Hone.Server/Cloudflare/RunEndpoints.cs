@@ -1,0 +1,213 @@
+using System.Text;
+using System.Text.Json;
+using Hone.Core.Blobs;
+using Hone.Core.Finetunes;
+using Hone.Core.Inference;
+using Hone.Core.Models;
+using Hone.Formats.Inference;
+using Hone.Server.Auth;
+using Hone.Server.Hosting;
+using Hone.Server.Requests;
+
+namespace Hone.Server.Cloudflare;
+
+/// <summary><c>/ai/run/{model}</c> and <c>/ai/run</c>: text from a base model, alone or with a finetune's adapter.</summary>
+internal static class RunEndpoints
+{
+    /// <summary>First segment of the model's id in <c>/client/v4/accounts/A/ai/run/@cf/author/model</c>.</summary>
+    private const int ModelSegment = 6;
+    private const int MaxBody = 16 << 20;
+
+    public static void MapRun(this IEndpointRouteBuilder account)
+    {
+        account.MapPost("/ai/run", RunGenericAsync).WithSummary("Run a model named in the body").TakesJson<RunGenericView>().Answers<RunView>();
+        account.MapPost("/ai/run/{**model}", RunModelAsync).WithSummary("Run a model")
+            .WithDescription("With prompt or messages; lora takes a finetune's id or name; stream answers as text/event-stream.")
+            .TakesJson<RunInputView>().Answers<RunView>();
+    }
+
+    private static async Task<IResult> RunModelAsync(HttpContext context, RunServices services, CancellationToken cancellationToken)
+    {
+        string model = RawPath.From(context, ModelSegment);
+        var body = await JsonBody.ReadAsync(context, MaxBody, cancellationToken);
+        return body.Malformed is { } why
+            ? ApiErrors.BadInput(why)
+            : await RunAsync(context, services, model, body.Root, body.Root, cancellationToken);
+    }
+
+    private static async Task<IResult> RunGenericAsync(HttpContext context, RunServices services, CancellationToken cancellationToken)
+    {
+        var body = await JsonBody.ReadAsync(context, MaxBody, cancellationToken);
+        if (body.Malformed is { } why)
+            return ApiErrors.BadInput(why);
+        var fields = new BodyFields(body.Root);
+        string? model = fields.Text("model");
+        if (!fields.Has("model") || model is "")
+            fields.Fail("model", "'model' is required: it names the model to run");
+        var input = fields.Find("input");
+        if (input is not { ValueKind: JsonValueKind.Object })
+            fields.Fail("input", "'input' is required: an object with 'prompt' or 'messages'");
+        return fields.Errors.Count > 0
+            ? ApiErrors.BadInput(fields.Errors.Select(e => e.Error))
+            : await RunAsync(context, services, model!, input!.Value, body.Root, cancellationToken);
+    }
+
+    private static async Task<IResult> RunAsync(HttpContext context, RunServices services, string model, JsonElement input, JsonElement withOptions, CancellationToken cancellationToken)
+    {
+        if (await services.Models.FindAsync(model, cancellationToken) is null)
+            return ApiErrors.NoSuchModel(model.Length > 200 ? $"{model[..200]}…" : model);
+        var fields = new BodyFields(input);
+        if (RunRequest.Parse(fields) is not { } run)
+            return ApiErrors.BadInput(fields.Errors.Select(e => e.Error));
+        var generate = run.Generate;
+        if (run.Lora is { } lora)
+        {
+            var (adapter, error) = await FindAdapterAsync(services, context.Caller().AccountId, model, lora, cancellationToken);
+            if (adapter is null)
+                return error!;
+            generate = generate with { AdapterPath = adapter.Path, AdapterKey = adapter.Key };
+        }
+        using var turn = services.Load.Enter(model, alone: RejectIfBusy(withOptions));
+        if (turn is null)
+            return ApiErrors.Busy;
+        // The first event decides whether the answer has a status of its own; after that, a stream has begun.
+        await using var events = services.Engines.GenerateAsync(model, generate, cancellationToken).GetAsyncEnumerator(cancellationToken);
+        if (!await events.MoveNextAsync())
+            return ApiErrors.EngineFailed(500, "the engine ended without an answer");
+        if (events.Current is GenerateEvent.Failed failed)
+            return Describe(failed);
+        return run.Stream
+            ? await StreamAsync(context, events, cancellationToken)
+            : await CollectAsync(events);
+    }
+
+    private static async Task<(AdapterFolder?, ApiError?)> FindAdapterAsync(RunServices services, string accountId, string model, string lora, CancellationToken cancellationToken)
+    {
+        if (await services.Finetunes.FindAsync(accountId, lora, includePublic: true, cancellationToken) is not { } finetune)
+            return (null, ApiErrors.FinetuneNotFound(lora.Length > 200 ? $"{lora[..200]}…" : lora));
+        if (finetune.Model != model)
+            return (null, ApiErrors.BadInput($"finetune {lora} belongs to the model {finetune.Model}, run it with that one"));
+        if (finetune.State is not FinetuneState.Ready)
+            return (null, ApiErrors.FinetuneNotReady(lora, $"it is {finetune.State.Name()}{Why(finetune)}"));
+        return await services.Adapters.GetAsync(finetune.Id, cancellationToken) is { } adapter
+            ? (adapter, null)
+            : (null, ApiErrors.FinetuneNotReady(lora, "its adapter files are missing"));
+    }
+
+    private static string Why(Finetune finetune) => finetune.State switch
+    {
+        FinetuneState.AwaitingAssets => ": upload training_data.jsonl, or adapter_config.json and adapter_model.safetensors",
+        FinetuneState.Failed => $": {finetune.ErrorMessage}",
+        FinetuneState.Cancelled => "",
+        _ => ": its events tell how far it is",
+    };
+
+    private static bool RejectIfBusy(JsonElement body) =>
+        body.TryGetProperty("options", out var options) && options.ValueKind is JsonValueKind.Object
+        && options.TryGetProperty("rejectIfBusy", out var reject) && reject.ValueKind is JsonValueKind.True;
+
+    private static async Task<IResult> CollectAsync(IAsyncEnumerator<GenerateEvent> events)
+    {
+        var text = new StringBuilder();
+        do
+        {
+            switch (events.Current)
+            {
+                case GenerateEvent.Token token:
+                    text.Append(token.Text);
+                    break;
+                case GenerateEvent.Failed failed:
+                    return Describe(failed);
+                case GenerateEvent.Done done:
+                    return Envelope.Ok(new RunView(text.ToString(), Usage(done)), CloudflareJson.Default.RunView);
+                default:
+                    throw new InvalidOperationException($"Unknown event {events.Current}.");
+            }
+        }
+        while (await events.MoveNextAsync());
+        return ApiErrors.EngineFailed(500, "the engine ended in the middle of the answer");
+    }
+
+    private static async Task<IResult> StreamAsync(HttpContext context, IAsyncEnumerator<GenerateEvent> events, CancellationToken cancellationToken)
+    {
+        var stream = new ServerSentEvents(context);
+        await stream.StartAsync(cancellationToken);
+        try
+        {
+            do
+            {
+                switch (events.Current)
+                {
+                    case GenerateEvent.Token { Text.Length: > 0 } token:
+                        await stream.WriteAsync(new RunView(token.Text, null), CloudflareJson.Default.RunView, cancellationToken);
+                        break;
+                    case GenerateEvent.Failed failed:
+                        await WriteErrorAsync(stream, context, Describe(failed), cancellationToken);
+                        return Results.Empty;
+                    case GenerateEvent.Done done:
+                        await stream.WriteAsync(new RunView("", Usage(done)), CloudflareJson.Default.RunView, cancellationToken);
+                        await stream.WriteDoneAsync(cancellationToken);
+                        return Results.Empty;
+                }
+            }
+            while (await events.MoveNextAsync());
+            await WriteErrorAsync(stream, context, ApiErrors.EngineFailed(500, "the engine ended in the middle of the answer"), cancellationToken);
+        }
+        catch (EngineException e)
+        {
+            // Too late for a status: the stream says it and ends without [DONE].
+            await WriteErrorAsync(stream, context, RequestIdentity.Describe(e), cancellationToken);
+        }
+        return Results.Empty;
+    }
+
+    private static Task WriteErrorAsync(ServerSentEvents stream, HttpContext context, ApiError error, CancellationToken cancellationToken) =>
+        stream.WriteAsync(writer => error.WriteBody(writer, context), cancellationToken, name: "error");
+
+    private static ApiError Describe(GenerateEvent.Failed failed) => failed.Code switch
+    {
+        "bad_input" => ApiErrors.BadInput(failed.Message),
+        "too_long" => ApiErrors.TooLong(failed.Message),
+        "bad_adapter" => new ApiError(400, 3039, $"AiError: {failed.Message}") { FromAi = true },
+        _ => ApiErrors.EngineFailed(500, failed.Message),
+    };
+
+    private static UsageView Usage(GenerateEvent.Done done) => new(done.PromptTokens, done.CompletionTokens, done.PromptTokens + done.CompletionTokens);
+}
+
+/// <summary>What running a model needs.</summary>
+internal sealed record RunServices(ModelCatalog Models, FinetuneService Finetunes, AdapterFolders Adapters, EnginePool Engines, ModelLoad Load);
+
+/// <summary>Requests under way, by model.</summary>
+internal sealed class ModelLoad
+{
+    private readonly Lock gate = new();
+    private readonly Dictionary<string, int> running = [];
+
+    /// <summary>Null where <paramref name="alone"/> is asked and another request of the model is under way.</summary>
+    public IDisposable? Enter(string model, bool alone)
+    {
+        lock (gate)
+        {
+            int count = running.GetValueOrDefault(model);
+            if (alone && count > 0)
+                return null;
+            running[model] = count + 1;
+            return new Turn(this, model);
+        }
+    }
+
+    private void Leave(string model)
+    {
+        lock (gate)
+        {
+            if (--running[model] == 0)
+                running.Remove(model);
+        }
+    }
+
+    private sealed class Turn(ModelLoad load, string model) : IDisposable
+    {
+        public void Dispose() => load.Leave(model);
+    }
+}

@@ -1,0 +1,91 @@
+using Hone.Core;
+using Hone.Core.Inference;
+using Hone.Core.Models;
+using Hone.Server.Auth;
+using Hone.Server.Cloudflare;
+using Hone.Server.Hosting;
+using Hone.Server.Requests;
+using Microsoft.Extensions.Logging.Console;
+using Scalar.AspNetCore;
+
+namespace Hone.Server;
+
+/// <summary>The API over Kestrel.</summary>
+public static class HoneServer
+{
+    /// <summary>
+    /// Ready to start. Starting takes the data folder's lock, brings the database up to date, then listens; it throws <c>StorageException</c> where the folder
+    /// cannot be used and <see cref="IOException"/> where the port is taken.
+    /// </summary>
+    public static WebApplication Build(HoneServerOptions options)
+    {
+        // Empty: neither the environment's ASPNETCORE_ variables nor files beside the executable may change a server's ways.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "Hone.Server" });
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Listen(options.Listen);
+            // Bodies are limited where they are read, so that the answer arrives: see LimitedStream.
+            kestrel.Limits.MaxRequestBodySize = null;
+            // Ids of 10,000 characters are answered in the envelope.
+            kestrel.Limits.MaxRequestLineSize = 64 << 10;
+        });
+        builder.Logging.SetMinimumLevel(LogLevel.Information)
+            .AddFilter("Microsoft", LogLevel.Warning)
+            .AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Error);
+        (options.Logging ?? LogToStandardError)(builder.Logging);
+        AddServices(builder.Services, options);
+        var app = builder.Build();
+        app.UseMiddleware<RequestIdentity>();
+        app.UseRouting();
+        MapApi(app);
+        app.MapHealth();
+        app.MapOpenApi("/openapi.json").ExcludeFromDescription();
+        app.MapScalarApiReference("/docs", scalar => scalar
+            .WithTitle("Hone API")
+            .WithOpenApiRoutePattern("/openapi.json")
+            // Nothing comes from or goes to another host.
+            .DisableDefaultFonts().DisableTelemetry().DisableAgent());
+        return app;
+    }
+
+    private static void AddServices(IServiceCollection services, HoneServerOptions options)
+    {
+        services.AddRoutingCore();
+        services.AddHostedService<DataFolderOwner>();
+        services.AddHoneCore(options.Core);
+        services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownTimeout);
+        services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, CloudflareJson.Default));
+        services.AddOpenApi(openApi => openApi.AddDocumentTransformer(ApiDescription.DescribeDocument));
+        services.AddSingleton(provider => new EnginePool(
+            async (id, cancellationToken) => (await provider.GetRequiredService<ModelCatalog>().FindAsync(id, cancellationToken))?.Path,
+            options.Engines ?? new EngineSettings { DataFolder = options.Core.DataFolder },
+            provider.GetRequiredService<ILogger<EnginePool>>(),
+            provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<ModelLoad>();
+        services.AddSingleton<RunServices>();
+        options.Services?.Invoke(services);
+    }
+
+    private static void MapApi(WebApplication app)
+    {
+        var api = app.MapGroup("/client/v4");
+        api.MapTokens();
+        var account = api.MapGroup("/accounts/{account_id}").AddEndpointFilter<AccountAccess>();
+        account.MapFinetunes();
+        account.MapAssets();
+        account.MapEvents();
+        account.MapModels();
+        account.MapRun();
+    }
+
+    private static void LogToStandardError(ILoggingBuilder logging) => logging
+        .AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.IncludeScopes = true;
+            console.TimestampFormat = "HH:mm:ss.fff ";
+            console.UseUtcTimestamp = true;
+        })
+        .Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+}

@@ -1,0 +1,27 @@
+using System.Net;
+using Hone.Core;
+using Hone.Core.Inference;
+
+namespace Hone.Server;
+
+/// <summary>What <c>hone serve</c> was told.</summary>
+public sealed record HoneServerOptions
+{
+    /// <summary>Default <c>127.0.0.1:4663</c>; port 0 takes a free one.</summary>
+    public IPEndPoint Listen { get; init; } = new(IPAddress.Loopback, 4663);
+
+    /// <summary>Data folder, model folders, limits.</summary>
+    public required HoneCoreOptions Core { get; init; }
+
+    /// <summary>How engines are run; null: the defaults.</summary>
+    public EngineSettings? Engines { get; init; }
+
+    /// <summary>Registers what runs beside the API, such as the worker loop.</summary>
+    public Action<IServiceCollection>? Services { get; init; }
+
+    /// <summary>Where the log goes; null: one line an entry on standard error.</summary>
+    public Action<ILoggingBuilder>? Logging { get; init; }
+
+    /// <summary>How long requests in flight may take to end when the server stops. Default 10 seconds.</summary>
+    public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(10);
+}

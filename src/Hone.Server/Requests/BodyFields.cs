@@ -1,0 +1,78 @@
+using System.Text.Json;
+
+namespace Hone.Server.Requests;
+
+/// <summary>Takes typed fields out of a body and gathers everything that is wrong with them. Fields nobody asks for are ignored; null counts as absent.</summary>
+internal sealed class BodyFields(JsonElement body)
+{
+    /// <summary>Field and what is wrong with it.</summary>
+    public List<(string Field, string Error)> Errors { get; } = [];
+
+    public bool Has(string name) => Find(name) is not null;
+
+    public JsonElement? Find(string name) =>
+        body.TryGetProperty(name, out var value) && value.ValueKind is not JsonValueKind.Null ? value : null;
+
+    public void Fail(string field, string error) => Errors.Add((field, error));
+
+    public string? Text(string name)
+    {
+        if (Find(name) is not { } value)
+            return null;
+        if (value.ValueKind is not JsonValueKind.String)
+            return Wrong<string>(name, value, "a string");
+        try
+        {
+            return value.GetString();
+        }
+        catch (InvalidOperationException)
+        {
+            Fail(name, $"'{name}' holds half of a surrogate pair, which is no text");
+            return null;
+        }
+    }
+
+    /// <param name="orText">Takes the strings <c>"true"</c> and <c>"false"</c> as well.</param>
+    public bool? Flag(string name, bool orText = false) => Find(name) switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.True } => true,
+        { ValueKind: JsonValueKind.False } => false,
+        { ValueKind: JsonValueKind.String } value when orText && value.ValueEquals("true"u8) => true,
+        { ValueKind: JsonValueKind.String } value when orText && value.ValueEquals("false"u8) => false,
+        { } value => Wrong<bool?>(name, value, "true or false"),
+    };
+
+    public double? Number(string name, double minimum, double maximum)
+    {
+        if (Find(name) is not { } value)
+            return null;
+        if (value.ValueKind is not JsonValueKind.Number || !value.TryGetDouble(out double number) || !double.IsFinite(number))
+            return Wrong<double?>(name, value, "a number");
+        if (number < minimum || number > maximum)
+            Fail(name, $"'{name}' is {value.GetRawText()}, it must lie between {minimum} and {maximum}");
+        return number;
+    }
+
+    public long? Integer(string name, long minimum, long maximum)
+    {
+        if (Find(name) is not { } value)
+            return null;
+        // 256.0 is an integer to JSON Schema.
+        if (value.ValueKind is not JsonValueKind.Number || !value.TryGetDouble(out double number) || number != Math.Floor(number))
+            return Wrong<long?>(name, value, "an integer");
+        if (number >= minimum && number <= maximum)
+            return (long)number;
+        Fail(name, $"'{name}' is {value.GetRawText()}, it must lie between {minimum} and {maximum}");
+        return null;
+    }
+
+    private T? Wrong<T>(string name, JsonElement value, string expected)
+    {
+        string raw = value.ValueKind is JsonValueKind.Object or JsonValueKind.Array ? "" : $" ({Shorten(value.GetRawText())})";
+        Fail(name, $"'{name}' is {JsonBody.Name(value.ValueKind)}{raw}, it must be {expected}");
+        return default;
+    }
+
+    private static string Shorten(string raw) => raw.Length > 60 ? $"{raw[..60]}…" : raw;
+}

@@ -1,0 +1,70 @@
+using System.Buffers;
+using System.Text.Json;
+using System.Text.Unicode;
+
+namespace Hone.Server.Requests;
+
+/// <summary>A JSON object read from a request, whatever its <c>Content-Type</c> says: wrangler sends text/plain, documented curl lines form-urlencoded.</summary>
+internal sealed record JsonBody(JsonElement Root, string? Malformed)
+{
+    private static readonly JsonDocumentOptions Options = new() { MaxDepth = 64 };
+
+    /// <summary>Throws <see cref="ApiErrorException"/> with 413 where the body is longer than <paramref name="limit"/> bytes.</summary>
+    public static async ValueTask<JsonBody> ReadAsync(HttpContext context, int limit, CancellationToken cancellationToken)
+    {
+        var bytes = new ArrayBufferWriter<byte>((int)Math.Clamp(context.Request.ContentLength ?? 4096, 256, 65536));
+        var body = new LimitedStream(context.Request.Body, limit);
+        int read;
+        while ((read = await body.ReadAsync(bytes.GetMemory(4096), cancellationToken)) > 0)
+            bytes.Advance(read);
+        return Parse(bytes.WrittenMemory);
+    }
+
+    internal static JsonBody Parse(ReadOnlyMemory<byte> bytes)
+    {
+        if (bytes.Span.StartsWith("\uFEFF"u8))
+            bytes = bytes[3..];
+        if (bytes.Span.Trim(" \t\r\n"u8).IsEmpty)
+            return new(default, "the body is empty, a JSON object is expected");
+        if (!Utf8.IsValid(bytes.Span))
+            return new(default, "the body is not UTF-8");
+        try
+        {
+            // The clone outlives the document's pooled memory.
+            using var document = JsonDocument.Parse(bytes, Options);
+            return document.RootElement.ValueKind is JsonValueKind.Object
+                ? new(document.RootElement.Clone(), null)
+                : new(default, $"the body is {Name(document.RootElement.ValueKind)}, a JSON object is expected");
+        }
+        catch (JsonException e)
+        {
+            string what = e.Message.Contains("maximum configured depth", StringComparison.Ordinal)
+                ? "nested deeper than 64 levels"
+                : e.Message[..Math.Max(0, e.Message.IndexOf(" LineNumber:", StringComparison.Ordinal))].TrimEnd('.', ' ');
+            return new(default, $"line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}: {what}");
+        }
+    }
+
+    /// <summary>Characters of a string; null where an escape is half of a surrogate pair.</summary>
+    public static int? LengthOf(JsonElement text)
+    {
+        try
+        {
+            return text.GetString()!.Length;
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    public static string Name(JsonValueKind kind) => kind switch
+    {
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Array => "an array",
+        JsonValueKind.String => "a string",
+        JsonValueKind.Number => "a number",
+        JsonValueKind.True or JsonValueKind.False => "a boolean",
+        _ => "null",
+    };
+}

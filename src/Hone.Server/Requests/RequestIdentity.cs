@@ -1,0 +1,96 @@
+using Hone.Core.Inference;
+using Hone.Core.Store;
+using Hone.Server.Cloudflare;
+using Microsoft.AspNetCore.Connections;
+
+namespace Hone.Server.Requests;
+
+/// <summary>
+/// Outermost: gives a request its id, which is in the log's scope and in the answer (<c>cf-ray</c>, <c>cf-ai-req-id</c>), turns what was thrown into the
+/// envelope, and gives bare 404 and 405 answers the envelope too.
+/// </summary>
+internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<RequestIdentity> logger, TimeProvider clock)
+{
+    public async Task InvokeAsync(HttpContext context)
+    {
+        var uuid = Guid.NewGuid();
+        string ray = $"{uuid.ToString("n")[..16]}-HON";
+        context.TraceIdentifier = ray;
+        context.Items[typeof(RequestIdentity)] = uuid;
+        context.Response.Headers["cf-ray"] = ray;
+        context.Response.Headers["cf-ai-req-id"] = uuid.ToString();
+        long start = clock.GetTimestamp();
+        using (Scope(logger, ray))
+        {
+            await AnswerAsync(context);
+            LogRequest(context.Request.Method, Shorten(context.Request.Path), context.Response.StatusCode, clock.GetElapsedTime(start).TotalMilliseconds);
+        }
+    }
+
+    private async Task AnswerAsync(HttpContext context)
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (Exception e) when (context.RequestAborted.IsCancellationRequested && e is OperationCanceledException or IOException or ConnectionResetException)
+        {
+            LogClientGone(e.GetType().Name);
+            return;
+        }
+        catch (Exception e)
+        {
+            var error = Describe(e);
+            if (error.Status >= 500)
+                LogFailure(e);
+            if (context.Response.HasStarted)
+            {
+                // The status is gone already; a broken connection tells the client more than an early end.
+                context.Abort();
+                return;
+            }
+            Clear(context);
+            await error.ExecuteAsync(context);
+            return;
+        }
+        if (!context.Response.HasStarted && Bare(context) is { } bare)
+            await bare.ExecuteAsync(context);
+    }
+
+    private static ApiError? Bare(HttpContext context) => context.Response.StatusCode switch
+    {
+        404 when context.GetEndpoint() is null => ApiErrors.NoRoute,
+        405 => ApiErrors.MethodNotAllowed(context.Request.Method, context.Response.Headers.Allow.ToString()),
+        _ => null,
+    };
+
+    /// <summary>The one place where a fault becomes an answer.</summary>
+    internal static ApiError Describe(Exception exception) => exception switch
+    {
+        ApiErrorException { Error: var error } => error,
+        BadHttpRequestException { StatusCode: 413 } => new ApiError(413, 3006, "Request is too large") { FromAi = true },
+        BadHttpRequestException bad => new ApiError(bad.StatusCode, 10000 + bad.StatusCode, $"The request cannot be read: {bad.Message}"),
+        ModelNotFoundException missing => ApiErrors.NoSuchModel(missing.ModelId),
+        EngineBusyException => ApiErrors.Busy,
+        EngineUnavailableException down => ApiErrors.EngineFailed(503, down.Message) with { RetryAfter = down.RetryAfter },
+        EngineException crashed => ApiErrors.EngineFailed(500, crashed.Message),
+        _ when StorageException.From(exception, "The data folder") is { } storage => ApiErrors.StorageFailed(storage),
+        _ => ApiErrors.Internal,
+    };
+
+    private static void Clear(HttpContext context)
+    {
+        var headers = context.Response.Headers;
+        var (ray, id) = (headers["cf-ray"], headers["cf-ai-req-id"]);
+        context.Response.Clear();
+        headers["cf-ray"] = ray;
+        headers["cf-ai-req-id"] = id;
+    }
+
+    private static string Shorten(PathString path) => path.Value is { Length: > 200 } value ? $"{value[..200]}…" : path.Value ?? "";
+}
+
+internal static class RequestIdentityOfContext
+{
+    public static Guid RequestUuid(this HttpContext context) => (Guid)context.Items[typeof(RequestIdentity)]!;
+}

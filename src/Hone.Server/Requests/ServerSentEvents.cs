@@ -1,0 +1,65 @@
+using System.Buffers;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Hone.Server.Requests;
+
+/// <summary>Writes <c>text/event-stream</c>: headers at once, each event flushed.</summary>
+internal sealed class ServerSentEvents(HttpContext context)
+{
+    private static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private readonly ArrayBufferWriter<byte> buffer = new(1024);
+
+    public static bool Wanted(HttpRequest request) =>
+        request.GetTypedHeaders().Accept.Any(a => a.MediaType.Equals("text/event-stream", StringComparison.OrdinalIgnoreCase) && a.Quality is not 0);
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        var response = context.Response;
+        response.ContentType = "text/event-stream";
+        response.Headers.CacheControl = "no-cache";
+        // Proxies that buffer would turn the stream into one late answer.
+        response.Headers["X-Accel-Buffering"] = "no";
+        await response.StartAsync(cancellationToken);
+        await response.Body.FlushAsync(cancellationToken);
+    }
+
+    public Task WriteAsync<T>(T data, JsonTypeInfo<T> type, CancellationToken cancellationToken, long? id = null, string? name = null) =>
+        WriteAsync(writer => JsonSerializer.Serialize(writer, data, type), cancellationToken, id, name);
+
+    public Task WriteAsync(Action<Utf8JsonWriter> data, CancellationToken cancellationToken, long? id = null, string? name = null)
+    {
+        buffer.ResetWrittenCount();
+        if (id is not null)
+            buffer.Write(System.Text.Encoding.ASCII.GetBytes($"id: {id}\n"));
+        if (name is not null)
+            buffer.Write(System.Text.Encoding.ASCII.GetBytes($"event: {name}\n"));
+        buffer.Write("data: "u8);
+        // JSON escapes line breaks, so one line it is.
+        using (var writer = new Utf8JsonWriter(buffer, WriterOptions))
+            data(writer);
+        buffer.Write("\n\n"u8);
+        return SendAsync(cancellationToken);
+    }
+
+    public Task WriteDoneAsync(CancellationToken cancellationToken) => WriteLineAsync("data: [DONE]"u8, cancellationToken);
+
+    /// <summary>A comment: keeps connections that proxies would close for silence.</summary>
+    public Task WriteHeartbeatAsync(CancellationToken cancellationToken) => WriteLineAsync(": heartbeat"u8, cancellationToken);
+
+    private Task WriteLineAsync(ReadOnlySpan<byte> line, CancellationToken cancellationToken)
+    {
+        buffer.ResetWrittenCount();
+        buffer.Write(line);
+        buffer.Write("\n\n"u8);
+        return SendAsync(cancellationToken);
+    }
+
+    private async Task SendAsync(CancellationToken cancellationToken)
+    {
+        await context.Response.Body.WriteAsync(buffer.WrittenMemory, cancellationToken);
+        await context.Response.Body.FlushAsync(cancellationToken);
+    }
+}
