@@ -1,0 +1,50 @@
+namespace Hone.Formats.Tokenizers;
+
+/// <summary>
+/// A pre-tokenizer: the length in UTF-16 units of the first piece of a text, which is not empty. In a sequence each one splits the pieces
+/// that the one before left, and sees nothing beyond its piece.
+/// </summary>
+internal delegate int PreTokenizer(ReadOnlySpan<char> text);
+
+internal static class PreTokenizers
+{
+    /// <summary>Every character of category N is a piece of its own, what lies between them another.</summary>
+    public static int IndividualDigits(ReadOnlySpan<char> text)
+    {
+        int at = 0;
+        while (at < text.Length)
+        {
+            if (IsDigit(text, at, out int length))
+                return at == 0 ? length : at;
+            at += length;
+        }
+        return at;
+    }
+
+    /// <summary>GPT-2's pattern: <c>'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+</c>.</summary>
+    public static int Gpt2(ReadOnlySpan<char> text)
+    {
+        if (text[0] == '\'' && ContractionLength(text) is > 0 and int contraction)
+            return contraction;
+        CodePointKind kind = CodePoints.KindAt(text, 0, out int length);
+        if (kind != CodePointKind.Space)
+            return CodePoints.EndOfRun(text, length, kind);
+        if (text[0] == ' ' && text.Length > 1 && CodePoints.KindAt(text, 1, out int next) is not CodePointKind.Space and CodePointKind after)
+            return CodePoints.EndOfRun(text, 1 + next, after);
+        int end = CodePoints.EndOfRun(text, length, CodePointKind.Space);
+        // \s+(?!\S) leaves the last space to the word that follows; every space is one unit long.
+        return end == text.Length || end == 1 ? end : end - 1;
+    }
+
+    // Unicode 17 adds thirteen characters of category N to the runtime's Unicode 16. They are no \p{N} of the patterns.
+    private static bool IsDigit(ReadOnlySpan<char> text, int at, out int length) =>
+        CodePoints.KindAt(text, at, out length) == CodePointKind.Number
+        || (length == 2 && CodePoints.RuneAt(text, at, out _).Value is (>= 0x11DE0 and <= 0x11DE9) or (>= 0x16FF4 and <= 0x16FF6));
+
+    private static int ContractionLength(ReadOnlySpan<char> text) => text switch
+    {
+        ['\'', 's' or 't' or 'm' or 'd', ..] => 2,
+        ['\'', 'r' or 'v', 'e', ..] or ['\'', 'l', 'l', ..] => 3,
+        _ => 0,
+    };
+}

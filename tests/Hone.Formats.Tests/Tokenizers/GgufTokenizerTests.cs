@@ -1,0 +1,131 @@
+using System.Text;
+using Hone.Formats.Gguf;
+using Hone.Formats.Tokenizers;
+
+namespace Hone.Formats.Tests.Tokenizers;
+
+public sealed class GgufTokenizerTests : IDisposable
+{
+    private readonly string _path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():n}.gguf");
+
+    private readonly Dictionary<string, object> _keys = new()
+    {
+        ["tokenizer.ggml.model"] = "gpt2",
+        ["tokenizer.ggml.pre"] = "smollm",
+        ["tokenizer.ggml.tokens"] = new[] { "<s>", "a", "b", "ab", "<x>", "</s>", "é" },
+        ["tokenizer.ggml.token_type"] = new[] { 3, 1, 1, 1, 4, 3, 4 },
+        ["tokenizer.ggml.merges"] = new[] { "a b" },
+    };
+
+    [Fact]
+    public void Read_SmallVocabulary_Encodes()
+    {
+        Tokenizer tokenizer = Read();
+        Assert.Equal([0, 3, 1, 4, 1], tokenizer.Encode("<s>aba<x>a").Ids);
+        Assert.Equal([1, 4, 1], tokenizer.Encode("<s>a<x>a", recognizeSpecialTokens: false).Ids);
+        Assert.Equal("ab<x>é", tokenizer.Decode([0, 3, 4, 6], skipSpecialTokens: true));
+        Assert.Equal([3], tokenizer.Encode("ab", addSpecialTokens: true).Ids);
+    }
+
+    [Fact]
+    public void Read_AddBeginningAndEnd_AddsThemWhenAsked()
+    {
+        _keys["tokenizer.ggml.add_bos_token"] = true;
+        _keys["tokenizer.ggml.bos_token_id"] = 0;
+        _keys["tokenizer.ggml.add_eos_token"] = true;
+        _keys["tokenizer.ggml.eos_token_id"] = 5;
+        Tokenizer tokenizer = Read();
+        TokenizedText encoded = tokenizer.Encode("ab", addSpecialTokens: true);
+        Assert.Equal([0, 3, 5], encoded.Ids);
+        Assert.Equal([(0, 0), (0, 2), (2, 2)], encoded.Offsets);
+        Assert.Equal([3], tokenizer.Encode("ab").Ids);
+    }
+
+    [Theory]
+    [InlineData("tokenizer.ggml.model", "llama", "'tokenizer.ggml.model' is \"llama\"")]
+    [InlineData("tokenizer.ggml.pre", "deepseek-llm", "'tokenizer.ggml.pre' is \"deepseek-llm\"")]
+    [InlineData("tokenizer.ggml.pre", null, "tokenizer.ggml.pre")]
+    [InlineData("tokenizer.ggml.tokens", null, "tokenizer.ggml.tokens")]
+    [InlineData("tokenizer.ggml.merges", null, "tokenizer.ggml.merges")]
+    [InlineData("tokenizer.ggml.merges", new[] { "a b", "ab" }, "merge 1 (\"ab\")")]
+    [InlineData("tokenizer.ggml.merges", new[] { "a b c" }, "merge 0 (\"a b c\")")]
+    [InlineData("tokenizer.ggml.merges", new[] { "a z" }, "the token \"z\"")]
+    [InlineData("tokenizer.ggml.merges", new[] { "b a" }, "the token \"ba\"")]
+    [InlineData("tokenizer.ggml.token_type", new[] { 1, 1 }, "has 2 values for 7 tokens")]
+    [InlineData("tokenizer.ggml.add_bos_token", true, "'tokenizer.ggml.bos_token_id' is missing")]
+    public void Read_UnfitKey_IsRefusedByName(string key, object? value, string message)
+    {
+        if (value is null)
+            _keys.Remove(key);
+        else
+            _keys[key] = value;
+        var exception = Assert.Throws<InvalidFileException>(Read);
+        Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+        Assert.Contains(_path, exception.Message, StringComparison.Ordinal);
+    }
+
+    public void Dispose() => File.Delete(_path);
+
+    private Tokenizer Read()
+    {
+        using (var writer = new BinaryWriter(File.Create(_path)))
+        {
+            writer.Write("GGUF"u8);
+            writer.Write(3);
+            writer.Write(0L);
+            writer.Write((long)_keys.Count);
+            foreach ((string key, object value) in _keys)
+            {
+                WriteString(writer, key);
+                WriteValue(writer, value);
+            }
+        }
+        using var file = GgufFile.Open(_path);
+        return Tokenizer.FromGguf(file);
+    }
+
+    private static void WriteValue(BinaryWriter writer, object value)
+    {
+        switch (value)
+        {
+            case int number:
+                writer.Write((int)GgufValueType.Int32);
+                writer.Write(number);
+                break;
+            case bool flag:
+                writer.Write((int)GgufValueType.Bool);
+                writer.Write(flag);
+                break;
+            case string text:
+                writer.Write((int)GgufValueType.String);
+                WriteString(writer, text);
+                break;
+            case int[] numbers:
+                WriteArrayHead(writer, GgufValueType.Int32, numbers.Length);
+                foreach (int number in numbers)
+                    writer.Write(number);
+                break;
+            case string[] texts:
+                WriteArrayHead(writer, GgufValueType.String, texts.Length);
+                foreach (string text in texts)
+                    WriteString(writer, text);
+                break;
+            default:
+                throw new ArgumentException($"No GGUF type for {value.GetType()}.", nameof(value));
+        }
+    }
+
+    private static void WriteArrayHead(BinaryWriter writer, GgufValueType element, long length)
+    {
+        writer.Write((int)GgufValueType.Array);
+        writer.Write((int)element);
+        writer.Write(length);
+    }
+
+    private static void WriteString(BinaryWriter writer, string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        writer.Write((long)bytes.Length);
+        writer.Write(bytes);
+    }
+}
