@@ -1,0 +1,79 @@
+using Hone.Core.Finetunes;
+using Hone.Core.Store;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+
+namespace Hone.Core.Tests.Store;
+
+public sealed class HoneDbContextTests
+{
+    private static CancellationToken Stop => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Migrations_Model_NothingPending()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        await using HoneDbContext db = hone.Store.Read();
+        Assert.False(db.Database.HasPendingModelChanges());
+        Assert.Empty(await db.Database.GetPendingMigrationsAsync(Stop));
+    }
+
+    [Fact]
+    public async Task Initialize_Again_KeepsEverything()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        Finetune made = await hone.CreateAsync("kept");
+        await hone.Store.InitializeAsync(Stop);
+        await using TestHone again = TestHone.Create(folder: hone.Folder);
+        await again.Store.InitializeAsync(Stop);
+        Assert.Equal(made.Id, (await again.Finetunes.FindAsync(hone.AccountId, "kept", false, Stop))!.Id);
+    }
+
+    [Fact]
+    public async Task Connections_Settings_AreDurable()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        await using HoneDbContext db = hone.Store.Read();
+        Assert.Equal("wal", await db.Database.SqlQueryRaw<string>("SELECT journal_mode AS Value FROM pragma_journal_mode").SingleAsync(Stop));
+        Assert.Equal(2, await db.Database.SqlQueryRaw<int>("SELECT synchronous AS Value FROM pragma_synchronous").SingleAsync(Stop));
+        Assert.Equal(1, await db.Database.SqlQueryRaw<int>("SELECT foreign_keys AS Value FROM pragma_foreign_keys").SingleAsync(Stop));
+    }
+
+    [Theory]
+    [InlineData("state = 'done'", "ck_finetunes_state")]
+    [InlineData("finalized_at = 1", "ck_finetunes_finalized_at")]
+    [InlineData("state = 'ready'", "ck_finetunes_finalized_at")]
+    [InlineData("state = 'cancelled'", "ck_finetunes_finalized_at")]
+    [InlineData("state = 'running'", "ck_finetunes_lease")]
+    [InlineData("lease_until = 1", "ck_finetunes_lease")]
+    [InlineData("state = 'failed', finalized_at = 1", "ck_finetunes_error")]
+    [InlineData("fence = -1", "ck_finetunes_fence")]
+    [InlineData("account_id = 'nobody'", "FOREIGN KEY")]
+    public async Task Update_IllegalRow_Rejected(string set, string constraint)
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        await hone.CreateAsync("row");
+        string sql = $"UPDATE finetunes SET {set}";
+        SqliteException refused = await Assert.ThrowsAsync<SqliteException>(() => hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync(sql, Stop), Stop));
+        Assert.Contains(constraint, refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Update_LegalRow_Accepted()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        await hone.CreateAsync("row");
+        foreach (string set in new[] { "state = 'running', lease_until = 1", "state = 'failed', lease_until = NULL, finalized_at = 1, error_code = 'x'", "state = 'ready', error_code = NULL" })
+            Assert.Equal(1, await hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync($"UPDATE finetunes SET {set}", Stop), Stop));
+    }
+
+    [Fact]
+    public async Task Initialize_FileIsNoDatabase_SaysSo()
+    {
+        await using TestHone hone = TestHone.Create();
+        await File.WriteAllTextAsync(Path.Combine(hone.Folder, "hone.db"), string.Concat(Enumerable.Repeat("not a database ", 500)), Stop);
+        StorageException e = await Assert.ThrowsAsync<StorageException>(() => hone.Store.InitializeAsync(Stop));
+        Assert.Equal(StorageProblem.Damaged, e.Problem);
+        Assert.Contains(hone.Folder, e.Message, StringComparison.Ordinal);
+    }
+}

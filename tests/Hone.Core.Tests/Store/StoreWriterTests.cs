@@ -1,0 +1,85 @@
+using Hone.Core.Finetunes;
+using Hone.Core.Models;
+using Hone.Core.Store;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+
+namespace Hone.Core.Tests.Store;
+
+public sealed class StoreWriterTests
+{
+    private static CancellationToken Stop => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Create_SameNameEightTimesAtOnce_OneWinsSevenNameIt()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        var request = new CreateFinetune { Model = ModelCatalog.EmbeddedId, Name = "wanted by all" };
+        CreateResult[] results = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => hone.Finetunes.CreateAsync(hone.AccountId, request, Stop))));
+        CreateResult.Created winner = Assert.Single(results.OfType<CreateResult.Created>());
+        Assert.Equal(Enumerable.Repeat(winner.Finetune.Id, 7), results.OfType<CreateResult.DuplicateName>().Select(d => d.ExistingId));
+        Assert.Single(await hone.Finetunes.ListAsync(hone.AccountId, Stop));
+    }
+
+    [Fact]
+    public async Task Run_ManyAtOnce_SomeFailing_OthersAreStored()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        Finetune finetune = await hone.CreateAsync("events");
+        Task<int>[] writes = [.. Enumerable.Range(0, 200).Select(i => hone.Writer.RunAsync(async db =>
+        {
+            await EventLog.AppendAsync(db, finetune.Id, [new NewEvent($"write {i}")], Stop);
+            return i % 10 == 3 ? throw new InvalidOperationException($"no {i}") : i;
+        }, Stop))];
+        foreach (int i in Enumerable.Range(0, 200))
+        {
+            if (i % 10 == 3)
+                Assert.Equal($"no {i}", (await Assert.ThrowsAsync<InvalidOperationException>(() => writes[i])).Message);
+            else
+                Assert.Equal(i, await writes[i]);
+        }
+        IReadOnlyList<FinetuneEvent> events = await hone.Finetunes.ListEventsAsync(finetune.Id, 1, 1000, Stop);
+        Assert.Equal(Enumerable.Range(0, 200).Where(i => i % 10 != 3).Select(i => $"write {i}"), events.Select(e => e.Message));
+        Assert.Equal(Enumerable.Range(2, 180).Select(n => (long)n), events.Select(e => e.Sequence));
+    }
+
+    [Fact]
+    public async Task Run_ConstraintBroken_OnlyThatWriteFails()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        Task<int> bad = hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync("INSERT INTO finetune_events VALUES ('none', 1, 1, 'info', 'message', 'x', NULL)", Stop), Stop);
+        Task<Finetune> good = hone.CreateAsync("good");
+        Assert.Equal(SQLitePCL.raw.SQLITE_CONSTRAINT, (await Assert.ThrowsAsync<SqliteException>(() => bad)).SqliteErrorCode);
+        Assert.Equal("good", (await hone.GetAsync((await good).Id)).Name);
+    }
+
+    [Fact]
+    public async Task Run_Answered_IsSeenByAnotherConnection()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        await Task.WhenAll(Enumerable.Range(0, 32).Select(async i =>
+        {
+            Finetune made = await hone.CreateAsync($"name {i}");
+            await using HoneDbContext db = hone.Store.Read();
+            Assert.True(await db.Finetunes.AnyAsync(f => f.Id == made.Id, Stop));
+        }));
+    }
+
+    [Fact]
+    public async Task Run_Cancelled_NotRun()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        bool ran = false;
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => hone.Writer.RunAsync(_ => Task.FromResult(ran = true), new CancellationToken(canceled: true)));
+        Assert.False(ran);
+    }
+
+    [Fact]
+    public async Task Run_Disposed_Throws()
+    {
+        TestHone hone = await TestHone.StartAsync();
+        StoreWriter writer = hone.Writer;
+        await hone.DisposeAsync();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => writer.RunAsync(_ => Task.FromResult(0), Stop));
+    }
+}
