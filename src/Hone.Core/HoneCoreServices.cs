@@ -31,6 +31,7 @@ public static class HoneCoreServices
         services.AddSingleton<ModelCatalog>();
         services.AddSingleton<AccountService>();
         services.AddSingleton<FirstRun>();
+        services.AddSingleton<AssetCheck>();
         services.AddSingleton<FinetuneService>();
         services.AddSingleton<AdapterFolders>();
         return services;

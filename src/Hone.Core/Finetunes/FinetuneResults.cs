@@ -1,3 +1,5 @@
+using Hone.Formats.TrainingData;
+
 namespace Hone.Core.Finetunes;
 
 public sealed record CreateFinetune
@@ -65,13 +67,21 @@ public abstract record UploadResult
 
     /// <param name="Finetune">As it is after the upload: perhaps queued or ready.</param>
     /// <param name="Warnings">What the checks found worth saying.</param>
-    public sealed record Stored(FinetuneAsset Asset, Finetune Finetune, IReadOnlyList<string> Warnings) : UploadResult;
+    public sealed record Stored(FinetuneAsset Asset, Finetune Finetune, IReadOnlyList<string> Warnings) : UploadResult
+    {
+        /// <summary>Of a training or validation file.</summary>
+        public LintReport? Report { get; init; }
+    }
 
     /// <summary>The same bytes are stored already; nothing changed.</summary>
     public sealed record SameAgain(FinetuneAsset Asset, Finetune Finetune) : UploadResult;
 
     /// <summary>Nothing is stored.</summary>
-    public sealed record Refused(UploadRefusal Reason, IReadOnlyList<string> Errors) : UploadResult;
+    public sealed record Refused(UploadRefusal Reason, IReadOnlyList<string> Errors) : UploadResult
+    {
+        /// <summary>Of a training, validation or configuration file that is <see cref="UploadRefusal.Invalid"/>.</summary>
+        public LintReport? Report { get; init; }
+    }
 }
 
 public enum PublicOrder

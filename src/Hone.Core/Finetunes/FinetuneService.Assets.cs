@@ -6,6 +6,8 @@ namespace Hone.Core.Finetunes;
 
 public sealed partial class FinetuneService
 {
+    private const int MaximumWarningEvents = 20;
+
     /// <summary>
     /// Stores a file of a finetune that awaits its assets. <c>training_data.jsonl</c> queues the job; the second of the two adapter files makes the finetune ready.
     /// 1. The name and the finetune are looked at. 2. The bytes go to a temporary file while they are hashed and counted. 3. They are checked.
@@ -31,17 +33,28 @@ public sealed partial class FinetuneService
         }
         await using (staged)
         {
-            if (staged.Size == 0)
-                return Refuse(UploadRefusal.Invalid, $"{fileName} is empty.");
-            staged.Keep();
-            UploadResult result = await writer.RunAsync(db => StoreAsync(db, finetune.Id, fileName, staged, cancellationToken), cancellationToken);
-            if (result is UploadResult.Stored stored)
+            while (true)
             {
-                signals.NotifyChanged(stored.Finetune.Id);
-                if (stored.Finetune.State == FinetuneState.Queued)
-                    signals.NotifyQueued();
+                if (await FindAsync(accountId, finetune.Id.ToString(), includePublic: false, cancellationToken) is not { } current)
+                    return Refuse(UploadRefusal.FinetuneNotFound, $"Finetune {finetune.Id} was deleted meanwhile.");
+                IReadOnlyList<FinetuneAsset> companions = await ListAssetsAsync(current.Id, cancellationToken);
+                if (Admit(current, companions, fileName, staged.Sha256) is { } settled)
+                    return settled;
+                AssetVerdict verdict = await check.RunAsync(current, fileName, staged, companions, cancellationToken);
+                if (verdict.Errors.Count > 0)
+                    return new UploadResult.Refused(UploadRefusal.Invalid, verdict.Errors) { Report = verdict.Report };
+                staged.Keep();
+                UploadResult? result = await writer.RunAsync(db => StoreAsync(db, finetune.Id, fileName, staged, companions, verdict, cancellationToken), cancellationToken);
+                if (result is null)
+                    continue;
+                if (result is UploadResult.Stored stored)
+                {
+                    signals.NotifyChanged(stored.Finetune.Id);
+                    if (stored.Finetune.State == FinetuneState.Queued)
+                        signals.NotifyQueued();
+                }
+                return result;
             }
-            return result;
         }
     }
 
@@ -59,33 +72,28 @@ public sealed partial class FinetuneService
         return asset is null ? null : new AssetContent(asset, blobs.OpenRead(asset.Sha256));
     }
 
-    private static async Task<UploadResult> StoreAsync(HoneDbContext db, Guid id, string fileName, StagedBlob staged, CancellationToken cancellationToken)
+    /// <summary>Null when other files came while this one was checked against those it had: it must be checked again.</summary>
+    private static async Task<UploadResult?> StoreAsync(
+        HoneDbContext db, Guid id, string fileName, StagedBlob staged, IReadOnlyList<FinetuneAsset> companions, AssetVerdict verdict, CancellationToken cancellationToken)
     {
         if (await db.Finetunes.FirstOrDefaultAsync(f => f.Id == id, cancellationToken) is not { } finetune)
             return Refuse(UploadRefusal.FinetuneNotFound, $"Finetune {id} was deleted meanwhile.");
-        List<FinetuneAsset> assets = await db.FinetuneAssets.Where(a => a.FinetuneId == id).ToListAsync(cancellationToken);
-        if (assets.Find(a => a.FileName == fileName) is { } existing)
-        {
-            return existing.Sha256 == staged.Sha256 ? new UploadResult.SameAgain(existing, finetune)
-                : Refuse(UploadRefusal.AlreadyStored, $"{fileName} is stored already, with other bytes (SHA-256 {existing.Sha256}). Files cannot be replaced; create another finetune.");
-        }
-        if (finetune.State != FinetuneState.AwaitingAssets)
-            return Refuse(UploadRefusal.WrongState, $"Finetune {id} is {finetune.State.Name()} and takes no more files; create another finetune.");
-        if (assets.Find(a => AssetFiles.IsAdapter(a.FileName) != AssetFiles.IsAdapter(fileName)) is { } other)
-        {
-            return Refuse(UploadRefusal.WrongState, $"Finetune {id} has {other.FileName}: it takes "
-                + (AssetFiles.IsAdapter(other.FileName) ? "an adapter" : "training data") + $" and not {fileName}; create another finetune.");
-        }
+        List<FinetuneAsset> assets = await db.FinetuneAssets.AsNoTracking().Where(a => a.FinetuneId == id).OrderBy(a => a.FileName).ToListAsync(cancellationToken);
+        if (Admit(finetune, assets, fileName, staged.Sha256) is { } refused)
+            return refused;
+        if (!assets.Select(a => a.Sha256).SequenceEqual(companions.Select(a => a.Sha256)))
+            return null;
         DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
         var asset = new FinetuneAsset { FinetuneId = id, FileName = fileName, Sha256 = staged.Sha256, Size = staged.Size, CreatedAt = now };
         db.FinetuneAssets.Add(asset);
         finetune.ModifiedAt = now;
-        var events = new List<NewEvent>();
+        finetune.ConfigJson = verdict.ConfigJson ?? finetune.ConfigJson;
+        List<NewEvent> events = [.. verdict.Warnings.Take(MaximumWarningEvents).Select(w => new NewEvent(w, "warn"))];
         if (fileName == AssetFiles.TrainingData)
         {
             finetune.MoveTo(FinetuneState.Validating, now);
             finetune.MoveTo(FinetuneState.Queued, now);
-            events.Add(new NewEvent($"Validating training file: {fileName}"));
+            events.Insert(0, new NewEvent($"Validating training file: {fileName}"));
             events.Add(new NewEvent("Files validated, moving job to queued state"));
         }
         else if (AssetFiles.IsAdapter(fileName) && assets.Exists(a => AssetFiles.IsAdapter(a.FileName)))
@@ -96,7 +104,21 @@ public sealed partial class FinetuneService
         }
         await db.SaveChangesAsync(cancellationToken);
         await EventLog.AppendAsync(db, id, events, cancellationToken);
-        return new UploadResult.Stored(asset, finetune, []);
+        return new UploadResult.Stored(asset, finetune, verdict.Warnings) { Report = verdict.Report };
+    }
+
+    /// <summary>Null when the finetune takes the file as far as its state and its other files go.</summary>
+    private static UploadResult? Admit(Finetune finetune, IReadOnlyList<FinetuneAsset> assets, string fileName, string sha256)
+    {
+        if (assets.FirstOrDefault(a => a.FileName == fileName) is { } existing)
+        {
+            return existing.Sha256 == sha256 ? new UploadResult.SameAgain(existing, finetune)
+                : Refuse(UploadRefusal.AlreadyStored, $"{fileName} is stored already, with other bytes (SHA-256 {existing.Sha256}). Files cannot be replaced; create another finetune.");
+        }
+        if (finetune.State != FinetuneState.AwaitingAssets)
+            return Refuse(UploadRefusal.WrongState, $"Finetune {finetune.Id} is {finetune.State.Name()} and takes no more files; create another finetune.");
+        return assets.FirstOrDefault(a => AssetFiles.IsAdapter(a.FileName) != AssetFiles.IsAdapter(fileName)) is not { } other ? null
+            : Refuse(UploadRefusal.WrongState, $"Finetune {finetune.Id} has {other.FileName}: it takes {(AssetFiles.IsAdapter(other.FileName) ? "an adapter" : "training data")}, not {fileName}; create another finetune.");
     }
 
     private static UploadResult.Refused Refuse(UploadRefusal reason, params string[] errors) => new(reason, errors);

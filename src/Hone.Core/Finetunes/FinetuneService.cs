@@ -6,7 +6,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Hone.Core.Finetunes;
 
 /// <summary>What clients do with finetunes. Expected failures are results; <see cref="StorageException"/> is thrown when the disk does not do its part.</summary>
-public sealed partial class FinetuneService(HoneStore store, StoreWriter writer, StoreSignals signals, BlobStore blobs, ModelCatalog models, HoneLimits limits)
+public sealed partial class FinetuneService(HoneStore store, StoreWriter writer, StoreSignals signals, BlobStore blobs, ModelCatalog models, AssetCheck check, HoneLimits limits)
 {
     /// <summary>Checks everything before anything is written; the answer has all errors.</summary>
     public async Task<CreateResult> CreateAsync(string accountId, CreateFinetune request, CancellationToken cancellationToken)

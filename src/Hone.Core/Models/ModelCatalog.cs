@@ -1,6 +1,12 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 using Hone.Core.Store;
+using Hone.Formats;
+using Hone.Formats.Models;
 using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Models;
@@ -19,13 +25,26 @@ public sealed record ModelMetadata
 [JsonSerializable(typeof(ModelMetadata))]
 internal sealed partial class ModelJson : JsonSerializerContext;
 
-/// <summary>The base models that can be fine-tuned and run: the embedded one and those added by path.</summary>
-public sealed class ModelCatalog(HoneStore store, StoreWriter writer)
+public abstract record AddModelResult
+{
+    private AddModelResult() { }
+    public sealed record Added(ModelEntry Model) : AddModelResult;
+
+    /// <summary>What is wrong with the file or the id.</summary>
+    public sealed record Refused(IReadOnlyList<string> Errors) : AddModelResult;
+}
+
+/// <summary>The base models that can be fine-tuned and run: the embedded one and those added by path. Each is opened once and shared.</summary>
+public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, HoneCoreOptions options, TimeProvider clock) : IDisposable
 {
     public const string EmbeddedId = "@cf/huggingfacetb/smollm2-135m-instruct";
     private const string EmbeddedFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
+    private const int MaximumIdLength = 200;
     private readonly Lazy<ModelEntry?> embedded = new(FindEmbedded);
+    private readonly ConcurrentDictionary<string, Lazy<BaseModel>> open = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, Lazy<Task<string>>> hashes = new(StringComparer.Ordinal);
 
+    /// <summary>The embedded model first, then the others by id.</summary>
     public async Task<IReadOnlyList<ModelEntry>> ListAsync(CancellationToken cancellationToken)
     {
         await using HoneDbContext db = store.Read();
@@ -36,12 +55,116 @@ public sealed class ModelCatalog(HoneStore store, StoreWriter writer)
     /// <summary>By exact id. Null when there is none.</summary>
     public async Task<ModelEntry?> FindAsync(string? id, CancellationToken cancellationToken)
     {
-        if (string.IsNullOrEmpty(id))
+        if (string.IsNullOrEmpty(id) || id.Length > MaximumIdLength)
             return null;
         if (embedded.Value is { } first && first.Id == id)
             return first;
         await using HoneDbContext db = store.Read();
         return await db.Models.FirstOrDefaultAsync(m => m.Id == id, cancellationToken);
+    }
+
+    /// <summary>
+    /// The model itself, shared by all who ask: not to be disposed. Throws <see cref="InvalidFileException"/> when the model is not in the catalogue or its
+    /// file is gone, changed since it was added, or not readable as a model.
+    /// </summary>
+    public async Task<BaseModel> OpenAsync(string id, CancellationToken cancellationToken)
+    {
+        ModelEntry entry = await FindAsync(id, cancellationToken) ?? throw new InvalidFileException($"The model {id} is not known here. `hone models list` shows those that are.");
+        var file = new FileInfo(entry.Path);
+        if (!file.Exists)
+            throw new InvalidFileException($"{entry.Path} of the model {id} is gone. Put it back, or remove the model with `hone models remove {id}`.");
+        if (file.Length != entry.Size || Milliseconds(file.LastWriteTimeUtc) != entry.ModifiedAt)
+            throw new InvalidFileException($"{entry.Path} has changed since it was added as {id}. Run `hone models remove {id}` and `hone models add` again.");
+        string key = Identity(entry);
+        Lazy<BaseModel> model = open.GetOrAdd(key, _ => new Lazy<BaseModel>(() => BaseModel.Open(entry.Path)));
+        try
+        {
+            return await Task.Run(() => model.Value, cancellationToken);
+        }
+        catch (InvalidFileException)
+        {
+            // The next one looks at the file anew.
+            open.TryRemove(new KeyValuePair<string, Lazy<BaseModel>>(key, model));
+            throw;
+        }
+    }
+
+    /// <summary>Lower-case hex SHA-256 of the model's file; computed once.</summary>
+    public Task<string> Sha256Async(ModelEntry entry, CancellationToken cancellationToken) => entry.Sha256 is { } known
+        ? Task.FromResult(known)
+        : hashes.GetOrAdd(Identity(entry), _ => new Lazy<Task<string>>(() => HashAsync(entry.Path, CancellationToken.None))).Value.WaitAsync(cancellationToken);
+
+    /// <summary>Takes a GGUF file into the catalogue, where it lies. Refused is what <see cref="BaseModel"/> refuses.</summary>
+    /// <param name="id">Null: <c>@local/</c> and the file's name in lower case.</param>
+    public async Task<AddModelResult> AddAsync(string path, string? id, CancellationToken cancellationToken)
+    {
+        path = Path.GetFullPath(path);
+        id ??= DefaultId(path);
+        var errors = new List<string>();
+        if (!IsId(id))
+            errors.Add($"\"{id}\" cannot be a model's id: up to {MaximumIdLength} letters, digits, '.', '_', '-' in parts divided by '/', the first part perhaps after '@', as in @cf/qwen/qwen2.5-0.5b-instruct.");
+        else if (await FindAsync(id, cancellationToken) is { } other)
+            errors.Add($"The id {id} is taken by {other.Path}. Choose another with --id, or remove that one with `hone models remove {id}`.");
+        ModelMetadata? metadata = null;
+        var file = new FileInfo(path);
+        if (!file.Exists)
+            errors.Add(Directory.Exists(path) ? $"{path} is a folder; name the GGUF file in it." : $"There is no file {path}.");
+        else
+        {
+            try
+            {
+                metadata = await Task.Run(() => Describe(path, id), cancellationToken);
+            }
+            catch (InvalidFileException e)
+            {
+                errors.Add(e.Message);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                errors.Add($"{path} cannot be read: {e.Message}");
+            }
+        }
+        if (errors.Count > 0)
+            return new AddModelResult.Refused(errors);
+        var entry = new ModelEntry
+        {
+            Id = id,
+            Path = path,
+            Sha256 = await HashAsync(path, cancellationToken),
+            Size = file.Length,
+            ModifiedAt = Milliseconds(file.LastWriteTimeUtc),
+            CreatedAt = clock.GetUtcNow(),
+            MetadataJson = JsonSerializer.Serialize(metadata!, ModelJson.Default.ModelMetadata),
+        };
+        return await writer.RunAsync(async db =>
+        {
+            if (await db.Models.AnyAsync(m => m.Id == id, cancellationToken))
+                return (AddModelResult)new AddModelResult.Refused([$"The id {id} was taken meanwhile."]);
+            db.Models.Add(entry);
+            await db.SaveChangesAsync(cancellationToken);
+            return new AddModelResult.Added(entry);
+        }, cancellationToken);
+    }
+
+    /// <summary>Adds the GGUF files of <see cref="HoneCoreOptions.ModelFolders"/> that are not in the catalogue; answers why some were left out.</summary>
+    public async Task<IReadOnlyList<string>> AddFoldersAsync(CancellationToken cancellationToken)
+    {
+        var refused = new List<string>();
+        HashSet<string> known = [.. (await ListAsync(cancellationToken)).Select(m => m.Path)];
+        foreach (string folder in options.ModelFolders)
+        {
+            if (!Directory.Exists(folder))
+            {
+                refused.Add($"There is no folder {folder}.");
+                continue;
+            }
+            foreach (string path in Directory.EnumerateFiles(Path.GetFullPath(folder), "*.gguf").Order(StringComparer.Ordinal))
+            {
+                if (!known.Contains(path) && await AddAsync(path, null, cancellationToken) is AddModelResult.Refused { Errors: var errors })
+                    refused.Add($"{path} is left out: {string.Join(' ', errors)}");
+            }
+        }
+        return refused;
     }
 
     /// <summary>Takes a model that was added out of the catalogue; its file stays. False when there is none.</summary>
@@ -50,6 +173,53 @@ public sealed class ModelCatalog(HoneStore store, StoreWriter writer)
 
     public static ModelMetadata Metadata(ModelEntry entry) => JsonSerializer.Deserialize(entry.MetadataJson, ModelJson.Default.ModelMetadata)!;
 
+    public void Dispose()
+    {
+        foreach (Lazy<BaseModel> model in open.Values)
+        {
+            if (model.IsValueCreated)
+                model.Value.Dispose();
+        }
+        open.Clear();
+    }
+
+    internal static bool IsId(string id) => id.Length is > 0 and <= MaximumIdLength && IdPattern().IsMatch(id);
+
+    [GeneratedRegex(@"\A@?[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*\z")]
+    private static partial Regex IdPattern();
+
+    private static string DefaultId(string path)
+    {
+        var name = new StringBuilder("@local/");
+        foreach (char c in Path.GetFileNameWithoutExtension(path).ToLowerInvariant())
+            name.Append(char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-');
+        return name.ToString();
+    }
+
+    private static ModelMetadata Describe(string path, string id)
+    {
+        using BaseModel model = BaseModel.Open(path);
+        return new ModelMetadata
+        {
+            Name = id,
+            Description = $"{model.Name ?? Path.GetFileNameWithoutExtension(path)}, {model.Quantization}.",
+            Architecture = model.Config.Architecture,
+            Parameters = model.Parameters,
+            ContextLength = model.ContextLength,
+        };
+    }
+
+    private static async Task<string> HashAsync(string path, CancellationToken cancellationToken)
+    {
+        await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 18, FileOptions.Asynchronous | FileOptions.SequentialScan);
+        return Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancellationToken));
+    }
+
+    private static string Identity(ModelEntry entry) => $"{entry.Size}:{entry.ModifiedAt.ToUnixTimeMilliseconds()}:{entry.Path}";
+
+    // As the database keeps it.
+    private static DateTimeOffset Milliseconds(DateTime time) => DateTimeOffset.FromUnixTimeMilliseconds(new DateTimeOffset(time).ToUnixTimeMilliseconds());
+
     private static ModelEntry? FindEmbedded()
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
@@ -57,14 +227,21 @@ public sealed class ModelCatalog(HoneStore store, StoreWriter writer)
             var file = new FileInfo(Path.Combine(folder.FullName, "models", EmbeddedFile));
             if (!file.Exists)
                 continue;
-            var metadata = new ModelMetadata { Name = EmbeddedId, Description = "SmolLM2 135M Instruct (Apache-2.0), embedded in Hone.", Architecture = "llama" };
+            var metadata = new ModelMetadata
+            {
+                Name = EmbeddedId,
+                Description = "SmolLM2 135M Instruct, Q4_1 (Apache-2.0), embedded in Hone.",
+                Architecture = "llama",
+                Parameters = 134_515_008,
+                ContextLength = 8192,
+            };
             return new ModelEntry
             {
                 Id = EmbeddedId,
                 Path = file.FullName,
                 Size = file.Length,
-                ModifiedAt = file.LastWriteTimeUtc,
-                CreatedAt = file.LastWriteTimeUtc,
+                ModifiedAt = Milliseconds(file.LastWriteTimeUtc),
+                CreatedAt = Milliseconds(file.LastWriteTimeUtc),
                 MetadataJson = JsonSerializer.Serialize(metadata, ModelJson.Default.ModelMetadata),
             };
         }

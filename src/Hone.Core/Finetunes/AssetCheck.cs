@@ -1,0 +1,78 @@
+using System.Text.Json;
+using Hone.Core.Blobs;
+using Hone.Core.Models;
+using Hone.Formats;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.Safetensors;
+using Hone.Formats.TrainingData;
+
+namespace Hone.Core.Finetunes;
+
+/// <summary>What the checks of a file found.</summary>
+internal sealed record AssetVerdict(IReadOnlyList<string> Errors, IReadOnlyList<string> Warnings)
+{
+    public LintReport? Report { get; init; }
+
+    /// <summary>The training configuration, where the file is one.</summary>
+    public string? ConfigJson { get; init; }
+}
+
+/// <summary>Checks an uploaded file, together with those that the finetune has already, before anything is stored.</summary>
+public sealed class AssetCheck(BlobStore blobs, ModelCatalog models)
+{
+    internal async Task<AssetVerdict> RunAsync(Finetune finetune, string fileName, StagedBlob file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
+    {
+        if (file.Size == 0)
+            return new AssetVerdict([$"{fileName} is empty."], []);
+        try
+        {
+            return fileName switch
+            {
+                AssetFiles.TrainingConfigFile => await ConfigAsync(file, cancellationToken),
+                AssetFiles.TrainingData or AssetFiles.ValidationData => await DataAsync(finetune, fileName, file, companions, cancellationToken),
+                _ => await AdapterAsync(fileName, file, cancellationToken),
+            };
+        }
+        catch (InvalidFileException e)
+        {
+            return new AssetVerdict([$"{fileName}: {e.Message.Replace(file.Path, fileName, StringComparison.Ordinal)}"], []);
+        }
+    }
+
+    private static async Task<AssetVerdict> ConfigAsync(StagedBlob file, CancellationToken cancellationToken)
+    {
+        (TrainingConfig? config, IReadOnlyList<LintIssue> errors) = TrainingConfigParser.Parse(await File.ReadAllBytesAsync(file.Path, cancellationToken));
+        if (config is null || errors.Count > 0)
+        {
+            var report = new LintReport { Errors = errors, Warnings = [], Stats = new LintStats { Kinds = new Dictionary<string, int>() } };
+            return new AssetVerdict([.. errors.Select(e => e.ToString())], []) { Report = report };
+        }
+        return new AssetVerdict([], []) { ConfigJson = JsonSerializer.Serialize(config, JobJson.Default.TrainingConfig) };
+    }
+
+    private async Task<AssetVerdict> DataAsync(Finetune finetune, string fileName, StagedBlob file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
+    {
+        bool training = fileName == AssetFiles.TrainingData;
+        string? config = finetune.ConfigJson;
+        if (companions.FirstOrDefault(a => a.FileName == AssetFiles.TrainingConfigFile) is { } configFile)
+            config = await File.ReadAllTextAsync(blobs.PathOf(configFile.Sha256), cancellationToken);
+        var request = new LintRequest
+        {
+            TrainingPath = training ? file.Path : null,
+            ValidationPath = !training ? file.Path
+                : companions.FirstOrDefault(a => a.FileName == AssetFiles.ValidationData) is { } validation ? blobs.PathOf(validation.Sha256) : null,
+            Model = await models.OpenAsync(finetune.Model, cancellationToken),
+            Config = config is null ? new TrainingConfig() : TrainingConfigParser.Parse(System.Text.Encoding.UTF8.GetBytes(config)).Config ?? new TrainingConfig(),
+        };
+        LintReport report = await Task.Run(() => Linter.Lint(request, cancellationToken), cancellationToken);
+        return new AssetVerdict([.. report.Errors.Select(e => e.ToString())], [.. report.Warnings.Select(w => w.ToString())]) { Report = report };
+    }
+
+    private static Task<AssetVerdict> AdapterAsync(string fileName, StagedBlob file, CancellationToken cancellationToken) => Task.Run(() =>
+    {
+        if (fileName == AssetFiles.AdapterModel)
+            SafetensorsFile.Open(file.Path).Dispose();
+        return new AssetVerdict([], []);
+    }, cancellationToken);
+}
