@@ -100,7 +100,8 @@ public sealed class AccountServiceTests
         await hone.Store.InitializeAsync(Stop);
         Credentials made = (await hone.FirstRun.EnsureCredentialsAsync("http://127.0.0.1:4663", Stop))!;
         Assert.Equal(made, Credentials.Read(hone.DataFolder.CredentialsPath));
-        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(hone.DataFolder.CredentialsPath));
+        if (!OperatingSystem.IsWindows())
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(hone.DataFolder.CredentialsPath));
         Assert.Equal(made.AccountId, (await hone.Accounts.AuthenticateBearerAsync(made.Token, Stop))!.AccountId);
         Assert.Equal(made.AccountId, (await hone.Accounts.AuthenticateKeyAsync(made.Email, made.Key, Stop))!.AccountId);
         Assert.Equal(["account_id", "email", "key", "token", "url"], System.Text.Json.Nodes.JsonNode.Parse(await File.ReadAllTextAsync(hone.DataFolder.CredentialsPath, Stop))!.AsObject().Select(p => p.Key).Order());

@@ -63,8 +63,14 @@ public sealed class HoneDbContextTests
     {
         await using TestHone hone = await TestHone.StartAsync();
         await hone.CreateAsync("row");
-        foreach (string set in new[] { "state = 'running', lease_until = 1", "state = 'failed', lease_until = NULL, finalized_at = 1, error_code = 'x'", "state = 'ready', error_code = NULL" })
-            Assert.Equal(1, await hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync($"UPDATE finetunes SET {set}", Stop), Stop));
+        string[] changes =
+        [
+            "UPDATE finetunes SET state = 'running', lease_until = 1",
+            "UPDATE finetunes SET state = 'failed', lease_until = NULL, finalized_at = 1, error_code = 'x'",
+            "UPDATE finetunes SET state = 'ready', error_code = NULL",
+        ];
+        foreach (string sql in changes)
+            Assert.Equal(1, await hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync(sql, Stop), Stop));
     }
 
     [Fact]
