@@ -35,15 +35,15 @@ public sealed record WorkerSettings
     /// <summary>Events are written together, at most once in this time.</summary>
     public TimeSpan EventsEvery { get; init; } = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>Tries of one job, crashes and lost leases together.</summary>
-    [Range(1, 100)]
-    public int Attempts { get; init; } = 3;
-
     /// <summary>Pauses before the second, third … attempt after a crash; the last one counts for all further.</summary>
     public IReadOnlyList<TimeSpan> RetryAfter { get; init; } = [TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(10)];
 
     /// <summary>What a trainer gets to end by itself when the server shuts down.</summary>
     public TimeSpan StopGrace { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Metrics kept of a job: of longer ones every n-th step, and the last.</summary>
+    [Range(10, 1_000_000)]
+    public int StepEvents { get; init; } = 10_000;
 
     /// <summary>Null: <see cref="HoneExecutable.Locate"/>.</summary>
     public HoneExecutable? Executable { get; init; }

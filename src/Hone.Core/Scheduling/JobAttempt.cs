@@ -1,0 +1,329 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Hone.Core.Blobs;
+using Hone.Core.Finetunes;
+using Hone.Core.Models;
+using Hone.Core.Processes;
+using Hone.Core.Store;
+using Hone.Formats.Jobs;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging;
+
+namespace Hone.Core.Scheduling;
+
+/// <summary>
+/// One attempt at one job: 1. its folder, 2. the trainer, 3. the proof, 4. the files into the blob store, 5. the one statement that makes it ready.
+/// Meanwhile the lease is renewed; whatever ends it ends the child first. Every write is guarded by the fence, so that an attempt
+/// that has lost its job changes nothing.
+/// </summary>
+internal sealed partial class JobAttempt(
+    ClaimedJob job, long claimedAt, SqliteJobQueue queue, HoneStore store, StoreSignals signals, BlobStore blobs, ModelCatalog models,
+    WorkerSettings settings, ILogger logger, TimeProvider clock)
+{
+    private static readonly TimeSpan FlushTime = TimeSpan.FromSeconds(5);
+
+    private int _lastStep;
+
+    public async Task RunAsync(CancellationToken stopping)
+    {
+        CrashPoint.Here("worker.claimed");
+        LogBegins(logger, job.FinetuneId, job.Attempt, job.Fence);
+        await using var lease = new LeaseKeeper(RenewAsync, claimedAt, settings, logger, clock);
+        await using var events = new EventForwarder(
+            (batch, metrics, token) => queue.AppendEventsAsync(job.FinetuneId, job.Fence, batch, metrics, token),
+            answer => lease.End(answer == AttemptWrite.Lost ? LeaseEnd.Lost : LeaseEnd.CancelRequested),
+            settings.EventsEvery, logger, clock);
+        await using CancellationTokenRegistration stop = stopping.Register(() => lease.End(LeaseEnd.Stopping));
+        using StoreSignals.Subscription changed = signals.Changed(job.FinetuneId);
+        using var over = new CancellationTokenSource();
+        Task watch = WatchAsync(changed, lease, over.Token);
+        try
+        {
+            AttemptResult result;
+            try
+            {
+                result = await TrainAsync(lease, events);
+            }
+            catch (OperationCanceledException) when (lease.Ended.IsCancellationRequested)
+            {
+                result = new AttemptResult.Interrupted();
+            }
+            catch (Exception error)
+            {
+                LogFault(logger, error, job.FinetuneId);
+                result = new AttemptResult.Crashed($"The worker could not carry out the attempt: {error.Message}");
+            }
+            await ConcludeAsync(result, lease, events);
+        }
+        finally
+        {
+            await over.CancelAsync();
+            await watch;
+        }
+    }
+
+    /// <summary>Steps 1 to 4.</summary>
+    private async Task<AttemptResult> TrainAsync(LeaseKeeper lease, EventForwarder events)
+    {
+        if (await models.FindAsync(job.ModelId, lease.Ended) is not { } model || !File.Exists(model.Path))
+            return new AttemptResult.Rejected("bad_model", $"The base model {job.ModelId} is no longer there. `hone models list` shows what there is; add it again and create the finetune anew.");
+
+        using JobFolder folder = MakeFolder(model);
+        CrashPoint.Here("worker.folder_made");
+
+        AttemptResult trained = await RunChildAsync(TrainerProcess.Train, folder, lease, events);
+        if (trained is not AttemptResult.Completed { Last: TrainerEvent.Finished finished })
+            return trained;
+        CrashPoint.Here("worker.trained");
+
+        AttemptResult proven = await RunChildAsync(TrainerProcess.Prove, folder, lease, events);
+        if (proven is not AttemptResult.Completed { Last: TrainerEvent.Proven proof })
+            return proven;
+        CrashPoint.Here("worker.proven");
+
+        // What the proof wrote replaces what the trainer wrote under the same name.
+        OutputFile[] files = [.. finished.Files.Concat(proof.Files).GroupBy(f => f.Name, StringComparer.Ordinal).Select(g => g.Last())];
+        foreach (OutputFile file in files)
+        {
+            if (await StoreAsync(folder, file, lease.Ended) is { } wrong)
+                return new AttemptResult.Crashed(wrong);
+            CrashPoint.Here("worker.file_stored");
+        }
+        return new AttemptResult.Trained(files, finished.Metrics, proof);
+    }
+
+    private JobFolder MakeFolder(ModelEntry model)
+    {
+        var inputs = new Dictionary<string, string>
+        {
+            [AssetFiles.TrainingData] = blobs.PathOf(job.Assets[AssetFiles.TrainingData].Sha256),
+        };
+        if (job.Assets.TryGetValue(AssetFiles.ValidationData, out FinetuneAsset? validation))
+            inputs[AssetFiles.ValidationData] = blobs.PathOf(validation.Sha256);
+        if (job.CheckpointBlob is { } checkpoint)
+            inputs[JobFolder.ResumeFile] = blobs.PathOf(checkpoint);
+        var spec = new JobSpec
+        {
+            JobId = job.FinetuneId.ToString(),
+            Fence = job.Fence,
+            Name = job.Name,
+            ModelId = job.ModelId,
+            ModelPath = Path.GetFullPath(model.Path),
+            ModelSha256 = model.Sha256,
+            TrainingData = AssetFiles.TrainingData,
+            ValidationData = validation is null ? null : AssetFiles.ValidationData,
+            Config = job.Config with { Seed = job.Config.Seed ?? job.Seed },
+            Threads = settings.ThreadsPerJob,
+            MemoryLimitMb = settings.MemoryLimitMb,
+            ResumeFrom = job.CheckpointBlob is null ? null : JobFolder.ResumeFile,
+        };
+        return JobFolder.Create(settings.DataFolder, spec, inputs);
+    }
+
+    private async Task<AttemptResult> RunChildAsync(string command, JobFolder folder, LeaseKeeper lease, EventForwarder events)
+    {
+        await using TrainerProcess trainer = TrainerProcess.Start(command, folder, settings, logger, clock);
+        ChildProcess child = trainer.Child;
+        // At once, even while the store keeps this method waiting.
+        await using CancellationTokenRegistration kill = lease.Ended.Register(() =>
+        {
+            if (lease.Reason != LeaseEnd.Stopping)
+                child.Kill();
+        });
+        CrashPoint.Here($"worker.{command}_started");
+        try
+        {
+            TrainerEvent? last = null;
+            await foreach (TrainerEvent e in trainer.ReadEventsAsync(lease.Ended))
+            {
+                await HandleAsync(e, folder, lease, events);
+                if (e is TrainerEvent.Finished or TrainerEvent.Proven or TrainerEvent.Failed)
+                    last = e;
+            }
+            ChildExit exit = await child.Exited.WaitAsync(settings.StopGrace, clock, lease.Ended);
+            lease.Ended.ThrowIfCancellationRequested();
+            return last switch
+            {
+                TrainerEvent.Failed failed => new AttemptResult.Rejected(failed.Code, failed.Text),
+                not null when exit.Code == 0 => new AttemptResult.Completed(last),
+                _ => new AttemptResult.Crashed(Describe(command, child, exit)),
+            };
+        }
+        catch (OperationCanceledException) when (lease.Ended.IsCancellationRequested)
+        {
+            ChildExit exit = lease.Reason == LeaseEnd.Stopping ? await child.StopAsync(settings.StopGrace) : await child.KillAsync();
+            LogInterrupted(logger, job.FinetuneId, lease.Reason, exit);
+            return new AttemptResult.Interrupted();
+        }
+        catch (ChildProtocolException error)
+        {
+            return new AttemptResult.Crashed(error.Message);
+        }
+        catch (TimeoutException)
+        {
+            return new AttemptResult.Crashed($"The trainer closed its output but did not end within {settings.StopGrace.TotalSeconds:0} s.");
+        }
+    }
+
+    private async Task HandleAsync(TrainerEvent e, JobFolder folder, LeaseKeeper lease, EventForwarder events)
+    {
+        if (e is TrainerEvent.Checkpoint checkpoint)
+        {
+            await SaveAsync(checkpoint, folder, lease, events);
+            return;
+        }
+        if (e is TrainerEvent.Step step)
+        {
+            CrashPoint.Here("worker.step");
+            _lastStep = step.Number;
+            int stride = Math.Max(1, (step.Of + settings.StepEvents - 1) / settings.StepEvents);
+            if (step.Number % stride != 0 && step.Number != step.Of)
+                return;
+        }
+        if (EventTexts.Of(e, again: job.Fence > 1) is { } next)
+            await events.AddAsync(next, e is TrainerEvent.Step figures ? EventTexts.Figures(figures) : null, lease.Ended);
+    }
+
+    /// <summary>The steps before a checkpoint are stored before it: after a crash nobody would tell of them again.</summary>
+    private async Task SaveAsync(TrainerEvent.Checkpoint checkpoint, JobFolder folder, LeaseKeeper lease, EventForwarder events)
+    {
+        CrashPoint.Here("worker.checkpoint_told");
+        string sha256;
+        try
+        {
+            (sha256, _) = await blobs.ImportAsync(folder.Resolve(checkpoint.File), lease.Ended);
+        }
+        catch (FileNotFoundException error)
+        {
+            throw new ChildProtocolException($"The trainer told of the checkpoint {checkpoint.File}, which is not there.", error);
+        }
+        if (sha256 != checkpoint.Sha256)
+        {
+            // The trainer was faster and has replaced it; its next line tells of the newer one.
+            LogCheckpointReplaced(logger, job.FinetuneId, checkpoint.AtStep);
+            return;
+        }
+        CrashPoint.Here("worker.checkpoint_stored");
+        await events.FlushAsync(lease.Ended);
+        AttemptWrite answer = await queue.SaveCheckpointAsync(job.FinetuneId, job.Fence, checkpoint.AtStep, sha256, lease.Ended).WaitAsync(lease.Ended);
+        if (answer == AttemptWrite.Lost)
+            lease.End(LeaseEnd.Lost);
+        CrashPoint.Here("worker.checkpoint_saved");
+    }
+
+    /// <summary>Into the blob store, and read back from there. What is wrong, or null.</summary>
+    private async Task<string?> StoreAsync(JobFolder folder, OutputFile file, CancellationToken cancellationToken)
+    {
+        if (Path.GetFileName(file.Name) != file.Name)
+            throw new ChildProtocolException($"The trainer named the output '{file.Name}', which is no plain file name.");
+        (string sha256, long size) = await blobs.ImportAsync(folder.ResolveOutput(file), cancellationToken);
+        if (sha256 != file.Sha256 || size != file.Size)
+            return $"The file {file.Name} is not what the trainer wrote: SHA-256 {sha256} and {size} bytes instead of {file.Sha256} and {file.Size}.";
+        return await blobs.VerifyAsync(sha256, cancellationToken) ? null : $"The file {file.Name} did not come back from the blob store as it was written. Check the disk.";
+    }
+
+    /// <summary>Step 5, or what is to be said instead.</summary>
+    private async Task ConcludeAsync(AttemptResult result, LeaseKeeper lease, EventForwarder events)
+    {
+        // The reason of an interruption stands; a result that came just before it is taken as what it is, and the fence judges.
+        LeaseEnd reason = result is AttemptResult.Interrupted ? lease.Reason : LeaseEnd.None;
+        if (reason is LeaseEnd.Lost or LeaseEnd.Expired || lease.Reason is LeaseEnd.Lost or LeaseEnd.Expired)
+        {
+            LogGivenUp(logger, job.FinetuneId, job.Fence, lease.Reason);
+            return;
+        }
+        try
+        {
+            using var patience = new CancellationTokenSource(FlushTime, clock);
+            await events.FlushAsync(patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            LogNotFlushed(logger, job.FinetuneId);
+        }
+        catch (System.Threading.Channels.ChannelClosedException)
+        {
+            // The forwarder has learnt that the job is lost; the writes below will as well.
+        }
+        AttemptWrite answer = await WriteAsync(result, reason);
+        CrashPoint.Here("worker.concluded");
+        LogConcluded(logger, job.FinetuneId, result.GetType().Name, answer);
+    }
+
+    private async Task<AttemptWrite> WriteAsync(AttemptResult result, LeaseEnd reason)
+    {
+        Guid id = job.FinetuneId;
+        switch (result)
+        {
+            case AttemptResult.Trained trained:
+                CrashPoint.Here("worker.publishing");
+                PublishedFile[] files = [.. trained.Files.Select(f => new PublishedFile(f.Name, f.Sha256, f.Size))];
+                AttemptWrite published = await queue.PublishAsync(id, job.Fence, files, FinalFigures(trained), CancellationToken.None);
+                return published == AttemptWrite.CancelRequested ? await queue.FinishCancelAsync(id, job.Fence, CancellationToken.None) : published;
+            case AttemptResult.Rejected rejected:
+                return await queue.FailAsync(id, job.Fence, rejected.Code, rejected.Message, CancellationToken.None);
+            case AttemptResult.Crashed crashed:
+                TimeSpan pause = settings.RetryAfter[Math.Min(job.Attempt, settings.RetryAfter.Count) - 1];
+                return await queue.ReleaseAsync(id, job.Fence, pause, crashed.Reason, countAttempt: true, CancellationToken.None);
+            default:
+                return reason == LeaseEnd.Stopping
+                    ? await queue.ReleaseAsync(id, job.Fence, TimeSpan.Zero, "The server shuts down.", countAttempt: false, CancellationToken.None)
+                    : await queue.FinishCancelAsync(id, job.Fence, CancellationToken.None);
+        }
+    }
+
+    private static string FinalFigures(AttemptResult.Trained trained)
+    {
+        JsonObject figures = JsonSerializer.SerializeToNode(trained.Metrics, JobJson.Default.FinalMetrics)!.AsObject();
+        figures["proof_max_relative_difference"] = trained.Proof.MaxRelativeDifference;
+        figures["proof_base_difference"] = trained.Proof.BaseDifference;
+        return figures.ToJsonString();
+    }
+
+    private string Describe(string command, ChildProcess child, ChildExit exit)
+    {
+        string who = command == TrainerProcess.Prove ? "The proof of the adapter" : "The trainer";
+        string where = _lastStep > 0 ? string.Create(CultureInfo.InvariantCulture, $" after step {_lastStep}") : " before its first step";
+        string why = exit.LooksLikeOutOfMemory && !child.WasKilled
+            ? " Out of memory? The system ends processes so; give the machine more, or set a smaller batch_size or max_length." : "";
+        string words = child.LastErrors() is { Length: > 0 } text ? $" Its last words: {text}" : "";
+        return $"{who} ended with {exit}{where}.{why}{words}";
+    }
+
+    private async Task<LeaseEnd> RenewAsync(CancellationToken cancellationToken) =>
+        await queue.RenewAsync(job.FinetuneId, job.Fence, settings.Lease, cancellationToken) switch
+        {
+            AttemptWrite.Lost => LeaseEnd.Lost,
+            AttemptWrite.CancelRequested => LeaseEnd.CancelRequested,
+            _ => LeaseEnd.None,
+        };
+
+    /// <summary>Something happened to the job: mostly this attempt's own events. A look at the row tells whether it is worth a renewal, which then says what.</summary>
+    private async Task WatchAsync(StoreSignals.Subscription changed, LeaseKeeper lease, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                await changed.WaitAsync(settings.PollEvery, cancellationToken);
+                await using HoneDbContext db = store.Read();
+                bool undisturbed = await db.Finetunes.AnyAsync(
+                    f => f.Id == job.FinetuneId && f.Fence == job.Fence && f.State == FinetuneState.Running && !f.CancelRequested, cancellationToken);
+                if (!undisturbed)
+                {
+                    lease.RenewNow();
+                    return;
+                }
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error)
+            {
+                LogNotWatched(logger, error, job.FinetuneId);
+            }
+        }
+    }
+}
