@@ -50,7 +50,7 @@ internal sealed class ScriptPlayer(string script, string command, string folder)
             case "spawn": Write(Process.Start("sleep", "1000").Id.ToString(CultureInfo.InvariantCulture)); break;
             case "hang": UntilLifeLineEnds(); break;
             case "deaf": new ManualResetEventSlim().Wait(); break;
-            case "wait": using (var fifo = new FileStream(rest, FileMode.Open, FileAccess.Read)) fifo.ReadByte(); break;
+            case "wait": using (var fifo = new FileStream(rest, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0)) fifo.ReadByte(); break;
             case "tell": using (var fifo = new FileStream(rest, FileMode.Open, FileAccess.Write)) fifo.WriteByte(1); break;
             case "kill": Native.KillSelf(); break;
             default: throw new InvalidDataException($"unknown deed '{deed}'");

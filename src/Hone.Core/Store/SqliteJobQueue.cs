@@ -97,6 +97,14 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
         return job;
     }
 
+    /// <summary>
+    /// Ends the leases of a worker that is known to be gone: the one before under the same name. Its jobs can be claimed at once; their attempts count.
+    /// Answers how many there were.
+    /// </summary>
+    public Task<int> EndLeasesAsync(string worker, CancellationToken cancellationToken) =>
+        writer.RunAsync(db => db.Database.ExecuteSqlRawAsync(
+            $"UPDATE finetunes SET lease_until = {Now} WHERE state = 'running' AND worker = @worker", [Parameter("@worker", worker)], cancellationToken), cancellationToken);
+
     /// <summary>Prolongs the lease.</summary>
     public Task<AttemptWrite> RenewAsync(Guid id, long fence, TimeSpan lease, CancellationToken cancellationToken) =>
         WriteAsync(id, async db =>

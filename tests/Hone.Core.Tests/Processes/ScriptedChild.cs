@@ -41,12 +41,6 @@ public sealed partial class ScriptedChild : IDisposable
         Assert.Equal(1, stream.ReadByte());
     }).WaitAsync(Patience);
 
-    public static Task TellAsync(string fifo) => Task.Run(() =>
-    {
-        using var stream = new FileStream(fifo, FileMode.Open, FileAccess.Write);
-        stream.WriteByte(1);
-    }).WaitAsync(Patience);
-
     public static async Task<bool> IsGoneAsync(int processId)
     {
         try

@@ -1,0 +1,220 @@
+using Hone.Core.Finetunes;
+using Hone.Core.Processes;
+using Hone.Core.Scheduling;
+using Hone.Core.Store;
+using Hone.Core.Tests.Processes;
+using Microsoft.EntityFrameworkCore;
+
+namespace Hone.Core.Tests.Scheduling;
+
+[Trait("Category", "Native")]
+public sealed class WorkerLoopTests
+{
+    private const string Steps = "resumed\nstep 1 4\nstep 2 4\ncheckpoint 2\nstep 3 4\nstep 4 4\n";
+    private const string Whole = $"[train]\n{Steps}finish\n[prove]\nproven\n";
+
+    private static CancellationToken Now => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Job_Undisturbed_BecomesReadyWithItsFilesAndEvents()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync(Whole);
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal(FinetuneState.Ready, row.State);
+        Assert.Equal(1, row.Attempts);
+        Assert.Contains("\"train_loss\":0.1", row.MetricsJson, StringComparison.Ordinal);
+        string[] messages = [.. events.Select(e => e.Message)];
+        Assert.Equal(
+            ["Fine-tuning job started", "Step 1/4: training loss=1.00", "Step 2/4: training loss=0.50", "Step 3/4: training loss=0.3333", "Step 4/4: training loss=0.25"],
+            messages[3..8]);
+        Assert.StartsWith("Adapter proven", messages[8], StringComparison.Ordinal);
+        Assert.StartsWith("New fine-tuned model created: ft:", messages[9], StringComparison.Ordinal);
+        Assert.Equal("The job has successfully completed", messages[10]);
+        Assert.Equal(11, messages.Length);
+        FinetuneEvent step = events[4];
+        Assert.Equal("metrics", step.Type);
+        Assert.StartsWith("{\"step\":1,\"steps\":4,", step.DataJson, StringComparison.Ordinal);
+        Dictionary<string, string> files = await fixture.FilesAsync(id);
+        Assert.Equal($"{WorkerFixture.Data}@4", files["adapter_model.safetensors"]);
+        Assert.Equal(["adapter_config.json", "adapter_model.safetensors", "report.json", "training_data.jsonl"], files.Keys.Order(StringComparer.Ordinal));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(fixture.JobsFolder));
+    }
+
+    [Fact]
+    public async Task Job_TrainerKilledAfterACheckpoint_ResumesThereAndPublishesTheSameBytes()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train 1]\nresumed\nstep 1 4\nstep 2 4\ncheckpoint 2\nstep 3 4\nkill\n{Whole}");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal(FinetuneState.Ready, row.State);
+        Assert.Equal(2, row.Attempts);
+        Assert.Contains(events, e => e.Message == "Fine-tuning job resumed from step 2");
+        Assert.Single(events, e => e.Message.StartsWith("Step 2/4", StringComparison.Ordinal));
+        Assert.Contains(events, e => e.Level == "warn" && e.Message.Contains("ended with signal SIGKILL after step 3", StringComparison.Ordinal) && e.Message.Contains("Out of memory?", StringComparison.Ordinal));
+        Assert.Single(events, e => e.Message == "The job has successfully completed");
+        Assert.Equal($"{WorkerFixture.Data}@4", (await fixture.FilesAsync(id))["adapter_model.safetensors"]);
+    }
+
+    [Theory]
+    [InlineData("[train]\nresumed\nerr torch: no luck\nexit 9", "exit code 9", "torch: no luck")]
+    [InlineData("[train]\nresumed\nstep 1 4\nexit 0", "exit code 0", "after step 1")]
+    [InlineData("[train]\nlong 1048577\nhang", "1048576 bytes", "attempt 3 of 3")]
+    [InlineData("[train]\nout {\"type\":\"nonsense\"}\nhang", "no event", "nonsense")]
+    [InlineData("[train]\nout {\"type\":\"checkpoint\",\"step\":1,\"file\":\"../../../hone.db\",\"sha256\":\"00\"}\nhang", "hone.db", "not in its folder")]
+    [InlineData("[train]\nresumed\nfinish\nadapter-tamper\n[prove]\nproven", "adapter_model.safetensors is not what the trainer wrote", "attempt 3 of 3")]
+    [InlineData("[train]\nresumed\nfinish\n[prove]\nexit 6", "The proof of the adapter ended with exit code 6", "attempt 3 of 3")]
+    public async Task Job_TrainerCrashesAlways_FailsAfterThreeAttemptsAndSaysHow(string script, string said, string alsoSaid)
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync(script);
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal(FinetuneState.Failed, row.State);
+        Assert.Equal(3, row.Attempts);
+        Assert.Contains(said, row.ErrorMessage, StringComparison.Ordinal);
+        Assert.Contains(alsoSaid, row.ErrorMessage, StringComparison.Ordinal);
+        Assert.Equal(2, events.Count(e => e.Level == "warn"));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(fixture.JobsFolder));
+        Assert.Empty(LeftoverProcesses.Find(fixture.JobsFolder));
+    }
+
+    [Theory]
+    [InlineData("[train]\nresumed\nfailed bad_data Line 3: no answer.\nexit 1", "bad_data", "Line 3: no answer.")]
+    [InlineData("[train]\nresumed\nfinish\n[prove]\nfailed proof_failed The adapter does nothing.\nexit 1", "proof_failed", "The adapter does nothing.")]
+    public async Task Job_TrainerSaysItCannotSucceed_FailsAtOnce(string script, string code, string message)
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync(script);
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Failed, 1, code, message), (row.State, row.Attempts, row.ErrorCode, row.ErrorMessage));
+        Assert.DoesNotContain("adapter_model.safetensors", (await fixture.FilesAsync(id)).Keys);
+    }
+
+    [Fact]
+    public async Task Cancel_DeafTrainer_IsGoneWhenTheJobIsCancelled()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync("[train]\nresumed\nstep 1 4\ndeaf");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Type == "metrics");
+        Assert.Single(LeftoverProcesses.Find(fixture.JobsFolder));
+
+        await fixture.CancelAsync();
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Assert.Empty(LeftoverProcesses.Find(fixture.JobsFolder));
+        Assert.Equal(FinetuneState.Cancelled, (await fixture.RowAsync(id))!.State);
+        Assert.Equal("The job was cancelled", events[^1].Message);
+    }
+
+    [Fact]
+    public async Task Delete_RunningJob_KillsItsTrainerAndTheNextJobRuns()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train 1]\nresumed\nstep 1 4\ndeaf\n");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Type == "metrics");
+        int trainer = Assert.Single(LeftoverProcesses.Find(fixture.JobsFolder)).Id;
+
+        await fixture.DeleteAsync();
+
+        Assert.True(await ScriptedChild.IsGoneAsync(trainer));
+        fixture.Child.Rewrite(Whole);
+        Guid next = await fixture.QueueJobAsync("next");
+        await fixture.FinishAsync(next);
+        Assert.Equal(FinetuneState.Ready, (await fixture.RowAsync(next))!.State);
+        Assert.Null(await fixture.RowAsync(id));
+    }
+
+    [Fact]
+    public async Task Fence_TakenByAnotherAttempt_KillsTheTrainerAndWritesNothing()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync("[train]\nresumed\nstep 1 4\ndeaf");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Type == "metrics");
+        int trainer = Assert.Single(LeftoverProcesses.Find(fixture.JobsFolder)).Id;
+
+        await fixture.Get<StoreWriter>().RunAsync(db => db.Database.ExecuteSqlAsync($"UPDATE finetunes SET fence = fence + 1, worker = 'another'"), Now);
+
+        Assert.True(await ScriptedChild.IsGoneAsync(trainer));
+        await fixture.Get<StoreWriter>().RunAsync(_ => Task.FromResult(0), Now);
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Running, 2L, 1, "another"), (row.State, row.Fence, row.Attempts, row.Worker));
+        Assert.Equal(5, (await fixture.Get<FinetuneService>().ListEventsAsync(id, 0, 100, Now)).Count);
+    }
+
+    [Fact]
+    public async Task Shutdown_RunningJob_GivesItBackWithoutCostAndTheNextWorkerGoesOn()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train 1]\nresumed\nstep 1 4\nstep 2 4\ncheckpoint 2\nstep 3 4\nhang\n{Whole}");
+        WorkerLoop first = await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Message.StartsWith("Step 3", StringComparison.Ordinal));
+
+        await first.StopAsync(Now);
+
+        Assert.Empty(LeftoverProcesses.Find(fixture.JobsFolder));
+        Finetune given = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Queued, 0, null, 2), (given.State, given.Attempts, given.LeaseUntil, given.CheckpointStep));
+        await fixture.StartWorkerAsync();
+        await fixture.FinishAsync(id);
+        Assert.Equal(FinetuneState.Ready, (await fixture.RowAsync(id))!.State);
+        Assert.Equal($"{WorkerFixture.Data}@4", (await fixture.FilesAsync(id))["adapter_model.safetensors"]);
+    }
+
+    [Fact]
+    public async Task Start_AfterAKilledWorker_TakesItsJobAtOnceAndClearsItsFolders()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync(Whole);
+        await File.WriteAllTextAsync(Path.Combine(fixture.Child.Folder, "worker-name"), "the-worker", Now);
+        Guid id = await fixture.QueueJobAsync();
+        Assert.NotNull(await fixture.Get<SqliteJobQueue>().ClaimAsync("the-worker", TimeSpan.FromHours(1), Now));
+        string left = Directory.CreateDirectory(Path.Combine(fixture.JobsFolder, id.ToString(), "1")).FullName;
+        await File.WriteAllTextAsync(Path.Combine(left, "checkpoint.safetensors.tmp"), "half", Now);
+
+        await fixture.StartWorkerAsync();
+        await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Ready, 2L), (row.State, row.Fence));
+        Assert.False(Directory.Exists(left));
+    }
+
+    [Fact]
+    public async Task Slots_Two_TrainTwoJobsAtOnce()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync("");
+        string met = fixture.Child.MakeFifo("met");
+        fixture.Settings = fixture.Settings with { Slots = 2 };
+        Guid one = await fixture.QueueJobAsync("one"), two = await fixture.QueueJobAsync("two");
+        fixture.Child.Rewrite($"[train]\nresumed\nstep 1 1\nwait {met}\nfinish\n[prove]\nproven\n");
+
+        await fixture.StartWorkerAsync();
+        await fixture.SeeAsync(one, e => e.Type == "metrics");
+        await fixture.SeeAsync(two, e => e.Type == "metrics");
+        // Both have begun, and neither can end before this.
+        await using var both = new FileStream(met, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        both.Write([1, 1]);
+        await fixture.FinishAsync(one);
+        await fixture.FinishAsync(two);
+
+        Assert.Equal((FinetuneState.Ready, FinetuneState.Ready), ((await fixture.RowAsync(one))!.State, (await fixture.RowAsync(two))!.State));
+    }
+}
