@@ -64,12 +64,15 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>In the order of their bytes.</summary>
     public IReadOnlyList<SafetensorsTensor> Tensors { get; }
 
-    public static SafetensorsFile Open(string path)
+    public static SafetensorsFile Open(string path) => Open(path, path, SafetensorsHeader.MaxBytes);
+
+    /// <param name="shownName">Stands for the path in errors, where the path says nothing to their reader.</param>
+    internal static SafetensorsFile Open(string path, string shownName, int maxHeaderBytes)
     {
         MappedFile file = MappedFile.Open(path);
         try
         {
-            (Dictionary<string, string> metadata, List<SafetensorsTensor> tensors) = new SafetensorsHeader(file).Read();
+            (Dictionary<string, string> metadata, List<SafetensorsTensor> tensors) = new SafetensorsHeader(file, shownName, maxHeaderBytes).Read();
             return new SafetensorsFile(file, metadata, tensors);
         }
         catch

@@ -5,7 +5,7 @@ using Hone.Formats.Files;
 namespace Hone.Formats.Safetensors;
 
 /// <summary>Reads and checks a header: 8 bytes of length, then a JSON object of <c>name: {dtype, shape, data_offsets}</c> and <c>__metadata__</c>.</summary>
-internal sealed class SafetensorsHeader(MappedFile file)
+internal sealed class SafetensorsHeader(MappedFile file, string shownName, int maxBytes)
 {
     internal const int MaxBytes = 100_000_000;
     private const int MaxTensors = 200_000;
@@ -17,8 +17,8 @@ internal sealed class SafetensorsHeader(MappedFile file)
         if (file.Length < 8)
             throw Invalid($"it has {file.Length} bytes; the length of the header alone takes 8", 0, "The file is cut; fetch it again.");
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(file.Slice(0, 8));
-        if (length > MaxBytes)
-            throw Invalid($"its header claims {length} bytes; at most {MaxBytes} are accepted", 0, "Give a file in safetensors format.");
+        if (length > (ulong)maxBytes)
+            throw Invalid($"its header claims {length} bytes; at most {maxBytes} are accepted", 0, "Give a file in safetensors format.");
         if (length > (ulong)(file.Length - 8))
             throw Invalid($"its header claims {length} bytes, but {file.Length - 8} bytes are left", 0, "The file is cut; fetch it again.");
         ReadOnlySpan<byte> json = file.Slice(8, (int)length);
@@ -187,5 +187,5 @@ internal sealed class SafetensorsHeader(MappedFile file)
     }
 
     private InvalidFileException Invalid(string what, long at, string hint = "The file is damaged; save or fetch it again.", Exception? inner = null) =>
-        new($"{file.Path}: not a readable safetensors file: {what} (byte {at}). {hint}", inner);
+        new($"{shownName}: not a readable safetensors file: {what} (byte {at}). {hint}", inner);
 }

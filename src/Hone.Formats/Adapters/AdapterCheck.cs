@@ -1,0 +1,276 @@
+using Hone.Formats.Models;
+using Hone.Formats.Safetensors;
+
+namespace Hone.Formats.Adapters;
+
+/// <summary>
+/// Holds an adapter's two files against the base model that it shall stand on:
+/// 1. the config by itself; 2. what the config names, on the base; 3. the tensors' names, on both; 4. their shapes and types; 5. their values.
+/// All errors of a step are found at once; a later step runs where the earlier ones leave it a meaning. The weights are read in runs of 256 KB.
+/// </summary>
+public sealed class AdapterCheck
+{
+    /// <summary>The key of the weights' metadata that carries the SHA-256 of the base model's file.</summary>
+    public const string BaseHashKey = "base_sha256";
+
+    private const int MaxListed = 5;
+    private const int RunValues = 1 << 16;
+    private const int MaxConfigBytes = 1 << 20;
+    private const int MaxHeaderBytes = 16 << 20;
+
+    private readonly string _weightsPath;
+    private readonly IReadOnlyList<LinearModule> _modules;
+    private readonly AdapterLimits _limits;
+    private readonly AdapterBase? _base;
+    private readonly List<string> _errors = [];
+    private readonly List<string> _warnings = [];
+
+    private AdapterCheck(string weightsPath, IReadOnlyList<LinearModule> modules, AdapterLimits limits, AdapterBase? adapterBase)
+    {
+        _weightsPath = weightsPath;
+        _modules = modules;
+        _limits = limits;
+        _base = adapterBase;
+    }
+
+    public static AdapterReport Check(string configPath, string weightsPath, BaseModel model, AdapterLimits limits, AdapterBase? adapterBase = null, CancellationToken cancellationToken = default) =>
+        Check(configPath, weightsPath, model.LinearModules, limits, adapterBase, cancellationToken);
+
+    /// <param name="modules">All matrices of the base model that an adapter can stand on.</param>
+    public static AdapterReport Check(string configPath, string weightsPath, IReadOnlyList<LinearModule> modules, AdapterLimits limits, AdapterBase? adapterBase = null, CancellationToken cancellationToken = default)
+    {
+        var check = new AdapterCheck(weightsPath, modules, limits, adapterBase);
+        AdapterConfig? config = check.ReadConfig(configPath);
+        try
+        {
+            check.CheckAll(config, cancellationToken);
+        }
+        catch (InvalidFileException e)
+        {
+            check._errors.Add(e.Message);
+        }
+        return new AdapterReport(config, check._errors, check._warnings);
+    }
+
+    private AdapterConfig? ReadConfig(string path)
+    {
+        long length = new FileInfo(path).Length;
+        if (length > MaxConfigBytes)
+        {
+            _errors.Add($"{AdapterConfig.FileName}: it has {length} bytes; at most {MaxConfigBytes} are accepted. Write the file again with PEFT's save_pretrained.");
+            return null;
+        }
+        AdapterConfigResult result = AdapterConfig.Parse(File.ReadAllBytes(path));
+        _errors.AddRange(result.Errors);
+        _warnings.AddRange(result.Warnings);
+        return result.Config;
+    }
+
+    private void CheckAll(AdapterConfig? config, CancellationToken cancellationToken)
+    {
+        if (config is not null)
+        {
+            CheckBase(config);
+            CheckNamed(config);
+        }
+        long length = new FileInfo(_weightsPath).Length;
+        if (length >= _limits.MaxBytes)
+            throw new InvalidFileException($"{AdapterConfig.WeightsFileName}: it has {length} bytes; fewer than {_limits.MaxBytes} are accepted. Train with a lower rank, or save it as float16.");
+
+        using SafetensorsFile file = SafetensorsFile.Open(_weightsPath, AdapterConfig.WeightsFileName, MaxHeaderBytes);
+        if (_base?.Sha256 is { } hash && file.Metadata.TryGetValue(BaseHashKey, out string? trainedOn) && !hash.Equals(trainedOn, StringComparison.OrdinalIgnoreCase))
+            _errors.Add($"{AdapterConfig.WeightsFileName}: it was trained on another base model (SHA-256 {trainedOn} in its metadata; this base has {hash}). Choose the model that it was trained on.");
+        Dictionary<string, Pair> pairs = Pairs(file);
+        CheckPairs(config, pairs);
+        if (config is not null)
+            CheckRanks(config, pairs);
+        CheckValues(file, pairs, cancellationToken);
+    }
+
+    /// <summary>The adapter's own statements about its base model.</summary>
+    private void CheckBase(AdapterConfig config)
+    {
+        if (_limits.ModelTypes is { } types && (config.ModelType is null || !types.Contains(config.ModelType)))
+            _errors.Add($"{AdapterConfig.FileName}: $.model_type is {(config.ModelType is null ? "missing" : $"'{config.ModelType}'")}. Give one of {string.Join(", ", types)}.");
+        if (_base is { Names.Count: > 0 } known && !string.IsNullOrWhiteSpace(config.BaseModel) && !known.Names.Any(name => Simple(name) == Simple(config.BaseModel)))
+            _warnings.Add($"{AdapterConfig.FileName}: $.base_model_name_or_path is '{config.BaseModel}', but the finetune's base is '{known.Names[0]}'. Make sure that the adapter was trained on it.");
+
+        static string Simple(string name) => string.Concat(name.TrimEnd('/').Split('/')[^1].Where(char.IsLetterOrDigit)).ToUpperInvariant();
+    }
+
+    /// <summary>Every name, pattern and layer in the config must meet a module of the base, and ranks keep the limit.</summary>
+    private void CheckNamed(AdapterConfig config)
+    {
+        foreach ((string path, int rank) in config.RankPattern.Select(p => ($"rank_pattern['{p.Key}']", p.Value)).Prepend(("r", config.Rank)))
+        {
+            if (rank > _limits.MaxRank)
+                _errors.Add($"{AdapterConfig.FileName}: $.{path} is {rank}; at most {_limits.MaxRank} is accepted. Train with a lower rank.");
+        }
+        CheckList("target_modules", config.TargetModules, config.TargetPattern);
+        CheckList("exclude_modules", config.ExcludeModules, config.ExcludePattern);
+        foreach ((string key, string pattern) in config.RankPattern.Select(p => ("rank_pattern", p.Key)).Concat(config.AlphaPattern.Select(p => ("alpha_pattern", p.Key))))
+        {
+            if (!_modules.Any(m => config.Matches(pattern, m.Name)))
+                _errors.Add($"{AdapterConfig.FileName}: $.{key}['{pattern}'] matches no module of the base model{Nearest(pattern)}. Correct the name.");
+        }
+        foreach (int layer in config.LayersToTransform ?? [])
+        {
+            if (!_modules.Any(m => (config with { LayersToTransform = [layer] }).InLayers(m.Name)))
+                _errors.Add($"{AdapterConfig.FileName}: $.layers_to_transform names layer {layer}, which the base model does not have. Name layers from 0 to {LastLayer()}.");
+        }
+
+        void CheckList(string key, IReadOnlyList<string> names, string? pattern)
+        {
+            for (int i = 0; i < names.Count; i++)
+            {
+                string name = names[i];
+                if (!_modules.Any(m => ModulePattern.EndsWith(m.Name, name)))
+                    _errors.Add($"{AdapterConfig.FileName}: $.{key}[{i}] '{name}' matches no module of the base model that an adapter can stand on{Nearest(name)}. Correct the name.");
+            }
+            if (pattern is not null && !_modules.Any(m => config.Named(m.Name, [], pattern)))
+                _errors.Add($"{AdapterConfig.FileName}: $.{key} '{pattern}' matches no module of the base model. Correct it; a module is named '{_modules[0].Name}'.");
+        }
+    }
+
+    private int LastLayer() => _modules.Max(m => new ModulePattern().Layer(m.Name, "[^.]*") ?? 0);
+
+    private string Nearest(string name)
+    {
+        int parts = name.Split('.').Length;
+        return NearestName.Hint(name, _modules.Select(m => string.Join('.', m.Name.Split('.').TakeLast(parts))).Distinct());
+    }
+
+    /// <summary>The tensors by module; any tensor that is neither A nor B of a module of the base is an error.</summary>
+    private Dictionary<string, Pair> Pairs(SafetensorsFile file)
+    {
+        var modules = _modules.ToDictionary(m => m.Name, StringComparer.Ordinal);
+        var pairs = new Dictionary<string, Pair>(StringComparer.Ordinal);
+        var strangers = new List<string>();
+        foreach (SafetensorsTensor tensor in file.Tensors)
+        {
+            if (PeftNames.Parse(tensor.Name) is not var (name, isA) || !modules.TryGetValue(name, out LinearModule? module))
+            {
+                strangers.Add(tensor.Name);
+                continue;
+            }
+            Pair pair = pairs.GetValueOrDefault(name) ?? new Pair(module);
+            pairs[name] = isA ? pair with { A = tensor } : pair with { B = tensor };
+        }
+        if (file.Tensors.Count == 0)
+            _errors.Add($"{AdapterConfig.WeightsFileName}: it holds no tensors. Save the adapter again.");
+        if (strangers.Count > 0)
+        {
+            string[] known = [.. _modules.SelectMany(m => new[] { PeftNames.A(m.Name), PeftNames.B(m.Name) })];
+            AddList(strangers, "tensors match no module of the base model", name => $"'{name}'{NearestName.Hint(name, known)}", "Name them as PEFT does, or choose the model that the adapter was trained on.");
+        }
+        return pairs;
+    }
+
+    /// <summary>Both halves of every module that the config names, none beside them, in the base's shapes.</summary>
+    private void CheckPairs(AdapterConfig? config, Dictionary<string, Pair> pairs)
+    {
+        AddList([.. pairs.Values.Where(p => p.A is null || p.B is null)], "modules have one of their two tensors", p => $"'{(p.A is null ? PeftNames.A(p.Module.Name) : PeftNames.B(p.Module.Name))}' is missing", "Save the adapter again.");
+        if (config is not null)
+        {
+            HashSet<string> targets = [.. _modules.Select(m => m.Name).Where(config.Targets)];
+            AddList([.. _modules.Select(m => m.Name).Where(m => targets.Contains(m) && !pairs.ContainsKey(m))], "modules that the config names have no tensors", m => $"'{m}'", $"Save the adapter again, or correct $.target_modules of {AdapterConfig.FileName}.");
+            AddList([.. pairs.Keys.Where(m => !targets.Contains(m))], "modules have tensors but are not named by the config", m => $"'{m}'", $"Correct $.target_modules of {AdapterConfig.FileName}.");
+            if (targets.Count == 0 && _errors.Count == 0)
+                _errors.Add($"{AdapterConfig.FileName}: target_modules, exclude_modules and layers_to_transform together leave no module. Correct them.");
+        }
+        var shapes = new List<string>();
+        var types = new List<SafetensorsTensor>();
+        foreach (Pair pair in pairs.Values)
+        {
+            foreach ((SafetensorsTensor? tensor, int axis, int size, string wanted) in new[] { (pair.A, 1, pair.Module.In, $"[r, {pair.Module.In}]"), (pair.B, 0, pair.Module.Out, $"[{pair.Module.Out}, r]") })
+            {
+                if (tensor is null)
+                    continue;
+                if (tensor.Shape.Length != 2 || tensor.Shape[axis] != size || tensor.Shape[1 - axis] == 0)
+                    shapes.Add($"'{tensor.Name}' is [{string.Join(", ", tensor.Shape)}] instead of {wanted}");
+                if (tensor.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16 or SafetensorsType.F64))
+                    types.Add(tensor);
+            }
+        }
+        AddList(shapes, "tensors have shapes that do not fit the base model", text => text, "Choose the model that the adapter was trained on.");
+        AddList(types, "tensors have a type other than floating point", t => $"'{t.Name}' is {t.Type}", "Save them as float32, float16 or bfloat16.");
+    }
+
+    /// <summary>One line for all tensors whose rank is not the config's.</summary>
+    private void CheckRanks(AdapterConfig config, Dictionary<string, Pair> pairs)
+    {
+        var wrong = new List<string>();
+        foreach (Pair pair in pairs.Values)
+        {
+            int rank = config.RankOf(pair.Module.Name);
+            if (pair.A is { Shape.Length: 2 } a && a.Shape[0] != rank)
+                wrong.Add($"'{a.Name}' has rank {a.Shape[0]} where the config says {rank}");
+            if (pair.B is { Shape.Length: 2 } b && b.Shape[1] != rank)
+                wrong.Add($"'{b.Name}' has rank {b.Shape[1]} where the config says {rank}");
+        }
+        AddList(wrong, "tensors have another rank than the config says", text => text, $"Correct $.r or $.rank_pattern of {AdapterConfig.FileName}.");
+    }
+
+    /// <summary>Not a number, infinite, and zero.</summary>
+    private void CheckValues(SafetensorsFile file, Dictionary<string, Pair> pairs, CancellationToken cancellationToken)
+    {
+        var buffer = new float[RunValues];
+        var notFinite = new List<string>();
+        var zero = new List<string>();
+        int whole = 0;
+        foreach (Pair pair in pairs.Values)
+        {
+            bool anyA = pair.A is not null && Scan(pair.A);
+            bool anyB = pair.B is not null && Scan(pair.B);
+            if (pair.A is null || pair.B is null)
+                continue;
+            whole++;
+            if (!anyA || !anyB)
+                zero.Add(anyB ? pair.A.Name : pair.B.Name);
+        }
+        AddList(notFinite, "tensors hold values that are not finite", text => text, "The training diverged; train again with a lower learning rate.");
+        if (whole > 0 && zero.Count == whole)
+            _errors.Add($"{AdapterConfig.WeightsFileName}: the adapter has no effect: lora_B (or lora_A) of all {whole} modules is zero. It was saved before it was trained; train it, and save it then.");
+        else if (zero.Count > 0)
+            _warnings.Add($"{AdapterConfig.WeightsFileName}: {zero.Count} of {whole} modules have no effect, since a tensor of theirs is zero: {List(zero, name => $"'{name}'")}.");
+
+        // True where a value other than 0 occurs.
+        bool Scan(SafetensorsTensor tensor)
+        {
+            bool any = false;
+            long at = -1;
+            float first = 0;
+            for (long start = 0; start < tensor.Elements; start += RunValues)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                Span<float> run = buffer.AsSpan(0, (int)Math.Min(RunValues, tensor.Elements - start));
+                file.ReadFloat32(tensor, start, run);
+                any |= run.ContainsAnyExcept(0f);
+                if (at >= 0)
+                    continue;
+                for (int i = 0; i < run.Length; i++)
+                {
+                    if (!float.IsFinite(run[i]))
+                    {
+                        (at, first) = (start + i, run[i]);
+                        break;
+                    }
+                }
+            }
+            if (at >= 0)
+                notFinite.Add($"'{tensor.Name}' holds {first} at element {at}");
+            return any;
+        }
+    }
+
+    private void AddList<T>(IReadOnlyList<T> items, string what, Func<T, string> text, string hint)
+    {
+        if (items.Count > 0)
+            _errors.Add($"{AdapterConfig.WeightsFileName}: {items.Count} {what}: {List(items, text)}. {hint}");
+    }
+
+    private static string List<T>(IReadOnlyList<T> items, Func<T, string> text) => string.Join("; ", items.Take(MaxListed).Select(text)) + (items.Count > MaxListed ? "; …" : "");
+
+    /// <summary>The two tensors of a module: A [r, in], B [out, r].</summary>
+    private sealed record Pair(LinearModule Module, SafetensorsTensor? A = null, SafetensorsTensor? B = null);
+}
