@@ -1,0 +1,96 @@
+using System.Text.Json;
+using Hone.Formats.Adapters;
+using Hone.Formats.Models;
+using Hone.Formats.Safetensors;
+
+namespace Hone.Formats.Tests.Adapters;
+
+/// <summary>Adapters that PEFT itself has written.</summary>
+[Trait("Category", "Reference")]
+public sealed class ReferenceAdaptersTests
+{
+    public static TheoryData<string> Adapters =>
+        [.. References.Folders("models").SelectMany(f => Directory.GetDirectories(f).Order(StringComparer.Ordinal)).Select(f => Path.Combine(f, "adapter")).Where(Directory.Exists)];
+
+    [Theory]
+    [MemberData(nameof(Adapters))]
+    public void Check_AdapterOfPeft_PassesOrIsRefusedByName(string folder)
+    {
+        string configPath = Path.Combine(folder, AdapterConfig.FileName);
+        string weightsPath = Path.Combine(folder, AdapterConfig.WeightsFileName);
+        using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(configPath));
+        AdapterConfigResult parsed = AdapterConfig.Parse(File.ReadAllBytes(configPath));
+        if (json.RootElement.GetProperty("use_dora").GetBoolean())
+        {
+            Assert.Contains("$.use_dora", Assert.Single(parsed.Errors), StringComparison.Ordinal);
+            return;
+        }
+        Assert.Empty(parsed.Errors);
+        Assert.Empty(parsed.Warnings);
+        Assert.Equal(json.RootElement.GetProperty("r").GetInt32(), parsed.Config!.Rank);
+        Assert.Empty(AdapterConfig.Parse(parsed.Config.Write()).Errors);
+
+        // Modules of PEFT's tensors are those that the config targets; for llama models the whole check knows the base.
+        using SafetensorsFile weights = SafetensorsFile.Open(weightsPath);
+        Assert.NotEmpty(weights.Tensors);
+        Assert.All(weights.Tensors, t => Assert.True(PeftNames.Parse(t.Name) is var (module, isA) && parsed.Config.Targets(module) && parsed.Config.RankOf(module) == t.Shape[isA ? 0 : 1], t.Name));
+        if (Modules(Path.Combine(folder, "..", "config.json")) is { } modules)
+        {
+            AdapterReport report = AdapterCheck.Check(configPath, weightsPath, modules, new AdapterLimits(), null, TestContext.Current.CancellationToken);
+            Assert.Empty(report.Errors);
+            Assert.Empty(report.Warnings);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Adapters))]
+    public void Write_TensorsOfPeft_RoundTripsByteStable(string folder)
+    {
+        using var temporary = new TemporaryFolder();
+        using SafetensorsFile source = SafetensorsFile.Open(Path.Combine(folder, AdapterConfig.WeightsFileName));
+        List<SafetensorsData> tensors = Read(source);
+        SafetensorsWriter.Write(temporary.File("first"), tensors, source.Metadata);
+        using SafetensorsFile first = SafetensorsFile.Open(temporary.File("first"));
+        Assert.Equal(source.Metadata, first.Metadata);
+        Assert.Equal(source.Tensors.Select(t => t.Name).Order(StringComparer.Ordinal), first.Tensors.Select(t => t.Name));
+        foreach (SafetensorsTensor tensor in source.Tensors.Where(t => t.Type == SafetensorsType.F32))
+            Assert.True(source.ReadBytes(tensor.Name).SequenceEqual(first.ReadBytes(tensor.Name)), tensor.Name);
+        SafetensorsWriter.Write(temporary.File("second"), Enumerable.Reverse(Read(first)), first.Metadata);
+        Assert.Equal(File.ReadAllBytes(temporary.File("first")), File.ReadAllBytes(temporary.File("second")));
+    }
+
+    private static List<SafetensorsData> Read(SafetensorsFile file) =>
+    [
+        .. file.Tensors.Select(t =>
+        {
+            var values = new float[t.Elements];
+            file.ReadFloat32(t.Name, values);
+            return new SafetensorsData(t.Name, t.Shape, values);
+        }),
+    ];
+
+    private static List<LinearModule>? Modules(string configPath)
+    {
+        using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(configPath));
+        JsonElement root = json.RootElement;
+        if (root.GetProperty("model_type").GetString() != "llama")
+            return null;
+        int Number(string key) => root.GetProperty(key).GetInt32();
+        var config = new ModelConfig
+        {
+            Architecture = "llama",
+            Layers = Number("num_hidden_layers"),
+            HiddenSize = Number("hidden_size"),
+            Heads = Number("num_attention_heads"),
+            KeyValueHeads = Number("num_key_value_heads"),
+            HeadDim = root.TryGetProperty("head_dim", out JsonElement headDim) ? headDim.GetInt32() : Number("hidden_size") / Number("num_attention_heads"),
+            IntermediateSize = Number("intermediate_size"),
+            VocabularySize = Number("vocab_size"),
+            RopeTheta = 10_000,
+            NormEpsilon = 1e-5,
+            ContextLength = Number("max_position_embeddings"),
+            TiedEmbeddings = false,
+        };
+        return [.. LlamaTensors.Of(config).Where(t => t.Linear).Select(t => new LinearModule(t.Name[..^".weight".Length], (int)t.Shape[1], (int)t.Shape[0]))];
+    }
+}
