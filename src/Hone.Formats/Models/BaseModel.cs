@@ -1,4 +1,5 @@
 using Hone.Formats.Gguf;
+using Hone.Formats.Tokenizers;
 
 namespace Hone.Formats.Models;
 
@@ -25,6 +26,9 @@ public sealed class BaseModel : IDisposable
         Tensors = [.. tensors.Select(t => new NamedShape(t.Name, t.Shape))];
         LinearModules = [.. tensors.Where(t => t.Linear).Select(t => new LinearModule(t.Name[..^".weight".Length], (int)t.Shape[1], (int)t.Shape[0]))];
 
+        Tokenizer = Tokenizer.FromGguf(file);
+        if (Tokenizer.VocabularySize > Config.VocabularySize) // fewer are fine: embeddings are often padded
+            throw new InvalidFileException($"{Path}: the tokenizer has {Tokenizer.VocabularySize} tokens, but the model has embeddings for {Config.VocabularySize}. Convert the model again with a current converter.");
         BosToken = SpecialToken("tokenizer.ggml.bos_token_id")?.Text;
         EosToken = SpecialToken("tokenizer.ggml.eos_token_id")?.Text;
         StopTokens = [.. s_stopKeys.Select(key => SpecialToken(key)?.Id).OfType<int>().Distinct()];
@@ -44,6 +48,7 @@ public sealed class BaseModel : IDisposable
     /// <summary>Values of all tensors; a tied output matrix counts once.</summary>
     public long Parameters => Tensors.Sum(t => t.Shape.Aggregate(1L, (product, size) => product * size));
 
+    public Tokenizer Tokenizer { get; }
     public string? BosToken { get; }
     public string? EosToken { get; }
 
