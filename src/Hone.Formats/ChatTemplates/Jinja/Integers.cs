@@ -13,7 +13,7 @@ internal static class Integers
 
     private static readonly BigInteger PrintLimit = BigInteger.Pow(10, MaxDigits);
 
-    public static object Normalize(BigInteger value) => value >= long.MinValue && value <= long.MaxValue ? (long)value : value;
+    public static object Normalize(BigInteger value) => value >= long.MinValue && value <= long.MaxValue ? (object)(long)value : value;
 
     public static string ToText(BigInteger value) => BigInteger.Abs(value) >= PrintLimit
         ? throw Errors.Value($"Exceeds the limit ({MaxDigits} digits) for integer string conversion")

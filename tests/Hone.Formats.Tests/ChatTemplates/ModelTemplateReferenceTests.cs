@@ -1,0 +1,90 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Hone.Formats.ChatTemplates;
+using Hone.Formats.Gguf;
+
+namespace Hone.Formats.Tests.ChatTemplates;
+
+/// <summary>
+/// Held to what transformers renders with models' own templates: the embedded base's, and those of the npm packages that lie in the
+/// <c>node_modules</c> folder <c>HONE_TOKENIZER_PACKAGES</c> names.
+/// </summary>
+[Trait("Category", "Reference")]
+public sealed class ModelTemplateReferenceTests
+{
+    [Fact]
+    public void Render_ReferenceConversations_GiveTheirTextsAndErrors()
+    {
+        var wrong = new List<string>();
+        var templates = 0;
+        foreach (var path in References.Folders("chat-templates").SelectMany(folder => Directory.GetFiles(folder, "*.json")).Where(path => !path.EndsWith("jinja.json", StringComparison.Ordinal)))
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            if (Source(document.RootElement) is not { } source)
+            {
+                continue;
+            }
+
+            Assert.Equal(document.RootElement.GetProperty("template_sha256").GetString(), Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source))));
+            templates++;
+            var template = ChatTemplate.Parse(source);
+            foreach (var @case in document.RootElement.GetProperty("cases").EnumerateArray())
+            {
+                Check(template, document.RootElement, @case, @case, keepNulls: true, path, wrong);
+                if (@case.TryGetProperty("nulls_dropped", out var dropped))
+                {
+                    Check(template, document.RootElement, @case, dropped, keepNulls: false, path, wrong);
+                }
+            }
+        }
+
+        Assert.True(templates > 0);
+        Assert.True(wrong.Count == 0, $"{wrong.Count} cases differ:\n{string.Join('\n', wrong)}");
+    }
+
+    private static void Check(ChatTemplate template, JsonElement document, JsonElement @case, JsonElement outcome, bool keepNulls, string path, List<string> wrong)
+    {
+        var kwargs = @case.GetProperty("kwargs").EnumerateObject().ToDictionary(item => item.Name, item => item.Value);
+        var input = new ChatTemplateInput
+        {
+            Messages = @case.GetProperty("messages"),
+            Tools = @case.TryGetProperty("tools", out var tools) ? tools : null,
+            AddGenerationPrompt = kwargs.TryGetValue("add_generation_prompt", out var add) && add.ValueKind == JsonValueKind.True,
+            BosToken = document.GetProperty("bos_token").GetString(),
+            EosToken = document.GetProperty("eos_token").GetString(),
+            Extra = kwargs,
+            KeepNulls = keepNulls,
+            Clock = new FixedClock(new DateTime(2025, 1, 2, 3, 4, 5)),
+        };
+        var expected = ReferenceOutcome.Expected(outcome);
+        var actual = ReferenceOutcome.Actual(() => template.Render(input, CancellationToken.None));
+        if (expected != actual)
+        {
+            wrong.Add($"{path} {@case.GetProperty("name")} nulls {(keepNulls ? "kept" : "dropped")}:\n  expected {expected}\n  actual   {actual}");
+        }
+    }
+
+    /// <summary>The template, or null where its package is not there.</summary>
+    private static string? Source(JsonElement document)
+    {
+        var from = document.GetProperty("template_from").GetString()!;
+        if (from == "gguf")
+        {
+            using var model = GgufFile.Open(References.EmbeddedBase);
+            return model.Metadata.RequiredString("tokenizer.chat_template");
+        }
+
+        // "@scope/package@version:file#key"
+        var packages = Environment.GetEnvironmentVariable("HONE_TOKENIZER_PACKAGES");
+        var (package, file) = (from[..from.IndexOf('@', 1)], from[(from.IndexOf(':', StringComparison.Ordinal) + 1)..from.IndexOf('#', StringComparison.Ordinal)]);
+        var path = packages is null ? null : Path.Combine(packages, package, file);
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        using var config = JsonDocument.Parse(File.ReadAllBytes(path));
+        return config.RootElement.GetProperty(from[(from.IndexOf('#', StringComparison.Ordinal) + 1)..]).GetString();
+    }
+}
