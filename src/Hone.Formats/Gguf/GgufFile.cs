@@ -63,7 +63,7 @@ public sealed class GgufFile : IDisposable
         (int blockValues, int blockBytes) = GgmlTypes.Block(tensor.Type)!.Value;
         int rowValues = permutedHeads > 0 && tensor.Shape.Length == 1 ? 1 : (int)tensor.Shape.LastOrDefault(1);
         int rows = destination.Length / rowValues;
-        int rowBytes = rowValues / blockValues * blockBytes;
+        long rowBytes = (long)(rowValues / blockValues) * blockBytes;
         int half = permutedHeads > 0 ? rows / permutedHeads / 2 : 0;
 
         using MappedFile.Pin pin = _file.PinRange(tensor.Offset, tensor.Length);
@@ -75,7 +75,7 @@ public sealed class GgufFile : IDisposable
             {
                 if (half == 0)
                 {
-                    Dequantizer.Decode(tensor.Type, source + (long)first * rowBytes, target + (long)first * rowValues, (long)(last - first) * rowValues);
+                    Dequantizer.Decode(tensor.Type, source + first * rowBytes, target + (long)first * rowValues, (long)(last - first) * rowValues);
                     return;
                 }
                 for (int row = first; row < last; row++)
