@@ -1,3 +1,4 @@
+using Hone.Formats.ChatTemplates;
 using Hone.Formats.Gguf;
 using Hone.Formats.Tokenizers;
 
@@ -31,7 +32,9 @@ public sealed class BaseModel : IDisposable
             throw new InvalidFileException($"{Path}: the tokenizer has {Tokenizer.VocabularySize} tokens, but the model has embeddings for {Config.VocabularySize}. Convert the model again with a current converter.");
         BosToken = SpecialToken("tokenizer.ggml.bos_token_id")?.Text;
         EosToken = SpecialToken("tokenizer.ggml.eos_token_id")?.Text;
-        StopTokens = [.. s_stopKeys.Select(key => SpecialToken(key)?.Id).OfType<int>().Distinct()];
+        ChatTemplate = Template();
+        int? endOfTurn = ChatTemplate is null ? null : EndOfTurn.Find(ChatTemplate, Tokenizer, BosToken, EosToken);
+        StopTokens = [.. s_stopKeys.Select(key => SpecialToken(key)?.Id).Append(endOfTurn).OfType<int>().Distinct()];
         Quantization = file.Tensors.GroupBy(t => t.Type).MaxBy(g => g.Sum(t => t.Elements))!.Key.ToString();
     }
 
@@ -52,7 +55,10 @@ public sealed class BaseModel : IDisposable
     public string? BosToken { get; }
     public string? EosToken { get; }
 
-    /// <summary>Tokens that end an answer.</summary>
+    /// <summary>Null where the file has none: such a model takes plain text only.</summary>
+    public ChatTemplate? ChatTemplate { get; }
+
+    /// <summary>Tokens that end an answer: those that the file names, and the one that the chat template ends a turn with.</summary>
     public IReadOnlyList<int> StopTokens { get; }
 
     /// <summary>The matrices of the layers, in the order of a forward pass; the output matrix is none of them.</summary>
@@ -102,6 +108,20 @@ public sealed class BaseModel : IDisposable
         wrong.AddRange(_file.Tensors.Where(t => !known.Contains(t.Name)).Select(t => $"'{t.Name}' has no place in a {Config.Architecture} model"));
         if (wrong.Count > 0)
             throw new InvalidFileException($"{Path}: {wrong.Count} tensors do not fit: {string.Join("; ", wrong.Take(MaxListed))}{(wrong.Count > MaxListed ? "; …" : "")}. Convert the model again, or use another.");
+    }
+
+    private ChatTemplate? Template()
+    {
+        if (_file.Metadata.String("tokenizer.chat_template") is not { } source)
+            return null;
+        try
+        {
+            return ChatTemplate.Parse(source);
+        }
+        catch (ChatTemplateException e)
+        {
+            throw new InvalidFileException($"{Path}: the metadata key 'tokenizer.chat_template' cannot be used: {e.Message} Correct the template and convert the model again.", e);
+        }
     }
 
     private (int Id, string Text)? SpecialToken(string key)

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Hone.Formats.Gguf;
 using Hone.Formats.Models;
+using Hone.Formats.Tests.Gguf;
 
 namespace Hone.Formats.Tests.Models;
 
@@ -32,10 +33,37 @@ public sealed class BaseModelTests
         Assert.Equal("<|im_start|>", model.BosToken);
         Assert.Equal("<|im_end|>", model.EosToken);
         Assert.Equal([2], model.StopTokens);
+        Assert.Equal("Hi\tthere", model.Tokenizer.Decode(model.Tokenizer.Encode("Hi\tthere").Ids));
+        Assert.StartsWith("{% for message in messages %}", model.ChatTemplate!.Source, StringComparison.Ordinal);
         Assert.Equal(272, model.Tensors.Count);
         Assert.Equal(210, model.LinearModules.Count);
         Assert.Contains(new LinearModule("model.layers.29.self_attn.k_proj", 576, 192), model.LinearModules);
         Assert.Contains(new LinearModule("model.layers.0.mlp.down_proj", 1536, 576), model.LinearModules);
+    }
+
+    [Theory]
+    [InlineData("{{ message['content'] }}<|im_end|>\n", new[] { 0, 2 })] // a turn ends with another token than a document
+    [InlineData("{{ message['content'] }}\n<|im_end|>", new[] { 0, 2 })]
+    [InlineData("{{ message['content'] + eos_token }}", new[] { 0 })]
+    [InlineData("{{ message['content'] }}\n", new[] { 0 })]
+    [InlineData("{{ raise_exception('no') }}", new[] { 0 })]
+    public void StopTokens_HoldTheTemplatesEndOfTurn(string turn, int[] expected)
+    {
+        using var folder = new TemporaryFolder();
+        byte[] file = GgufBuilder.TinyLlama().Set("tokenizer.ggml.eos_token_id", 0u).Set("tokenizer.chat_template", "{% for message in messages %}<|im_start|>" + turn + "{% endfor %}").Build();
+        using BaseModel model = BaseModel.Open(folder.Write("model.gguf", file));
+        Assert.Equal(expected, model.StopTokens);
+    }
+
+    [Fact]
+    public void Open_MalformedTemplate_IsRefusedWithItsLine()
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder.Write("model.gguf", GgufBuilder.TinyLlama().Set("tokenizer.chat_template", "{% for m in messages %}\n{{ m.content").Build());
+        InvalidFileException e = Assert.Throws<InvalidFileException>(() => BaseModel.Open(path));
+        Assert.Contains("'tokenizer.chat_template' cannot be used: Chat template, line 2", e.Message, StringComparison.Ordinal);
+        using BaseModel without = BaseModel.Open(folder.Write("model.gguf", GgufBuilder.TinyLlama().Without("tokenizer.chat_template").Build()));
+        Assert.Null(without.ChatTemplate);
     }
 
     [Fact]
