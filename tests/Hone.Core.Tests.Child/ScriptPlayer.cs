@@ -112,7 +112,14 @@ internal sealed class ScriptPlayer(string script, string command, string folder)
         File.WriteAllText(Path.Combine(folder, "adapter", "adapter_model.safetensors"), $"{File.ReadAllText(Path.Combine(folder, Spec().TrainingData))}@{_step}");
         Emit(new TrainerEvent.Finished(Outputs("adapter_config.json", "adapter_model.safetensors"), new FinalMetrics
         {
-            Steps = _step, Epochs = 1, Rows = 4, TrainedTokens = 40, FirstLoss = 1, TrainLoss = 0.1, TrainSeconds = 1, PeakMemoryMb = 100,
+            Steps = _step,
+            Epochs = 1,
+            Rows = 4,
+            TrainedTokens = 40,
+            FirstLoss = 1,
+            TrainLoss = 0.1,
+            TrainSeconds = 1,
+            PeakMemoryMb = 100,
         }));
     }
 

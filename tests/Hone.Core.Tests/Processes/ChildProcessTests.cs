@@ -102,8 +102,13 @@ public sealed class ChildProcessTests
     {
         var secrets = new Dictionary<string, string>
         {
-            ["HONE_TOKEN"] = "hone_x", ["CLOUDFLARE_API_TOKEN"] = "x", ["DATABASE_URL"] = "postgres://u:p@h/d", ["DOTNET_ConnectionStrings__Main"] = "x",
-            ["AWS_SECRET_ACCESS_KEY"] = "x", ["HONE_LIBTORCH"] = "/opt/torch", ["LC_ALL"] = "C.UTF-8",
+            ["HONE_TOKEN"] = "hone_x",
+            ["CLOUDFLARE_API_TOKEN"] = "x",
+            ["DATABASE_URL"] = "postgres://u:p@h/d",
+            ["DOTNET_ConnectionStrings__Main"] = "x",
+            ["AWS_SECRET_ACCESS_KEY"] = "x",
+            ["HONE_LIBTORCH"] = "/opt/torch",
+            ["LC_ALL"] = "C.UTF-8",
         };
         string[] before = [.. secrets.Keys.Where(k => Environment.GetEnvironmentVariable(k) is not null)];
         try

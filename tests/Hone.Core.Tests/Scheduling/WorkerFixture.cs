@@ -16,7 +16,8 @@ namespace Hone.Core.Tests.Scheduling;
 /// <summary>A data folder with the real store, workers that can be started and stopped over it, and a scripted trainer.</summary>
 internal sealed class WorkerFixture : IAsyncDisposable
 {
-    public const string Data = """{"messages":[{"role":"user","content":"What is up?"},{"role":"assistant","content":"The sky."}]}""" + "\n";
+    public static readonly string Data = string.Concat(Enumerable.Range(1, 12).Select(
+        i => $$"""{"messages":[{"role":"user","content":"What is {{i}} and {{i}}?"},{"role":"assistant","content":"It is {{2 * i}}."}]}""" + "\n"));
 
     private readonly ServiceProvider _services;
     private readonly ScriptedChild _scripted;
@@ -67,7 +68,7 @@ internal sealed class WorkerFixture : IAsyncDisposable
         var created = Assert.IsType<CreateResult.Created>(await finetunes.CreateAsync(_accountId, new CreateFinetune { Model = ModelCatalog.EmbeddedId, Name = name }, Now));
         using var data = new MemoryStream(Encoding.UTF8.GetBytes(Data));
         UploadResult stored = await finetunes.UploadAssetAsync(_accountId, name, AssetFiles.TrainingData, data, Now);
-        Assert.Equal(FinetuneState.Queued, Assert.IsType<UploadResult.Stored>(stored).Finetune.State);
+        Assert.True(stored is UploadResult.Stored { Finetune.State: FinetuneState.Queued }, stored is UploadResult.Refused refused ? string.Join(' ', refused.Errors) : stored.ToString());
         return created.Finetune.Id;
     }
 
