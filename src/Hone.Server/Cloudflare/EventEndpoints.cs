@@ -63,26 +63,40 @@ internal static class EventEndpoints
         await stream.StartAsync(cancellationToken);
         await using var events = finetunes.WatchEventsAsync(finetune.Id, after, cancellationToken).GetAsyncEnumerator(cancellationToken);
         var next = events.MoveNextAsync().AsTask();
-        while (true)
+        try
         {
-            try
+            while (await NextAsync(stream, next, clock, cancellationToken))
             {
-                if (!await next.WaitAsync(Heartbeat, clock, cancellationToken))
-                    break;
+                var e = EventView.Of(events.Current);
+                await stream.WriteAsync(e, CloudflareJson.Default.EventView, cancellationToken, e.Sequence, e.Type);
+                next = events.MoveNextAsync().AsTask();
             }
-            catch (TimeoutException)
-            {
-                await stream.WriteHeartbeatAsync(cancellationToken);
-                continue;
-            }
-            var e = EventView.Of(events.Current);
-            await stream.WriteAsync(e, CloudflareJson.Default.EventView, cancellationToken, e.Sequence, e.Type);
-            next = events.MoveNextAsync().AsTask();
+        }
+        finally
+        {
+            // An enumerator may not be disposed while it moves.
+            await next.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         if (await finetunes.FindAsync(finetune.AccountId, finetune.Id.ToString(), includePublic: false, cancellationToken) is { } final)
             await stream.WriteAsync(OwnFinetuneView.Of(final), CloudflareJson.Default.OwnFinetuneView, cancellationToken, name: "state");
         else
             await stream.WriteAsync(new StatusView(finetune.Id, "deleted"), CloudflareJson.Default.StatusView, cancellationToken, name: "state");
+    }
+
+    /// <summary>Keeps the connection alive while nothing happens.</summary>
+    private static async Task<bool> NextAsync(ServerSentEvents stream, Task<bool> next, TimeProvider clock, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                return await next.WaitAsync(Heartbeat, clock, cancellationToken);
+            }
+            catch (TimeoutException)
+            {
+                await stream.WriteHeartbeatAsync(cancellationToken);
+            }
+        }
     }
 
     private static long? Number(HttpContext context, string name, long minimum, long maximum, List<ApiMessage> errors)

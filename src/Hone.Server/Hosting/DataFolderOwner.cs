@@ -3,7 +3,7 @@ using Hone.Core.Store;
 namespace Hone.Server.Hosting;
 
 /// <summary>Holds the data folder while the server runs; the database is up to date before anything else starts.</summary>
-internal sealed class DataFolderOwner(DataFolder folder, HoneStore store) : IHostedLifecycleService
+internal sealed class DataFolderOwner(DataFolder folder, HoneStore store) : IHostedLifecycleService, IDisposable
 {
     private IDisposable? held;
 
@@ -16,16 +16,19 @@ internal sealed class DataFolderOwner(DataFolder folder, HoneStore store) : IHos
         }
         catch
         {
-            held.Dispose();
+            Dispose();
             throw;
         }
     }
 
     public Task StoppedAsync(CancellationToken cancellationToken)
     {
-        held?.Dispose();
+        Dispose();
         return Task.CompletedTask;
     }
+
+    /// <summary>Also where the start failed later, at the port for example.</summary>
+    public void Dispose() => held?.Dispose();
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -1,0 +1,200 @@
+using Hone.Core;
+using Hone.Core.Processes;
+
+namespace Hone.Server.Tests.Cloudflare;
+
+/// <summary>Bad input of <c>ai/run</c>: refused before any engine starts.</summary>
+public sealed class RunInputTests(RunningServer server) : IClassFixture<RunningServer>
+{
+    [Theory]
+    [InlineData("{}", "'prompt' and 'messages' is required")]
+    [InlineData("""{"prompt":"a","messages":[{"role":"user","content":"a"}]}""", "exclude each other")]
+    [InlineData("""{"prompt":""}""", "0 characters")]
+    [InlineData("""{"prompt":5}""", "'prompt' is a number (5)")]
+    [InlineData("""{"messages":[]}""", "0 items")]
+    [InlineData("""{"messages":"x"}""", "an array")]
+    [InlineData("""{"messages":[{"content":"x"}]}""", "messages[0].role")]
+    [InlineData("""{"messages":[{"role":"user","content":"x"},{"role":"user"}]}""", "messages[1].content")]
+    [InlineData("""{"messages":[{"role":"user","content":7}]}""", "messages[0].content")]
+    [InlineData("""{"messages":[5]}""", "messages[0]")]
+    [InlineData("""{"prompt":"a","max_tokens":0}""", "'max_tokens' is 0")]
+    [InlineData("""{"prompt":"a","max_tokens":1.5}""", "an integer")]
+    [InlineData("""{"prompt":"a","temperature":6}""", "between 0 and 5")]
+    [InlineData("""{"prompt":"a","temperature":"hot"}""", "'temperature' is a string")]
+    [InlineData("""{"prompt":"a","top_p":3}""", "'top_p' is 3")]
+    [InlineData("""{"prompt":"a","top_k":51}""", "'top_k' is 51")]
+    [InlineData("""{"prompt":"a","seed":1e300}""", "'seed'")]
+    [InlineData("""{"prompt":"a","repetition_penalty":0}""", "above 0")]
+    [InlineData("""{"prompt":"a","raw":"maybe"}""", "'raw' is a string")]
+    [InlineData("""{"prompt":"a","stream":1}""", "'stream' is a number")]
+    [InlineData("""{"prompt":"a","lora":["x"]}""", "'lora' is an array")]
+    [InlineData("""{"prompt":"a","tools":{}}""", "'tools' is an object")]
+    [InlineData("""{"prompt":"a","response_format":{"type":"json_object"}}""", "response_format")]
+    [InlineData("", "empty")]
+    [InlineData("{\"prompt\":", "line 1, byte 11")]
+    public async Task Run_BodyThatDoesNotFit_Is5006(string body, string part)
+    {
+        var account = await server.NewAccountAsync();
+        var reply = (await account.PostAsync($"/ai/run/{RunningServer.Model}", body)).MustFail(400, 5006, part);
+        Assert.StartsWith("5006: AiError: Bad input: ", reply.Errors[0], StringComparison.Ordinal);
+        Assert.Equal("{}", reply.Result.GetRawText());
+    }
+
+    [Fact]
+    public async Task Run_ManyMistakes_AreAllNamed()
+    {
+        var account = await server.NewAccountAsync();
+        Assert.Equal(4, (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"","top_k":0,"temperature":-1,"seed":"x"}""")).Errors.Count);
+    }
+
+    [Theory]
+    [InlineData("/ai/run/@cf/meta/llama-unknown")]
+    [InlineData("/ai/run/%40cf%2Fmeta%2Fllama-unknown")]
+    [InlineData("/ai/run/@cf/meta/llama-unknown/")]
+    public async Task Run_UnknownModel_Is5007(string path)
+    {
+        var account = await server.NewAccountAsync();
+        (await account.PostAsync(path, """{"prompt":"a"}""")).MustFail(400, 5007, "No such model @cf/meta/llama-unknown or task");
+    }
+
+    [Fact]
+    public async Task RunGeneric_WithoutModelOrInput_Is5006()
+    {
+        var account = await server.NewAccountAsync();
+        Assert.Equal(2, (await account.PostAsync("/ai/run", "{}")).Errors.Count);
+        (await account.PostAsync("/ai/run/", """{"model":"@cf/none/x","input":{"prompt":"a"}}""")).MustFail(400, 5007, "@cf/none/x");
+        (await account.PostAsync("/ai/run", $$$"""{"model":"{{{RunningServer.Model}}}","input":{"prompt":""}}""")).MustFail(400, 5006, "0 characters");
+    }
+
+    [Fact]
+    public async Task Run_LoraThatIsNotThere_Is3037AndUnfinishedIs3039()
+    {
+        var account = await server.NewAccountAsync();
+        var stranger = await server.NewAccountAsync();
+        (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"a","lora":"nobody"}""")).MustFail(404, 3037, "Finetune nobody not found");
+        await account.CreatedAsync("empty");
+        (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"a","lora":"empty"}""")).MustFail(400, 3039, "awaiting_assets");
+        (await stranger.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"a","lora":"empty"}""")).MustFail(404, 3037, "not found");
+        await account.PostAsync("/ai/finetunes/empty/cancel", "");
+        (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"a","lora":"empty"}""")).MustFail(400, 3039, "cancelled");
+    }
+
+    [Fact]
+    public async Task Run_HugeBody_Is413()
+    {
+        var account = await server.NewAccountAsync();
+        (await account.PostAsync($"/ai/run/{RunningServer.Model}", $$"""{"prompt":"{{new string('x', 17 << 20)}}"}""")).MustFail(413, 3006, "too large");
+    }
+}
+
+/// <summary>Answers, streams and failures of an engine; a scripted child stands in for its native code.</summary>
+[Trait("Category", "Native")]
+public sealed class RunEndpointTests : IAsyncLifetime
+{
+    private readonly RunningServer server = new();
+
+    public async ValueTask InitializeAsync()
+    {
+        string script = Path.Combine(server.Folder, "script");
+        await File.WriteAllTextAsync(script, "");
+        await server.StartAsync(new HoneLimits(), new HoneExecutable(Path.Combine(AppContext.BaseDirectory, "Hone.Core.Tests.Child"), ["--script", script]), maxRequests: 2);
+    }
+
+    public ValueTask DisposeAsync() => server.DisposeAsync();
+
+    [Theory]
+    [InlineData("/ai/run/@cf/huggingfacetb/smollm2-135m-instruct")]
+    [InlineData("/ai/run/@cf%2Fhuggingfacetb%2Fsmollm2-135m-instruct")]
+    [InlineData("/ai/run/%40cf%2fhuggingfacetb%2fsmollm2-135m-instruct/")]
+    public async Task Run_AnyWayToWriteTheModel_AnswersTextAndUsage(string path)
+    {
+        var account = await server.NewAccountAsync();
+        var result = (await account.PostAsync(path, """{"prompt":"say Hello ,  Wörld","raw":"true","unknown":1}""", "text/plain")).MustSucceed().Result;
+        Assert.Equal("Hello,Wörld", result.GetProperty("response").GetString());
+        Assert.Equal("""{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}""", result.GetProperty("usage").GetRawText());
+    }
+
+    [Fact]
+    public async Task RunGeneric_ModelInBody_AnswersText()
+    {
+        var account = await server.NewAccountAsync();
+        Assert.Equal("hi", (await account.PostAsync("/ai/run", $$$"""{"model":"{{{RunningServer.Model}}}","input":{"prompt":"say hi"},"options":{}}""")).MustSucceed().Result.GetProperty("response").GetString());
+    }
+
+    [Fact]
+    public async Task Run_Stream_SendsPiecesUsageAndDone()
+    {
+        var account = await server.NewAccountAsync();
+        using var stream = await StreamAsync(account, "say a  b");
+        Assert.Equal("""{"response":"a"}""", (await stream.NextAsync())!.Text);
+        // The empty piece between is held back.
+        Assert.Equal("""{"response":"b"}""", (await stream.NextAsync())!.Text);
+        Assert.Equal("""{"response":"","usage":{"prompt_tokens":3,"completion_tokens":3,"total_tokens":6}}""", (await stream.NextAsync())!.Text);
+        Assert.Equal("[DONE]", (await stream.NextAsync())!.Text);
+        Assert.Null(await stream.NextAsync());
+    }
+
+    [Fact]
+    public async Task Run_EngineRefuses_IsTheCallersError()
+    {
+        var account = await server.NewAccountAsync();
+        (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"refuse"}""")).MustFail(400, 5021, "too long");
+        // Before the first piece even a stream has a status of its own.
+        (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"refuse","stream":true}""")).MustFail(400, 5021, "too long");
+    }
+
+    [Fact]
+    public async Task Run_EngineCrashes_Is500AndTheNextRequestWorks()
+    {
+        var account = await server.NewAccountAsync();
+        (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"crash"}""")).MustFail(500, 3043, "AiError: Internal server error");
+        Assert.Equal("ok", (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"say ok"}""")).MustSucceed().Result.GetProperty("response").GetString());
+    }
+
+    [Fact]
+    public async Task Run_EngineCrashesInAStream_EndsWithAnErrorEventAndNoDone()
+    {
+        var account = await server.NewAccountAsync();
+        using var stream = await StreamAsync(account, "crash");
+        Assert.Equal("one", (await stream.NextAsync())!.Data.GetProperty("response").GetString());
+        var error = (await stream.NextAsync())!;
+        Assert.Equal("error", error.Name);
+        Assert.False(error.Data.GetProperty("success").GetBoolean());
+        Assert.Equal(3043, error.Data.GetProperty("errors")[0].GetProperty("code").GetInt32());
+        Assert.Null(await stream.NextAsync());
+    }
+
+    [Fact]
+    public async Task Run_QueueFullOrRejectIfBusy_Is3040()
+    {
+        var account = await server.NewAccountAsync();
+        string fifo = Path.Combine(server.Folder, "fifo");
+        Assert.Equal(0, await MakeFifoAsync(fifo));
+        using var first = await StreamAsync(account, $"hold {fifo}");
+        Assert.NotNull(await first.NextAsync());
+        (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"say x","options":{"rejectIfBusy":true}}""")).MustFail(429, 3040, "Capacity temporarily exceeded, please try again.");
+        (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"say x"}""")).MustSucceed();
+        using var second = await StreamAsync(account, $"hold {fifo}");
+        Assert.NotNull(await second.NextAsync());
+        var full = (await account.PostAsync("/ai/run", $$$"""{"model":"{{{RunningServer.Model}}}","input":{"prompt":"say x"}}""")).MustFail(429, 3040, "Capacity");
+        Assert.NotNull(full.Headers.RetryAfter);
+        // A client that hangs up stops its generation: the engine tells by the pipe that its client is gone.
+        var heard = Task.Run(() =>
+        {
+            using var pipe = new FileStream(fifo, FileMode.Open, FileAccess.Read);
+            return pipe.ReadByte();
+        });
+        first.Dispose();
+        Assert.Equal(1, await heard.WaitAsync(RunningServer.Patience));
+    }
+
+    private static async Task<EventReader> StreamAsync(TestAccount account, string prompt) => await EventReader.OpenAsync(account.Server,
+        account.Request(HttpMethod.Post, $"/ai/run/{RunningServer.Model}", TestAccount.Text($$"""{"prompt":"{{prompt}}","stream":true}""")));
+
+    private static async Task<int> MakeFifoAsync(string path)
+    {
+        using var process = System.Diagnostics.Process.Start("mkfifo", [path]);
+        await process.WaitForExitAsync();
+        return process.ExitCode;
+    }
+}
