@@ -1,6 +1,6 @@
 using Hone.Core;
 using Hone.Core.Inference;
-using Hone.Core.Models;
+using Hone.Core.Scheduling;
 using Hone.Server.Auth;
 using Hone.Server.Cloudflare;
 using Hone.Server.Hosting;
@@ -57,11 +57,7 @@ public static class HoneServer
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownTimeout);
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, CloudflareJson.Default));
         services.AddOpenApi(openApi => openApi.AddDocumentTransformer(ApiDescription.DescribeDocument));
-        services.AddSingleton(provider => new EnginePool(
-            async (id, cancellationToken) => (await provider.GetRequiredService<ModelCatalog>().FindAsync(id, cancellationToken))?.Path,
-            options.Engines ?? new EngineSettings { DataFolder = options.Core.DataFolder },
-            provider.GetRequiredService<ILogger<EnginePool>>(),
-            provider.GetRequiredService<TimeProvider>()));
+        services.AddHoneEngines(options.Engines ?? new EngineSettings { DataFolder = options.Core.DataFolder });
         services.AddSingleton<ModelLoad>();
         services.AddSingleton<RunServices>();
         options.Services?.Invoke(services);

@@ -1,6 +1,9 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using Hone.Core;
 using Hone.Core.Finetunes;
 using Hone.Core.Store;
+using Hone.Formats.TrainingData;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
 using Hone.Server.Requests;
@@ -42,16 +45,16 @@ internal static class AssetEndpoints
         await using var upload = await MultipartUpload.OpenAsync(context.Request, folder.BlobPath, limit, cancellationToken);
         return await finetunes.UploadAssetAsync(accountId, idOrName, upload.FileName, upload.Content, cancellationToken) switch
         {
-            UploadResult.Stored stored => Uploaded(stored.Asset, stored.Finetune, stored.Warnings),
-            UploadResult.SameAgain same => Uploaded(same.Asset, same.Finetune, []),
-            UploadResult.Refused refused => Refused(refused, idOrName),
+            UploadResult.Stored stored => Uploaded(stored.Asset, stored.Finetune, stored.Warnings, stored.Report),
+            UploadResult.SameAgain same => Uploaded(same.Asset, same.Finetune, [], null),
+            UploadResult.Refused refused => Refused(refused, idOrName, upload.FileName),
             var other => throw new InvalidOperationException($"Unknown result {other}."),
         };
     }
 
     private static ApiError NotFound(string idOrName) => new(400, ApiErrors.UnknownModel, $"Finetune {idOrName} not found") { FromAi = true };
 
-    private static ApiError Refused(UploadResult.Refused refused, string idOrName)
+    private static ApiError Refused(UploadResult.Refused refused, string idOrName, string fileName)
     {
         var (status, code) = refused.Reason switch
         {
@@ -60,15 +63,20 @@ internal static class AssetEndpoints
             UploadRefusal.TooLarge => (413, 3006),
             UploadRefusal.AlreadyStored => (400, ApiErrors.AssetRefused),
             UploadRefusal.WrongState => (400, ApiErrors.WrongState),
-            _ => (400, ApiErrors.AdapterRefused),
+            _ => (400, AssetFiles.IsAdapter(fileName) ? ApiErrors.AdapterRefused : ApiErrors.TrainingDataRefused),
         };
         if (refused.Reason is UploadRefusal.FinetuneNotFound)
             return NotFound(idOrName);
-        return new ApiError(status, [.. refused.Errors.Select(e => new ApiMessage(code, e))]) { FromAi = true };
+        return new ApiError(status, [.. refused.Errors.Select(e => new ApiMessage(code, e))])
+        {
+            FromAi = true,
+            Result = refused.Report is { } report ? new JsonObject { ["lint"] = JsonSerializer.SerializeToNode(report, LintJson.Readable.LintReport) } : null,
+        };
     }
 
-    private static Answer<UploadedAssetView> Uploaded(FinetuneAsset asset, Finetune finetune, IReadOnlyList<string> warnings) => Envelope.Ok(
-        new UploadedAssetView(asset.Sha256[..32], finetune.Id, asset.FileName, "hone", asset.CreatedAt, asset.CreatedAt, finetune.State.Name(), warnings.Count == 0 ? null : warnings),
+    private static Answer<UploadedAssetView> Uploaded(FinetuneAsset asset, Finetune finetune, IReadOnlyList<string> warnings, LintReport? lint) => Envelope.Ok(
+        new UploadedAssetView(asset.Sha256[..32], finetune.Id, asset.FileName, "hone", asset.CreatedAt, asset.CreatedAt, finetune.State.Name(), warnings.Count == 0 ? null : warnings,
+            lint is null ? null : JsonSerializer.SerializeToElement(lint, LintJson.Readable.LintReport)),
         CloudflareJson.Default.UploadedAssetView);
 
     private static async Task<IResult> ListAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)

@@ -75,7 +75,7 @@ internal static class EventEndpoints
         finally
         {
             // An enumerator may not be disposed while it moves.
-            await next.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         if (await finetunes.FindAsync(finetune.AccountId, finetune.Id.ToString(), includePublic: false, cancellationToken) is { } final)
             await stream.WriteAsync(OwnFinetuneView.Of(final), CloudflareJson.Default.OwnFinetuneView, cancellationToken, name: "state");

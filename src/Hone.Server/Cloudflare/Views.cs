@@ -27,7 +27,7 @@ internal sealed record OwnFinetuneView(
 internal sealed record FinetuneErrorView(string Code, string Message);
 
 /// <summary>What an upload answers.</summary>
-internal sealed record UploadedAssetView(string Id, Guid FinetuneId, string FileName, string BucketName, DateTimeOffset CreatedAt, DateTimeOffset ModifiedAt, string Status, IReadOnlyList<string>? Warnings);
+internal sealed record UploadedAssetView(string Id, Guid FinetuneId, string FileName, string BucketName, DateTimeOffset CreatedAt, DateTimeOffset ModifiedAt, string Status, IReadOnlyList<string>? Warnings, JsonElement? Lint);
 
 internal sealed record AssetView(string FileName, long Size, string Sha256, DateTimeOffset CreatedAt)
 {
