@@ -13,6 +13,8 @@ internal sealed class FileLint
     private readonly RowFingerprint _fingerprint = new();
     private readonly RowValidator _validator;
     private readonly TextSuspicions _suspicions;
+    private readonly TokenLint? _tokens;
+    private int _dropped;
     private readonly JsonSyntax _syntax = new();
     private readonly List<JsonFault> _faults = [];
     private readonly Dictionary<UInt128, int> _rows = [];
@@ -20,13 +22,14 @@ internal sealed class FileLint
     private readonly Dictionary<RowKind, (int Count, List<(int Line, long Offset)> First)> _kinds = [];
 
     /// <param name="training">The training file's lint, when this is the validation file's beside it.</param>
-    public FileLint(LintRequest request, string? file, int minRows, FileLint? training)
+    public FileLint(LintRequest request, string? file, int minRows, RowEncoder? encoder, FileLint? training)
     {
         (_request, _file, _minRows, _training) = (request, file, minRows, training);
         Issues = new IssueList(file);
         _scope = new RowScope(Issues, request.Config.Strict ?? true);
         _validator = new RowValidator(_scope, _fingerprint);
         _suspicions = new TextSuspicions(_scope);
+        _tokens = encoder is null ? null : new TokenLint(encoder, Issues, request.Model!.ContextLength);
     }
 
     public IssueList Issues { get; }
@@ -38,6 +41,9 @@ internal sealed class FileLint
     public long Bytes { get; private set; }
 
     public int DuplicateRows { get; private set; }
+
+    /// <summary>Null without a model, or when the file was refused as a whole.</summary>
+    public TokenStats? Tokens { get; private set; }
 
     public IReadOnlyDictionary<string, int> Kinds => _kinds.OrderBy(k => k.Key).ToDictionary(k => RowShape.Name(k.Key), k => k.Value.Count);
 
@@ -59,9 +65,12 @@ internal sealed class FileLint
         {
             if ((line.Number & 0xFF) == 0)
                 cancellationToken.ThrowIfCancellationRequested();
-            Line(line);
+            Line(line, cancellationToken);
         }
         Kind();
+        Tokens = _tokens?.Finish(_request.Model!.StopTokens, _dropped);
+        if (_dropped > 0 && _dropped == Rows)
+            Whole("nothing_to_learn", $"nothing to learn from: all {Rows:N0} rows are left out.", "See the warnings for each row's reason.");
         if (Rows == 0)
             Whole("no_rows", "no rows, only blank lines.", "Write one JSON object a line.");
         else if (Rows < _minRows)
@@ -78,12 +87,12 @@ internal sealed class FileLint
     private static JsonFault? Probe(string path)
     {
         using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0);
-        byte[] head = new byte[FileProbe.BlockSize];
+        byte[] head = new byte[Math.Min(FileProbe.BlockSize, stream.Length + 1)];
         int length = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
         return FileProbe.Inspect(head.AsSpan(0, length), whole: length < head.Length);
     }
 
-    private void Line(RowLine line)
+    private void Line(RowLine line, CancellationToken cancellationToken)
     {
         if (!line.TooLong && Blank.Is(line.Bytes.Span))
         {
@@ -111,6 +120,8 @@ internal sealed class FileLint
             return;
         _suspicions.Check(_fingerprint.Written);
         Repeated(line, kind.Value);
+        if (_scope.Dropped || _tokens?.Add(new TrainingRow(line.Number, line.Offset, kind.Value, document.RootElement), cancellationToken) == false)
+            _dropped++;
     }
 
     private void Count(RowKind kind, RowLine line)

@@ -6,8 +6,8 @@ internal sealed class IssueList(string? file)
     public const int Cap = 100;
 
     private readonly List<LintIssue> _errors = [], _warnings = [];
-    private readonly Dictionary<string, int> _counts = [];
-    private readonly Dictionary<string, (LintIssue First, int Count)> _unknownKeys = [];
+    private readonly Dictionary<string, int> _errorCounts = [], _warningCounts = [];
+    private readonly Dictionary<string, (LintIssue First, int Count)> _counted = [];
 
     public int ErrorCount { get; private set; }
 
@@ -16,13 +16,13 @@ internal sealed class IssueList(string? file)
     public void Error(LintIssue issue)
     {
         ErrorCount++;
-        Add(_errors, issue);
+        Add(_errors, _errorCounts, issue);
     }
 
     public void Warn(LintIssue issue)
     {
         WarningCount++;
-        Add(_warnings, issue);
+        Add(_warnings, _warningCounts, issue);
     }
 
     /// <summary>Counts one more of a kind whose rows are too many to name.</summary>
@@ -31,41 +31,38 @@ internal sealed class IssueList(string? file)
         if (count <= 0)
             return;
         ErrorCount += count;
-        _counts[code] = _counts.GetValueOrDefault(code) + count;
+        _errorCounts[code] = _errorCounts.GetValueOrDefault(code) + count;
     }
 
-    /// <summary>One warning a key, at its first row, with the number of rows.</summary>
-    public void UnknownKey(string where, LintIssue issue)
+    /// <summary>One warning a kind, at its first row, with the number of places.</summary>
+    public void Counted(string kind, LintIssue issue)
     {
-        if (_unknownKeys.TryGetValue(where, out var seen))
-            _unknownKeys[where] = (seen.First, seen.Count + 1);
-        else if (_unknownKeys.Count < Cap)
-            _unknownKeys[where] = (issue, 1);
+        if (_counted.TryGetValue(kind, out var seen))
+            _counted[kind] = (seen.First, seen.Count + 1);
+        else if (_counted.Count < Cap)
+            _counted[kind] = (issue, 1);
     }
 
     public (List<LintIssue> Errors, List<LintIssue> Warnings) Finish()
     {
-        foreach (var (first, count) in _unknownKeys.Values)
-            Warn(count == 1 ? first : first with { Message = $"{first.Message[..^1]}, here and in {count - 1:N0} more places." });
-        _unknownKeys.Clear();
-        return (Sort(_errors), Sort(_warnings));
+        foreach (var (first, count) in _counted.Values)
+            Warn(count == 1 ? first : first with { Message = $"{first.Message} So it is here and in {count - 1:N0} more {(count == 2 ? "place" : "places")}." });
+        _counted.Clear();
+        return (Sort(_errors, _errorCounts), Sort(_warnings, _warningCounts));
     }
 
-    private void Add(List<LintIssue> list, LintIssue issue)
+    private void Add(List<LintIssue> list, Dictionary<string, int> counts, LintIssue issue)
     {
-        int count = _counts[issue.Code] = _counts.GetValueOrDefault(issue.Code) + 1;
+        int count = counts[issue.Code] = counts.GetValueOrDefault(issue.Code) + 1;
         if (count <= Cap)
             list.Add(issue with { File = file });
     }
 
-    private List<LintIssue> Sort(List<LintIssue> list)
+    private List<LintIssue> Sort(List<LintIssue> list, Dictionary<string, int> counts)
     {
         var sorted = list.OrderBy(i => i.Line ?? 0).ThenBy(i => i.Byte ?? 0).ToList();
-        foreach (string code in list.Select(i => i.Code).Distinct().ToList())
-        {
-            if (_counts[code] > list.Count(i => i.Code == code))
-                sorted.Add(new(null, null, null, code, $"{_counts[code] - list.Count(i => i.Code == code):N0} more of {code} beyond the {Cap} that are listed.", null) { File = file });
-        }
+        foreach (var listed in list.GroupBy(i => i.Code).Where(g => counts[g.Key] > g.Count()))
+            sorted.Add(new(null, null, null, listed.Key, $"{counts[listed.Key] - listed.Count():N0} more of {listed.Key} beyond the {Cap} that are listed.", null) { File = file });
         return sorted;
     }
 }

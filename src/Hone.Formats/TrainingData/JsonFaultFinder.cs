@@ -25,8 +25,9 @@ internal static class JsonFaultFinder
 
         if (at < json.Length && c < ' ' && c is not ('\t' or '\r' or '\n') || c is '\t' or '\r' or '\n' && InString(json, token, at))
             return Fault(at, "control_character", $"control character in a string, it must be escaped: 0x{(int)c:X2} at column {at + 1}.", $"Write it as {Escape(c)}.");
-        if (depth == 0 && last is not (JsonTokenType.None or JsonTokenType.PropertyName) && token < json.Length)
-            return Fault(token, "text_after_object", $"text after the object: {Quote(json[token..])}.",
+        int next = json[consumed..].IndexOfAnyExcept(" \t\r\n"u8);
+        if (depth == 0 && last is not (JsonTokenType.None or JsonTokenType.PropertyName) && next >= 0)
+            return Fault(consumed + next, "text_after_object", $"text after the object: {Quote(json[(consumed + next)..])}.",
                 first == '{' ? "Put each object on a line of its own, ended by LF." : "One line holds one object and nothing else.");
         foreach (var (word, instead) in s_words)
         {

@@ -28,18 +28,21 @@ public static class Linter
     {
         if (request.TrainingPath is null && request.ValidationPath is null)
             throw new ArgumentException("Name a training file, a validation file, or both.", nameof(request));
+        RowEncoder? NewEncoder() => request.Model is { } model ? RowEncoder.For(model, request.Config) : null;
         var errors = new List<LintIssue>();
         var warnings = new List<LintIssue>();
+        if (request.Model is { } given && request.Config.MaxLength > given.ContextLength)
+            errors.Add(new(null, null, null, "max_length_over_context", $"max_length is {request.Config.MaxLength:N0}, the base model reads {given.ContextLength:N0} tokens.", "Lower max_length, or leave it out."));
         FileLint? training = null, validation = null;
         if (request.TrainingPath is { } trainingPath)
         {
-            training = new FileLint(request, file: null, request.MinTrainingRows, null);
+            training = new FileLint(request, file: null, request.MinTrainingRows, NewEncoder(), null);
             training.Run(trainingPath, cancellationToken);
             training.Finish(errors, warnings);
         }
         if (request.ValidationPath is { } validationPath)
         {
-            validation = new FileLint(request, file: "validation", request.MinValidationRows, training);
+            validation = new FileLint(request, file: "validation", request.MinValidationRows, NewEncoder(), training);
             validation.Run(validationPath, cancellationToken);
             validation.Finish(errors, warnings);
         }
@@ -56,6 +59,7 @@ public static class Linter
                 Bytes = main.Bytes,
                 Kinds = main.Kinds,
                 DuplicateRows = main.DuplicateRows,
+                Tokens = main.Tokens,
                 ErrorCount = (training?.Issues.ErrorCount ?? 0) + (validation?.Issues.ErrorCount ?? 0),
                 WarningCount = (training?.Issues.WarningCount ?? 0) + (validation?.Issues.WarningCount ?? 0),
             },

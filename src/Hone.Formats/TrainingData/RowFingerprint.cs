@@ -65,6 +65,9 @@ internal sealed class RowFingerprint
                     Add(item);
                 Add(']');
                 break;
+            case JsonValueKind.Undefined:
+                Add('u');
+                break;
             default:
                 Add(JsonMarshal.GetRawUtf8Value(value));
                 break;

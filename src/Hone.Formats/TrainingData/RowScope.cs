@@ -42,7 +42,7 @@ internal sealed class RowScope(IssueList issues, bool strict)
     }
 
     public void UnknownKey(JsonProperty property, string path, string where, string[] known)
-        => issues.UnknownKey(where + "." + property.Name, Issue(property.Value, path + "." + property.Name, "unknown_key",
+        => issues.Counted(where + "." + property.Name, Issue(property.Value, path + "." + property.Name, "unknown_key",
             $"unknown key {property.Name} is ignored.", NearestName.Find(property.Name, known) is { } near ? $"Did you mean {near}?" : "Take it out if it was meant to change something."));
 
     private LintIssue Issue(JsonElement? at, string? path, string code, string message, string hint)

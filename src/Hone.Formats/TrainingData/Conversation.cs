@@ -1,0 +1,189 @@
+using System.Text.Json;
+
+namespace Hone.Formats.TrainingData;
+
+/// <summary>
+/// A row's messages as chat templates expect them: content as one text, <c>developer</c> as <c>system</c>, the older <c>function_call</c> as
+/// <c>tool_calls</c>, arguments as objects, no null keys, no weights.
+/// </summary>
+internal sealed class Conversation
+{
+    private static readonly JsonWriterOptions s_writing = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private readonly List<string> _json = [];
+    private readonly string? _tools;
+
+    private Conversation(JsonElement owner) => _tools = ToolsOf(owner);
+
+    /// <param name="Content">Null: none beside tool calls.</param>
+    /// <param name="Call">The name of the first tool that the message calls.</param>
+    public sealed record Message(string Role, string? Content, bool Learnt, string? Call)
+    {
+        public bool IsAssistant => Role == "assistant";
+    }
+
+    public List<Message> Messages { get; } = [];
+
+    public JsonElement? Tools => _tools is null ? null : JsonElement.Parse(_tools);
+
+    public static Conversation OfChat(JsonElement row)
+    {
+        var conversation = new Conversation(row);
+        conversation.Add(row.GetProperty("messages"), learn: true);
+        return conversation;
+    }
+
+    public static Conversation OfPair(JsonElement row)
+    {
+        var conversation = new Conversation(row);
+        conversation.Add("user", row.GetProperty("prompt").GetString()!, learnt: false);
+        conversation.Add("assistant", row.GetProperty("completion").GetString()!, learnt: true);
+        return conversation;
+    }
+
+    public static Conversation OfPreference(JsonElement row, string[] spellings)
+    {
+        var input = row.GetProperty("input");
+        var conversation = new Conversation(input);
+        conversation.Add(input.GetProperty("messages"), learn: false);
+        conversation.Add(RowShape.Find(row, spellings, out _)!.Value, learn: true);
+        return conversation;
+    }
+
+    /// <summary>The first messages, as a template's <c>messages</c>.</summary>
+    /// <param name="lastContent">Stands in for the last one's content.</param>
+    public JsonElement First(int count, string? lastContent = null)
+    {
+        if (count == 0)
+            return JsonElement.Parse("[]");
+        string last = lastContent is null ? _json[count - 1] : With(_json[count - 1], lastContent);
+        return JsonElement.Parse("[" + string.Join(',', _json.Take(count - 1).Append(last)) + "]");
+    }
+
+    /// <summary>Null keys are left to the template instead of being dropped: some tell a tool call by them.</summary>
+    public bool KeepNulls { get; set; }
+
+    /// <summary>Empty texts instead of null contents, for templates that add texts up.</summary>
+    public void ReplaceNullContents()
+    {
+        for (int i = 0; i < _json.Count; i++)
+        {
+            if (Messages[i].Content is null)
+                _json[i] = With(_json[i], "");
+        }
+    }
+
+    private void Add(JsonElement messages, bool learn)
+    {
+        string? lastCall = null;
+        foreach (var message in messages.EnumerateArray())
+        {
+            string role = message.GetProperty("role").GetString()!;
+            string? content = ContentOf(message);
+            bool learnt = learn && role == "assistant" && !(message.TryGetProperty("weight", out var weight) && weight.ValueKind == JsonValueKind.Number && weight.GetDouble() == 0);
+            string? called = null;
+            string calls = Given(message, "tool_calls") is { } list ? CallsOf(list, ref called)
+                : Given(message, "function_call") is { } old ? "[" + CallOf("call_0", old, ref called) + "]" : "";
+            lastCall = Given(message, "function_call") is null ? lastCall : "call_0";
+            _json.Add(Write(writer =>
+            {
+                writer.WriteString("role", role switch { "developer" => "system", "function" => "tool", _ => role });
+                if (content is null)
+                    writer.WriteNull("content");
+                else
+                    writer.WriteString("content", content);
+                if (Given(message, "name") is { } name)
+                    writer.WriteString("name", name.GetString());
+                if (Given(message, "tool_call_id") is { } id)
+                    writer.WriteString("tool_call_id", id.GetString());
+                else if (role == "function" && lastCall is not null)
+                    writer.WriteString("tool_call_id", lastCall);
+                if (calls.Length > 0)
+                {
+                    writer.WritePropertyName("tool_calls");
+                    writer.WriteRawValue(calls);
+                }
+            }));
+            Messages.Add(new(role switch { "developer" => "system", "function" => "tool", _ => role }, content, learnt, called));
+        }
+    }
+
+    private void Add(string role, string content, bool learnt)
+    {
+        _json.Add(Write(writer =>
+        {
+            writer.WriteString("role", role);
+            writer.WriteString("content", content);
+        }));
+        Messages.Add(new(role, content, learnt, null));
+    }
+
+    private static string? ContentOf(JsonElement message)
+    {
+        if (Given(message, "content") is not { } content)
+            return null;
+        return content.ValueKind == JsonValueKind.String ? content.GetString()!
+            : string.Concat(content.EnumerateArray().Select(part => part.GetProperty("text").GetString()));
+    }
+
+    private static string CallsOf(JsonElement calls, ref string? called)
+    {
+        var written = new List<string>();
+        foreach (var call in calls.EnumerateArray())
+            written.Add(CallOf(call.GetProperty("id").GetString()!, call.GetProperty("function"), ref called));
+        return "[" + string.Join(',', written) + "]";
+    }
+
+    private static string CallOf(string id, JsonElement function, ref string? called)
+    {
+        string name = function.GetProperty("name").GetString()!;
+        called ??= name;
+        var arguments = function.GetProperty("arguments");
+        string json = arguments.ValueKind == JsonValueKind.String ? arguments.GetString()! : arguments.GetRawText();
+        return Write(writer =>
+        {
+            writer.WriteString("id", id);
+            writer.WriteString("type", "function");
+            writer.WriteStartObject("function");
+            writer.WriteString("name", name);
+            writer.WritePropertyName("arguments");
+            writer.WriteRawValue(json);
+            writer.WriteEndObject();
+        });
+    }
+
+    private static string? ToolsOf(JsonElement owner)
+    {
+        if (Given(owner, "tools") is { ValueKind: JsonValueKind.Array } tools && tools.GetArrayLength() > 0)
+            return tools.GetRawText();
+        if (Given(owner, "functions") is not { ValueKind: JsonValueKind.Array } functions || functions.GetArrayLength() == 0)
+            return null;
+        return "[" + string.Join(',', functions.EnumerateArray().Select(f => "{\"type\":\"function\",\"function\":" + f.GetRawText() + "}")) + "]";
+    }
+
+    private static JsonElement? Given(JsonElement owner, string key)
+        => owner.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    private static string With(string message, string content) => Write(writer =>
+    {
+        foreach (var property in JsonElement.Parse(message).EnumerateObject())
+        {
+            if (property.NameEquals("content"))
+                writer.WriteString("content", content);
+            else
+                property.WriteTo(writer);
+        }
+    });
+
+    private static string Write(Action<Utf8JsonWriter> fields)
+    {
+        using var stream = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(stream, s_writing))
+        {
+            writer.WriteStartObject();
+            fields(writer);
+            writer.WriteEndObject();
+        }
+        return System.Text.Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
+    }
+}

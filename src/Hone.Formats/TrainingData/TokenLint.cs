@@ -1,0 +1,94 @@
+using System.Numerics;
+using System.Text.Json;
+
+namespace Hone.Formats.TrainingData;
+
+/// <summary>What a file's rows are to the model: counts, cut rows, and what the encoder finds.</summary>
+internal sealed class TokenLint(RowEncoder encoder, IssueList issues, int contextLength)
+{
+    private const int SampleRuns = 64;
+
+    private readonly SortedDictionary<int, int> _histogram = [];
+    private int _rows, _cut, _longest, _longestLine;
+    private long _tokens, _trained, _longestOffset;
+    private SampleRow? _sample;
+
+    /// <returns>False when the row is left out because it teaches nothing and <c>strict</c> is false.</returns>
+    public bool Add(TrainingRow row, CancellationToken cancellationToken)
+    {
+        var encoding = encoder.Encode(row, keepText: _sample is null, cancellationToken);
+        foreach (var error in encoding.Errors)
+            issues.Error(error);
+        foreach (var warning in encoding.Warnings)
+            issues.Counted(warning.Code, warning);
+        TemplateTokens(row);
+        if (encoding.FullLength > 0)
+        {
+            int bucket = (int)BitOperations.RoundUpToPowerOf2((uint)encoding.FullLength);
+            _histogram[bucket] = _histogram.GetValueOrDefault(bucket) + 1;
+            if (encoding.FullLength > _longest)
+                (_longest, _longestLine, _longestOffset) = (encoding.FullLength, row.Line, row.ByteOffset);
+        }
+        EncodedRow[] parts = encoding.Preference is { } pair ? [pair.Chosen, pair.Rejected] : [.. encoding.Rows];
+        if (parts.Length == 0)
+            return !encoding.Dropped;
+        _rows++;
+        _cut += Array.Exists(parts, p => p.FullLength > p.Tokens.Length) ? 1 : 0;
+        _tokens += parts.Sum(p => (long)p.Tokens.Length);
+        _trained += parts.Sum(p => (long)p.TrainedTokens);
+        _sample ??= parts[0].Text is { } text ? encoder.Sample(parts[0], text) : null;
+        return true;
+    }
+
+    /// <summary>Judges the file as a whole, after its last row.</summary>
+    public TokenStats Finish(IReadOnlyList<int> stopTokens, int dropped)
+    {
+        if (encoder.MaxLength < _longest && _cut > 0)
+        {
+            string advice = _longest <= contextLength ? $"Set max_length to {_longest:N0}" : $"The model's context is {contextLength:N0}; shorten the rows";
+            if (_cut == _rows)
+                issues.Error(new(null, null, null, "all_rows_cut", $"all {_rows:N0} rows are longer than {encoder.MaxLength:N0} tokens: no answer's end is left to learn.", advice + "."));
+            else
+                issues.Warn(new(_longestLine, _longestOffset, null, "rows_cut", $"{_cut:N0} {(_cut == 1 ? "row is" : "rows are")} cut at {encoder.MaxLength:N0} tokens; the longest has {_longest:N0}. A cut answer's end is not learnt.", advice + ", or the model hears less of how long answers end."));
+        }
+        if (encoder.EndsOfTurn.Where(id => !stopTokens.Contains(id)).Select(encoder.TokenText).ToArray() is { Length: > 0 } others)
+            issues.Warn(new(null, null, null, "stop_token_differs", $"answers end with {string.Join(" and ", others)}, which the base model's file does not name as its end: generation stops at it too.", "Other engines may need it as a stop word."));
+        return new TokenStats
+        {
+            Rows = _rows,
+            Tokens = _tokens,
+            TrainedTokens = _trained,
+            MaxLength = encoder.MaxLength,
+            LongestRow = _longest,
+            LongestRowLine = _longestLine,
+            CutRows = _cut,
+            DroppedRows = dropped,
+            Histogram = [.. _histogram.Select(b => new LengthBucket(b.Key, b.Value))],
+            Sample = _sample is { } sample ? sample with { Runs = [.. sample.Runs.Take(SampleRuns)] } : null,
+        };
+    }
+
+    /// <summary>Texts that hold the model's own tokens of structure.</summary>
+    private void TemplateTokens(TrainingRow row)
+    {
+        if (FindSpecial(row.Json) is { } token)
+            issues.Warn(new(row.Line, row.ByteOffset, null, "template_token_in_text", $"the text holds {token}, a token of structure of the base model: it is read as one, not as text.", "Take it out, unless it is meant."));
+    }
+
+    private string? FindSpecial(JsonElement value)
+    {
+        switch (value.ValueKind)
+        {
+            case JsonValueKind.String:
+                string text = value.GetString()!;
+                var (start, length) = encoder.Special.Find(text, 0);
+                return length == 0 ? null : text.Substring(start, length);
+            case JsonValueKind.Array:
+                return value.EnumerateArray().Select(FindSpecial).FirstOrDefault(t => t is not null);
+            case JsonValueKind.Object:
+                return value.EnumerateObject().Where(p => !p.NameEquals("metadata"u8)).Select(p => FindSpecial(p.Value)).FirstOrDefault(t => t is not null);
+            default:
+                return null;
+        }
+    }
+}

@@ -1,0 +1,280 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Hone.Formats.Jobs;
+using Hone.Formats.Safetensors;
+using Hone.Formats.TrainingData;
+
+namespace Hone.Formats.Tests.TrainingData;
+
+public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Rows>
+{
+    private const string Head = SmolLm2Rows.System + "<|im_start|>user\nHi?<|im_end|>\n<|im_start|>assistant\n";
+
+    private const string ThinkingTemplate = """
+        {%- for m in messages -%}
+        <|im_start|>{{ m.role }}
+        {% if m.role == 'assistant' and '</think>' in m.content and not loop.last %}{{ m.content.split('</think>')[-1].strip() }}{% else %}{{ m.content }}{% endif %}<|im_end|>
+        {% endfor -%}
+        {%- if add_generation_prompt %}<|im_start|>assistant
+        {% endif -%}
+        """;
+
+    [Fact]
+    [Trait("Category", "Reference")]
+    public void Encode_SupportTriage_EqualsTheReferencesIdsAndLabels()
+    {
+        string folder = Path.Combine(References.Repository, "tests", "references", "smollm2");
+        using var reference = SafetensorsFile.Open(Path.Combine(folder, "train.safetensors"));
+        var encoder = RowEncoder.For(rows.Model, new TrainingConfig());
+        TrainingRow[] examples = [.. RowReader.Read(Path.Combine(References.Repository, "examples", "support-triage", "train.jsonl")).Take(20)];
+        int same = 0;
+        for (int batch = 0; batch < 5; batch++)
+        {
+            var ids = MemoryMarshal.Cast<byte, long>(reference.ReadBytes($"batch.{batch}.input_ids"));
+            var labels = MemoryMarshal.Cast<byte, long>(reference.ReadBytes($"batch.{batch}.labels"));
+            int width = ids.Length / 4;
+            for (int r = 0; r < 4; r++)
+            {
+                // The reference was made of an earlier wording of two rows: its own text is encoded, not the example's line.
+                string[] turns = rows.Model.Tokenizer.Decode([.. ids.Slice(r * width, width).ToArray().Select(i => (int)i)]).Split("<|im_start|>");
+                string json = JsonSerializer.Serialize(new { messages = new[] { Message("user", turns[2]), Message("assistant", turns[3]) } });
+                same += examples[batch * 4 + r].Json.GetProperty("messages")[0].GetProperty("content").ValueEquals(Content(turns[2])) ? 1 : 0;
+                var row = Assert.Single(encoder.Encode(SmolLm2Rows.Row(json), cancellationToken: TestContext.Current.CancellationToken).Rows);
+                Assert.Equal(ids.Slice(r * width, row.Tokens.Length).ToArray(), row.Tokens.Select(t => (long)t));
+                Assert.Equal(labels.Slice(r * width, width).ToArray(), Enumerable.Range(0, width).Select(i => i < row.Tokens.Length && row.Trained[i] ? row.Tokens[i] : -100L));
+            }
+        }
+        Assert.Equal(18, same);
+        Assert.Equal([2], encoder.EndsOfTurn);
+
+        static string Content(string turn) => turn[(turn.IndexOf('\n') + 1)..turn.IndexOf("<|im_end|>", StringComparison.Ordinal)];
+        static object Message(string role, string turn) => new { role, content = Content(turn) };
+    }
+
+    [Theory]
+    [InlineData("""{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"Yes."}]}""", Head + "⟦Yes.<|im_end|>⟧\n")]
+    [InlineData("""{"messages":[{"role":"user","content":[{"type":"text","text":"H"},{"type":"text","text":"i?"}]},{"role":"assistant","content":[{"type":"text","text":"Yes."}]}]}""", Head + "⟦Yes.<|im_end|>⟧\n")]
+    [InlineData("""{"prompt":"Hi?","completion":" Yes."}""", Head + "⟦ Yes.<|im_end|>⟧\n")]
+    [InlineData("""{"messages":[{"role":"developer","content":"S"},{"role":"user","content":"Hi?"},{"role":"assistant","content":"Yes."}]}""", "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nHi?<|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n")]
+    [InlineData("""{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"A","weight":0},{"role":"user","content":"B"},{"role":"assistant","content":"C","weight":1}]}""",
+        Head + "A<|im_end|>\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\n⟦C<|im_end|>⟧\n")]
+    [InlineData("""{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"Same"},{"role":"user","content":"Same"},{"role":"assistant","content":"Same"}]}""",
+        Head + "⟦Same<|im_end|>⟧\n<|im_start|>user\nSame<|im_end|>\n<|im_start|>assistant\n⟦Same<|im_end|>⟧\n")]
+    [InlineData("""{"text":"Plain text."}""", "Pl⟦ain text.<|im_end|>⟧")]
+    public void Encode_Row_LearnsAnswersAndTheirEnds(string json, string marked)
+    {
+        var encoding = rows.Encode(json);
+
+        Assert.Empty(encoding.Errors);
+        Assert.Empty(encoding.Warnings);
+        Assert.Equal(marked, rows.Marked(Assert.Single(encoding.Rows)));
+    }
+
+    [Theory]
+    [InlineData("assistant", Head + "⟦A<|im_end|>⟧\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\n⟦C<|im_end|>⟧\n")]
+    [InlineData("last_assistant", Head + "A<|im_end|>\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\n⟦C<|im_end|>⟧\n")]
+    public void Encode_TrainOn_ChoosesTheAnswers(string trainOn, string marked)
+        => Assert.Equal(marked, rows.Marked(Assert.Single(rows.Encode(
+            """{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"A"},{"role":"user","content":"B"},{"role":"assistant","content":"C"}]}""",
+            new TrainingConfig { TrainOn = trainOn }).Rows)));
+
+    [Fact]
+    public void Encode_TrainOnEverything_LearnsAllButTheFirstToken()
+    {
+        var row = Assert.Single(rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""", new TrainingConfig { TrainOn = "everything" }).Rows);
+
+        Assert.Equal(row.Tokens.Length - 1, row.TrainedTokens);
+        Assert.False(row.Trained[0]);
+    }
+
+    [Fact]
+    public void P1_TemplateDropsEarlierThinking_RowIsSplitAndSaid()
+    {
+        const string Json = """{"messages":[{"role":"user","content":"Q1"},{"role":"assistant","content":"<think>T1</think>A1"},{"role":"user","content":"Q2"},{"role":"assistant","content":"<think>T2</think>A2"}]}""";
+
+        var encoding = rows.Encode(Json, template: ThinkingTemplate);
+        Assert.Equal(["row_split"], encoding.Warnings.Select(w => w.Code));
+        Assert.Equal([
+            "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\n⟦<think>T1</think>A1<|im_end|>⟧\n",
+            "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\nA1<|im_end|>\n<|im_start|>user\nQ2<|im_end|>\n<|im_start|>assistant\n⟦<think>T2</think>A2<|im_end|>⟧\n",
+        ], encoding.Rows.Select(rows.Marked));
+
+        var control = rows.Encode(Json.Replace("<think>T1</think>", "", StringComparison.Ordinal), template: ThinkingTemplate);
+        Assert.Empty(control.Warnings);
+        Assert.Single(control.Rows);
+    }
+
+    [Theory]
+    // A template that trims.
+    [InlineData("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}", "  Yes.  ",
+        "<|im_start|>user\nHi?<|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n")]
+    // The space before the answer, and the one before the end, are the model's to write.
+    [InlineData("{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content }} <|im_end|>{% endif %}{% endfor %}", "Yes.", "[INST] Hi? [/INST]⟦ Yes. <|im_end|>⟧")]
+    // The template's own marks.
+    [InlineData("{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% else %}{{ m.content }}<|im_end|>{% endif %}{{ '\n' }}{% endfor %}", "Yes.",
+        "<|im_start|>user\nHi?<|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n")]
+    public void Encode_OtherTemplates_FindTheAnswer(string template, string answer, string marked)
+    {
+        var encoding = rows.Encode($$$"""{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"{{{answer}}}"}]}""", template: template);
+
+        Assert.Empty(encoding.Errors);
+        Assert.Empty(encoding.Warnings);
+        Assert.Equal(marked, rows.Marked(Assert.Single(encoding.Rows)));
+    }
+
+    [Fact]
+    public void T1_TemplateWithoutEndOfTurn_IsRefused()
+    {
+        const string Template = "{% for m in messages %}{{ m.role }}: {{ m.content }}END\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+
+        var error = Assert.Single(rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""", template: Template).Errors);
+        Assert.Equal("no_end_of_turn", error.Code);
+
+        Assert.Empty(rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""", template: Template.Replace("END", "<|endoftext|>", StringComparison.Ordinal)).Errors);
+    }
+
+    [Fact]
+    public void T3_PadEqualsEnd_MaskGoesByPosition()
+    {
+        var row = Assert.Single(rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""").Rows);
+
+        int[] ends = [.. Enumerable.Range(0, row.Tokens.Length).Where(i => row.Tokens[i] == 2)];
+        Assert.Equal([false, false, true], ends.Select(i => row.Trained[i]));
+    }
+
+    [Fact]
+    public void P2_TokenAcrossTheBoundary_IsNotLearntAndSaid()
+    {
+        var encoding = rows.Encode("""{"prompt":"Hi?","completion":"\n\nYes."}""");
+
+        Assert.Equal(["token_across_boundary"], encoding.Warnings.Select(w => w.Code));
+        Assert.Equal(Head + "\n⟦\nYes.<|im_end|>⟧\n", rows.Marked(Assert.Single(encoding.Rows)));
+    }
+
+    [Fact]
+    public void P3_GenerationPromptOpensThinking_IsSaid()
+    {
+        const string Template = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
+
+        var encoding = rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""", template: Template);
+        Assert.Contains("<think>", Assert.Single(encoding.Warnings).Message, StringComparison.Ordinal);
+        Assert.EndsWith("assistant\n⟦Yes.<|im_end|>⟧\n", rows.Marked(Assert.Single(encoding.Rows)), StringComparison.Ordinal);
+
+        Assert.Empty(rows.Encode("""{"prompt":"Hi?","completion":"<think>\nHm.</think>Yes."}""", template: Template).Warnings);
+    }
+
+    [Fact]
+    public void P4_TemplateLeavesAMessageOut_IsSaid()
+    {
+        const string Template = "{% for m in messages %}{% if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+        const string Json = """{"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"Hi?"},{"role":"assistant","content":"Yes."}]}""";
+
+        Assert.Equal(["message_not_shown"], rows.Encode(Json, template: Template).Warnings.Select(w => w.Code));
+        Assert.Empty(rows.Encode(Json).Warnings);
+    }
+
+    [Fact]
+    public void Encode_TemplateRaises_IsAnErrorWithItsWords()
+    {
+        var error = Assert.Single(rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""", template: "{{ raise_exception('Roles must alternate') }}").Errors);
+
+        Assert.Equal("template_rejects_row", error.Code);
+        Assert.Contains("Roles must alternate", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void C1_CutAnswer_NeverLearnsItsCutEndAsAnEnd()
+    {
+        string json = $$$"""{"prompt":"Hi?","completion":"{{{string.Concat(Enumerable.Repeat("word ", 50))}}}"}""";
+        int full = rows.Encode(json).FullLength;
+
+        var row = Assert.Single(rows.Encode(json, new TrainingConfig { MaxLength = full - 10 }).Rows);
+        Assert.Equal((full - 10, full), (row.Tokens.Length, row.FullLength));
+        Assert.DoesNotContain(Enumerable.Range(0, row.Tokens.Length), i => row.Trained[i] && row.Tokens[i] == 2);
+        Assert.True(row.Trained[^1]);
+
+        Assert.True(Assert.Single(rows.Encode(json, new TrainingConfig { MaxLength = full }).Rows) is { } whole && whole.Trained[^2] && whole.Tokens[^2] == 2);
+    }
+
+    [Fact]
+    public void N1_PromptFillsTheLength_IsAnErrorOrDropped()
+    {
+        string json = $$$"""{"prompt":"{{{string.Concat(Enumerable.Repeat("word ", 100))}}}","completion":"Yes."}""";
+
+        var error = Assert.Single(rows.Encode(json, new TrainingConfig { MaxLength = 64 }).Errors);
+        Assert.StartsWith("over the maximum length: the answer is cut away, nothing is left to learn from", error.Message, StringComparison.Ordinal);
+
+        var dropped = rows.Encode(json, new TrainingConfig { MaxLength = 64, Strict = false });
+        Assert.True(dropped.Dropped && dropped.Rows.Count == 0 && dropped.Errors.Count == 0 && dropped.Warnings.Count == 1);
+    }
+
+    [Fact]
+    public void Encode_ToolCallTheTemplateHides_IsSaidAndNeverLearntAsEmpty()
+    {
+        const string Json = """{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"look_up","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c","content":"1"},{"role":"assistant","content":"Yes."}]}""";
+
+        var encoding = rows.Encode(Json);
+        Assert.Equal(["tool_call_not_shown"], encoding.Warnings.Select(w => w.Code));
+        Assert.Equal(Head + "<|im_end|>\n<|im_start|>tool\n1<|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n", rows.Marked(Assert.Single(encoding.Rows)));
+
+        const string Tools = """
+            {%- for m in messages -%}
+            <|im_start|>{{ m.role }}
+            {{ m.content or '' }}{% for c in m.tool_calls or [] %}<tool_call>{{ {'name': c.function.name, 'arguments': c.function.arguments} | tojson }}</tool_call>{% endfor %}<|im_end|>
+            {% endfor -%}
+            {%- if add_generation_prompt %}<|im_start|>assistant
+            {% endif -%}
+            """;
+        var control = rows.Encode(Json, template: Tools);
+        Assert.Empty(control.Warnings);
+        Assert.Contains("""assistant⏎⟦<tool_call>{"name": "look_up", "arguments": {"a": 1}}</tool_call><|im_end|>⟧⏎""", rows.Marked(Assert.Single(control.Rows)).Replace('\n', '⏎'), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Encode_Preference_GivesBothAnswersToOneConversation()
+    {
+        var pair = rows.Encode("""{"input":{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"A"},{"role":"user","content":"B"}]},"preferred_output":[{"role":"assistant","content":"good"}],"non_preferred_output":[{"role":"assistant","content":"bad"}]}""").Preference;
+
+        const string Shared = Head + "A<|im_end|>\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\n";
+        Assert.Equal((Shared + "⟦good<|im_end|>⟧\n", Shared + "⟦bad<|im_end|>⟧\n"), (rows.Marked(pair!.Chosen), rows.Marked(pair.Rejected)));
+    }
+
+    [Fact]
+    public void N5_PairMadeEqualByTheCut_IsRefused()
+    {
+        string same = string.Concat(Enumerable.Repeat("word ", 60));
+        string json = $$$"""{"input":{"messages":[{"role":"user","content":"Hi?"}]},"preferred_output":[{"role":"assistant","content":"{{{same}}}a"}],"non_preferred_output":[{"role":"assistant","content":"{{{same}}}b"}]}""";
+
+        Assert.Equal("equal_answers", Assert.Single(rows.Encode(json, new TrainingConfig { MaxLength = 64 }).Errors).Code);
+        Assert.NotNull(rows.Encode(json).Preference);
+    }
+
+    /// <summary>Random conversations: exactly the answers of weight 1 and the stop token after each are learnt, whatever stands around.</summary>
+    [Fact]
+    public void Encode_RandomConversations_LearnExactlyTheAnswersAndStops()
+    {
+        var random = new Random(7);
+        string[] pieces = ["Hello", " world", "\n", "  ", "{\"a\":1}", "é", "😀", "日本", "assistant", "user\n", "1234", "'s", "\t", "?!", "Answer", "im_end"];
+        string Text() => "x" + string.Concat(Enumerable.Range(0, random.Next(0, 12)).Select(_ => pieces[random.Next(pieces.Length)]));
+        for (int i = 0; i < 300; i++)
+        {
+            var messages = new List<(string Role, string Content, int Weight)>();
+            if (random.Next(2) == 0)
+                messages.Add(("system", Text(), 1));
+            for (int turn = random.Next(1, 5); turn > 0; turn--)
+            {
+                messages.Add(("user", Text(), 1));
+                messages.Add(("assistant", Text(), turn == 1 ? 1 : random.Next(2)));
+            }
+            string json = JsonSerializer.Serialize(new { messages = messages.Select(m => m.Role == "assistant" ? (object)new { role = m.Role, content = m.Content, weight = m.Weight } : new { role = m.Role, content = m.Content }) });
+            string expected = (messages[0].Role == "system" ? "" : SmolLm2Rows.System)
+                + string.Concat(messages.Select(m => $"<|im_start|>{m.Role}\n" + (m is ("assistant", _, 1) ? $"⟦{m.Content}<|im_end|>⟧" : m.Content + "<|im_end|>") + "\n"));
+
+            var encoding = rows.Encode(json);
+
+            Assert.Empty(encoding.Errors);
+            Assert.Empty(encoding.Warnings);
+            Assert.Equal(expected, rows.Marked(Assert.Single(encoding.Rows)));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+using System.Text;
+using Hone.Formats.TrainingData;
+
+namespace Hone.Formats.Tests.TrainingData;
+
+public sealed class TrainingConfigParserTests
+{
+    [Fact]
+    public void Parse_AllKeys_AreRead()
+    {
+        var (config, errors) = TrainingConfigParser.Parse("""
+            {"method":"dpo","n_epochs":3,"batch_size":4,"learning_rate":1e-3,"lr_scheduler":"cosine","warmup_ratio":0.05,"rank":8,"alpha":16,"dropout":0,"target_modules":["q_proj","v_proj"],
+             "use_rslora":true,"use_dora":false,"layers_to_transform":[0,29],"max_length":512,"train_on":"last_assistant","seed":42,"weight_decay":0.01,"max_grad_norm":1,"precision":"float32",
+             "eval_every":10,"checkpoint_every":0.5,"checkpoint_steps":5,"stop_when_worse":true,"strict":false,"beta":0.1}
+            """u8);
+
+        Assert.Empty(errors);
+        Assert.Equal(("dpo", 3, 4, 1e-3, "cosine", 0.05), (config!.Method, config.NEpochs, config.BatchSize, config.LearningRate, config.LrScheduler, config.WarmupRatio));
+        Assert.Equal((8, 16.0, 0.0, true, false), (config.Rank, config.Alpha, config.Dropout, config.UseRslora, config.UseDora));
+        Assert.Equal(["q_proj", "v_proj"], config.TargetModules!);
+        Assert.Equal([0, 29], config.LayersToTransform!);
+        Assert.Equal((512, "last_assistant", 42L, 0.01, 1.0, "float32"), (config.MaxLength, config.TrainOn, config.Seed, config.WeightDecay, config.MaxGradNorm, config.Precision));
+        Assert.Equal((10, 0.5, 5, true, false, 0.1), (config.EvalEvery, config.CheckpointEvery, config.CheckpointSteps, config.StopWhenWorse, config.Strict, config.Beta));
+    }
+
+    [Theory]
+    [InlineData("{}")]
+    [InlineData("""{"n_epochs":"auto","rank":null,"target_modules":"auto","strict":"auto","train_on":null}""")]
+    [InlineData("""{"target_modules":"all-linear"}""")]
+    public void Parse_AutoAndNull_AreNulls(string json)
+    {
+        var (config, errors) = TrainingConfigParser.Parse(Encoding.UTF8.GetBytes(json));
+
+        Assert.Empty(errors);
+        Assert.Equal(new Hone.Formats.Jobs.TrainingConfig(), config);
+    }
+
+    [Fact]
+    public void Parse_ManyFaults_AreAllReportedWithPathAndPlace()
+    {
+        byte[] json = Encoding.UTF8.GetBytes("""
+            {
+              "n_epochs": 0,
+              "epochs": 3,
+              "batchsize": 4,
+              "learning_rate": "1e-4",
+              "dropout": 1,
+              "train_on": "assistent",
+              "layers_to_transform": [1, 1],
+              "seed": 1.5,
+              "strict": "yes",
+              "target_modules": ["q_proj", 7]
+            }
+            """);
+
+        var (config, errors) = TrainingConfigParser.Parse(json);
+
+        Assert.Null(config);
+        Assert.Equal(["$.n_epochs", "$.epochs", "$.batchsize", "$.learning_rate", "$.dropout", "$.train_on", "$.layers_to_transform", "$.seed", "$.strict", "$.target_modules"], errors.Select(e => e.Path));
+        Assert.Equal(Enumerable.Range(2, 10), errors.Select(e => e.Line!.Value));
+        Assert.All(errors, e => Assert.Equal(e.Line, json.AsSpan(0, (int)e.Byte!).Count((byte)'\n') + 1));
+        Assert.Equal(["Did you mean n_epochs?", "Did you mean batch_size?"], errors.Where(e => e.Code == "unknown_key").Select(e => e.Hint));
+        Assert.Equal("Did you mean assistant?", errors[5].Hint);
+    }
+
+    [Theory]
+    [InlineData("", "file_empty")]
+    [InlineData(" \n", "file_empty")]
+    [InlineData("[]", "config_not_object")]
+    [InlineData("{\"rank\":8,}", "not_json")]
+    [InlineData("{\"rank\":8,\"rank\":16}", "duplicate_key")]
+    [InlineData("{\"learning_rate\":0}", "value_invalid")]
+    [InlineData("{\"learning_rate\":1e999}", "value_invalid")]
+    [InlineData("{\"alpha\":0}", "value_invalid")]
+    [InlineData("{\"beta\":2.1}", "value_invalid")]
+    [InlineData("{\"n_epochs\":51}", "value_invalid")]
+    [InlineData("{\"method\":{\"type\":\"dpo\"}}", "value_invalid")]
+    [InlineData("{\"learning_rate\":0.1,\"learning_rate_multiplier\":2}", "conflict")]
+    [InlineData("{\"method\":\"supervised\",\"beta\":0.1}", "conflict")]
+    public void Parse_BrokenConfig_IsOneError(string json, string code)
+    {
+        var (config, errors) = TrainingConfigParser.Parse(Encoding.UTF8.GetBytes(json));
+
+        Assert.Null(config);
+        Assert.Equal(code, Assert.Single(errors).Code);
+    }
+}
