@@ -36,23 +36,23 @@ internal sealed class TestHone : IAsyncDisposable
     public AdapterFolders Adapters => services.GetRequiredService<AdapterFolders>();
     public DataFolder DataFolder => services.GetRequiredService<DataFolder>();
 
-    public static async Task<TestHone> StartAsync(HoneLimits? limits = null, TimeProvider? clock = null, string? folder = null)
+    public static async Task<TestHone> StartAsync(HoneLimits? limits = null, TimeProvider? clock = null, string? folder = null, string? blobFolder = null)
     {
-        TestHone hone = Create(limits, clock, folder);
+        TestHone hone = Create(limits, clock, folder, blobFolder);
         await hone.Store.InitializeAsync(TestContext.Current.CancellationToken);
         hone.AccountId = (await hone.Accounts.CreateAccountAsync("test", "test@example.com", TestContext.Current.CancellationToken)).Account.Id;
         return hone;
     }
 
     /// <summary>Nothing is initialised.</summary>
-    public static TestHone Create(HoneLimits? limits = null, TimeProvider? clock = null, string? folder = null)
+    public static TestHone Create(HoneLimits? limits = null, TimeProvider? clock = null, string? folder = null, string? blobFolder = null)
     {
         string path = folder ?? Directory.CreateTempSubdirectory("hone-core-").FullName;
         var services = new ServiceCollection();
         services.AddLogging();
         if (clock is not null)
             services.AddSingleton(clock);
-        services.AddHoneCore(new HoneCoreOptions { DataFolder = path, Limits = limits ?? new HoneLimits() });
+        services.AddHoneCore(new HoneCoreOptions { DataFolder = path, BlobFolder = blobFolder, Limits = limits ?? new HoneLimits() });
         return new TestHone(services.BuildServiceProvider(), path, folder is null);
     }
 
@@ -76,6 +76,12 @@ internal sealed class TestHone : IAsyncDisposable
         }, TestContext.Current.CancellationToken);
         return finetune;
     }
+
+    public Task<UploadResult> UploadAsync(string name, string fileName, byte[] bytes) =>
+        Finetunes.UploadAssetAsync(AccountId, name, fileName, new MemoryStream(bytes), TestContext.Current.CancellationToken);
+
+    /// <summary>Every file under the blobs, finished or not.</summary>
+    public IReadOnlyList<string> BlobFiles() => [.. Directory.EnumerateFiles(DataFolder.BlobPath, "*", SearchOption.AllDirectories)];
 
     public async Task<Finetune> GetAsync(Guid id) =>
         await Finetunes.FindAsync(AccountId, id.ToString(), includePublic: false, TestContext.Current.CancellationToken)

@@ -18,6 +18,7 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
             if (file.LastWriteTimeUtc < before && !await IsNamedAsync(file.Name, cancellationToken) && blobs.DeleteOlder(file.Name, before))
                 deleted++;
         }
+        blobs.DeleteTemporary(before);
         adapters.RemoveBroken();
         return deleted;
     }

@@ -22,15 +22,25 @@ public sealed class BlobStore(DataFolder folder)
 
     private string TemporaryPath => System.IO.Path.Combine(folder.BlobPath, "tmp");
 
-    /// <summary>Makes the folders and removes what broken writes of an earlier process left.</summary>
+    /// <summary>Makes the folders and, where no other process can be writing, removes what broken writes of an earlier one left.</summary>
     public void Initialize() => Guard(() =>
     {
         DataFolder.CreatePrivateFolder(folder.BlobPath);
         DataFolder.CreatePrivateFolder(TemporaryPath);
-        foreach (string file in Directory.EnumerateFiles(TemporaryPath))
-            File.Delete(file);
+        if (folder.IsHeld)
+            DeleteTemporary(DateTime.MaxValue);
         return true;
     });
+
+    /// <summary>Removes temporary files that were last written before that.</summary>
+    internal void DeleteTemporary(DateTime before)
+    {
+        foreach (FileInfo file in new DirectoryInfo(TemporaryPath).EnumerateFiles())
+        {
+            if (file.LastWriteTimeUtc < before)
+                file.Delete();
+        }
+    }
 
     /// <summary>
     /// Takes a stream to its end into a temporary file while hashing it. Nothing remains of it unless <see cref="StagedBlob.Keep"/> is called.

@@ -16,6 +16,9 @@ public sealed class DataFolder(HoneCoreOptions options)
     public string CredentialsPath => System.IO.Path.Combine(Path, "credentials.json");
     public string LockPath => System.IO.Path.Combine(Path, "serve.lock");
 
+    /// <summary>This process has the folder to itself.</summary>
+    internal bool IsHeld { get; private set; }
+
     /// <summary>Makes the folder (mode 0700) when it is missing. Throws <see cref="StorageException"/>.</summary>
     public void Create()
     {
@@ -55,7 +58,8 @@ public sealed class DataFolder(HoneCoreOptions options)
         {
             file.SetLength(0);
             file.Write(System.Text.Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n"));
-            return file;
+            IsHeld = true;
+            return new Hold(this, file);
         }
         catch (Exception e)
         {
@@ -113,6 +117,15 @@ public sealed class DataFolder(HoneCoreOptions options)
         catch (IOException)
         {
             return "";
+        }
+    }
+
+    private sealed class Hold(DataFolder folder, FileStream file) : IDisposable
+    {
+        public void Dispose()
+        {
+            folder.IsHeld = false;
+            file.Dispose();
         }
     }
 }

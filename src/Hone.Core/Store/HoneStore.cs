@@ -29,8 +29,8 @@ public sealed class HoneStore : IAsyncDisposable
     }
 
     /// <summary>
-    /// Makes the data folder and the database or brings them up to date, and removes what an earlier crash left of uploads. To be called once, under
-    /// <see cref="DataFolder.Lock"/> where a server runs; a second call changes nothing. Throws <see cref="StorageException"/>.
+    /// Makes the data folder and the database or brings them up to date; under <see cref="DataFolder.Lock"/> also removes what an earlier crash left of
+    /// uploads. A second call changes nothing. Throws <see cref="StorageException"/>.
     /// </summary>
     public async Task InitializeAsync(CancellationToken cancellationToken)
     {

@@ -22,6 +22,9 @@ public sealed class StoreWriter : IAsyncDisposable
         loop = Task.Run(LoopAsync);
     }
 
+    /// <summary>Transactions committed so far.</summary>
+    internal long Commits { get; private set; }
+
     /// <summary>
     /// Runs a write and returns its result once it is on disk. The delegate works on the database alone; it may run again in no case. When it throws,
     /// its changes are taken back and the exception comes out here. Throws <see cref="StorageException"/> when the disk does not do its part.
@@ -57,6 +60,7 @@ public sealed class StoreWriter : IAsyncDisposable
                     await RunOneAsync(db, transaction, write);
                 }
                 await transaction.CommitAsync();
+                Commits++;
             }
             catch (Exception e)
             {

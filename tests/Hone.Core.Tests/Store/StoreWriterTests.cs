@@ -82,4 +82,31 @@ public sealed class StoreWriterTests
         await hone.DisposeAsync();
         await Assert.ThrowsAsync<ObjectDisposedException>(() => writer.RunAsync(_ => Task.FromResult(0), Stop));
     }
+
+    [Fact]
+    public async Task Run_QueuedWhileOneRuns_ShareOneCommit()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        Finetune finetune = await hone.CreateAsync("f");
+        var entered = new TaskCompletionSource();
+        var gate = new TaskCompletionSource();
+        long before = hone.Writer.Commits;
+        Task<int> first = hone.Writer.RunAsync(async _ =>
+        {
+            entered.SetResult();
+            await gate.Task;
+            return 0;
+        }, Stop);
+        await entered.Task;
+        Task<int>[] others = [.. Enumerable.Range(0, 100).Select(i => hone.Writer.RunAsync(async db =>
+        {
+            await EventLog.AppendAsync(db, finetune.Id, [new NewEvent($"{i}")], Stop);
+            return i;
+        }, Stop))];
+        Assert.DoesNotContain(others, o => o.IsCompleted);
+        gate.SetResult();
+        await first;
+        await Task.WhenAll(others);
+        Assert.Equal(before + 1, hone.Writer.Commits);
+    }
 }
