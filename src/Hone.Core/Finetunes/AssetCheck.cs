@@ -2,6 +2,7 @@ using System.Text.Json;
 using Hone.Core.Blobs;
 using Hone.Core.Models;
 using Hone.Formats;
+using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
@@ -19,7 +20,7 @@ internal sealed record AssetVerdict(IReadOnlyList<string> Errors, IReadOnlyList<
 }
 
 /// <summary>Checks an uploaded file, together with those that the finetune has already, before anything is stored.</summary>
-public sealed class AssetCheck(BlobStore blobs, ModelCatalog models)
+public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits limits)
 {
     internal async Task<AssetVerdict> RunAsync(Finetune finetune, string fileName, StagedBlob file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
     {
@@ -31,12 +32,14 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models)
             {
                 AssetFiles.TrainingConfigFile => await ConfigAsync(file, cancellationToken),
                 AssetFiles.TrainingData or AssetFiles.ValidationData => await DataAsync(finetune, fileName, file, companions, cancellationToken),
-                _ => await AdapterAsync(fileName, file, cancellationToken),
+                _ => await AdapterAsync(finetune, fileName, file, companions, cancellationToken),
             };
         }
         catch (InvalidFileException e)
         {
-            return new AssetVerdict([$"{fileName}: {e.Message.Replace(file.Path, fileName, StringComparison.Ordinal)}"], []);
+            // The temporary name means nothing to the one who sent the file.
+            string message = e.Message.Replace(file.Path, fileName, StringComparison.Ordinal);
+            return new AssetVerdict([message.StartsWith(fileName, StringComparison.Ordinal) ? message : $"{fileName}: {message}"], []);
         }
     }
 
@@ -69,10 +72,23 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models)
         return new AssetVerdict([.. report.Errors.Select(e => e.ToString())], [.. report.Warnings.Select(w => w.ToString())]) { Report = report };
     }
 
-    private static Task<AssetVerdict> AdapterAsync(string fileName, StagedBlob file, CancellationToken cancellationToken) => Task.Run(() =>
+    /// <summary>One file by itself is checked as far as it goes; the second one, with the first, against the base model.</summary>
+    private async Task<AssetVerdict> AdapterAsync(Finetune finetune, string fileName, StagedBlob file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
     {
-        if (fileName == AssetFiles.AdapterModel)
+        bool isConfig = fileName == AssetFiles.AdapterConfig;
+        if (companions.FirstOrDefault(a => AssetFiles.IsAdapter(a.FileName)) is not { } other)
+        {
+            if (isConfig)
+                return new AssetVerdict(AdapterConfig.Parse(await File.ReadAllBytesAsync(file.Path, cancellationToken)).Errors, []);
             SafetensorsFile.Open(file.Path).Dispose();
-        return new AssetVerdict([], []);
-    }, cancellationToken);
+            return new AssetVerdict([], []);
+        }
+        string config = isConfig ? file.Path : blobs.PathOf(other.Sha256), weights = isConfig ? blobs.PathOf(other.Sha256) : file.Path;
+        BaseModel model = await models.OpenAsync(finetune.Model, cancellationToken);
+        ModelEntry entry = (await models.FindAsync(finetune.Model, cancellationToken))!;
+        var known = new AdapterBase(model.Name is null ? [entry.Id] : [entry.Id, model.Name], await models.Sha256Async(entry, cancellationToken));
+        var allowed = new AdapterLimits { MaxRank = limits.AdapterRank, MaxBytes = limits.AdapterBytes + 1 };
+        AdapterReport report = await Task.Run(() => AdapterCheck.Check(config, weights, model, allowed, known, cancellationToken), cancellationToken);
+        return new AssetVerdict(report.Errors, report.Warnings);
+    }
 }
