@@ -1,10 +1,12 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Hone.Formats.Files;
+using Microsoft.Win32.SafeHandles;
 
 namespace Hone.Core.Store;
 
 /// <summary>The data folder and where things lie in it.</summary>
-public sealed class DataFolder(HoneCoreOptions options)
+public sealed partial class DataFolder(HoneCoreOptions options)
 {
     private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
@@ -106,19 +108,19 @@ public sealed class DataFolder(HoneCoreOptions options)
 
     private string Holder()
     {
-        // The lock is advisory: the number in the file can be read beside it.
-        try
-        {
-            using var handle = File.OpenHandle(LockPath, share: FileShare.ReadWrite);
-            Span<byte> text = stackalloc byte[20];
-            int read = RandomAccess.Read(handle, text, 0);
-            return int.TryParse(text[..read].TrimEnd((byte)'\n'), CultureInfo.InvariantCulture, out int id) ? $" (process {id})" : "";
-        }
-        catch (IOException)
-        {
+        // The runtime asks for a lock with every file that it opens; a handle of the system's own reads beside the holder's.
+        if (!OperatingSystem.IsLinux())
             return "";
-        }
+        using var handle = new SafeFileHandle(Open(LockPath, 0), ownsHandle: true);
+        if (handle.IsInvalid)
+            return "";
+        Span<byte> text = stackalloc byte[20];
+        int read = RandomAccess.Read(handle, text, 0);
+        return int.TryParse(text[..read].TrimEnd((byte)'\n'), CultureInfo.InvariantCulture, out int id) ? $" (process {id})" : "";
     }
+
+    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags);
 
     private sealed class Hold(DataFolder folder, FileStream file) : IDisposable
     {

@@ -27,10 +27,13 @@ public sealed class FinetuneRulesTests
     [InlineData("a\nb", "U+000A")]
     [InlineData("a\u007f", "U+007F")]
     [InlineData("a\u202eb", "U+202E")]
-    [InlineData("a\ud800", "U+D800")]
     [InlineData("cf-public-x", "reserved")]
     [InlineData("CF-Public-x", "reserved")]
     public void CheckName_Bad_SaysWhy(string? name, string why) => Assert.Contains(why, Assert.Single(FinetuneRules.CheckName(name, new HoneLimits())).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void CheckName_HalfASurrogatePair_SaysWhy() =>
+        Assert.Contains("U+D800", Assert.Single(FinetuneRules.CheckName("a" + (char)0xD800, new HoneLimits())).Message, StringComparison.Ordinal);
 
     [Fact]
     public void States_Table_OneRowAStateAndOnlyThree_Final()
