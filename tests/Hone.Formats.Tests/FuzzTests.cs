@@ -89,7 +89,7 @@ public sealed class FuzzTests : IDisposable
             {
                 Assert.Fail($"Mutation {i} of {bytes.Length} bytes: {e}");
             }
-            Assert.True(Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(5), $"Mutation {i} takes {Stopwatch.GetElapsedTime(start)}.");
+            Assert.True(Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(10), $"Mutation {i} takes {Stopwatch.GetElapsedTime(start)}.");
             Assert.True(GC.GetAllocatedBytesForCurrentThread() - allocated < bytes.Length * 4L + (64 << 20), $"Mutation {i} allocates {GC.GetAllocatedBytesForCurrentThread() - allocated} bytes.");
         }
         Assert.InRange(refused, Mutations / 4, Mutations - 1);

@@ -116,7 +116,7 @@ internal sealed class AdapterConfigParser
             LayersToTransform = layers,
             LayersPattern = layersPattern,
             RankPattern = Pattern<int>("rank_pattern", value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int r) && r > 0 ? r : null, "a whole number above 0"),
-            AlphaPattern = Pattern<double>("alpha_pattern", value => value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double a) && double.IsFinite(a) && a != 0 ? a : null, "a number other than 0"),
+            AlphaPattern = Pattern<double>("alpha_pattern", value => value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double a) && IsSingle(a) && (float)a != 0 ? a : null, "a number other than 0 that fits float32"),
             Others = others,
         };
         return new AdapterConfigResult(_errors.Count == 0 ? config : null, _errors, _warnings);
@@ -195,8 +195,8 @@ internal sealed class AdapterConfigParser
     {
         if (IsAbsent("lora_alpha"))
             return Missing("lora_alpha", 8); // a default would change the scale
-        double alpha = Number("lora_alpha", 1, double.IsFinite, "a number");
-        if (alpha == 0)
+        double alpha = Number("lora_alpha", 1, IsSingle, "a number that fits float32");
+        if ((float)alpha == 0)
             Error("lora_alpha", "is 0: the adapter has no effect", "Give the value that the adapter was trained with.");
         return alpha;
     }
@@ -332,6 +332,8 @@ internal sealed class AdapterConfigParser
     }
 
     private bool IsAbsent(string key) => !_root.TryGetProperty(key, out JsonElement value) || value.ValueKind == JsonValueKind.Null;
+
+    private static bool IsSingle(double value) => float.IsFinite((float)value);
 
     private static bool IsNeutral(JsonElement value) => value.ValueKind switch
     {

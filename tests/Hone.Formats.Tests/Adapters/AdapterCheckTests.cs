@@ -63,6 +63,7 @@ public sealed class AdapterCheckTests : IDisposable
     [InlineData("0")]
     [InlineData("0.0")]
     [InlineData("-0")]
+    [InlineData("1e-200")]
     public void Check_A1AlphaZero_IsAnError(string alpha)
     {
         _config["lora_alpha"] = JsonNode.Parse(alpha);
@@ -188,6 +189,22 @@ public sealed class AdapterCheckTests : IDisposable
         AssertError("'base_model.model.model.layers.2.self_attn.q_proj.lora_A.weight' holds " + shown + " at element 7");
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(8_191)]
+    [InlineData(66_000)] // in the second run
+    [InlineData(79_998)]
+    public void Check_A9NotFiniteAnywhereInALongTensor_IsFound(int element)
+    {
+        LinearModule module = new("model.layers.0.self_attn.q_proj", 40_000, 8);
+        _tensors.Clear();
+        Add(module, 2);
+        _config["target_modules"] = new JsonArray("q_proj");
+        Values(module.Name, isA: true)[element] = float.PositiveInfinity;
+        AdapterReport report = Check([module]);
+        Assert.Contains($"holds Infinity at element {element}", Assert.Single(report.Errors), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Check_ShapeOfAnotherBase_NamesWhatIsWanted()
     {
@@ -242,6 +259,30 @@ public sealed class AdapterCheckTests : IDisposable
         AssertError("takes too long");
     }
 
+    [Fact]
+    [Trait("Category", "Slow")]
+    public void Check_AlmostTooLargeAdapter_TakesLittleMemory()
+    {
+        LinearModule[] modules = [.. Enumerable.Range(0, 8).Select(i => new LinearModule($"model.layers.{i}.self_attn.q_proj", 1 << 18, 1 << 18))];
+        long offset = 0;
+        string Entry(string name, string shape) => $$"""
+            "{{name}}":{"dtype":"F16","shape":{{shape}},"data_offsets":[{{offset}},{{offset += 1 << 24}}]}
+            """;
+        byte[] header = Encoding.UTF8.GetBytes("{" + string.Join(',', modules.SelectMany(m => new[] { Entry(PeftNames.A(m.Name), "[32,262144]"), Entry(PeftNames.B(m.Name), "[262144,32]") })) + "}");
+        string weights = _folder.File("large");
+        using (FileStream stream = File.Create(weights))
+        {
+            stream.Write(BitConverter.GetBytes((ulong)header.Length));
+            stream.Write(header);
+            stream.SetLength(8 + header.Length + offset); // sparse: takes no space
+        }
+        string config = _folder.Write("config", """{"peft_type":"LORA","r":32,"lora_alpha":4,"target_modules":["q_proj"]}"""u8);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        AdapterReport report = AdapterCheck.Check(config, weights, modules, _limits, null, TestContext.Current.CancellationToken);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 4 << 20);
+        Assert.Contains("of all 8 modules is zero", Assert.Single(report.Errors), StringComparison.Ordinal);
+    }
+
     private void Add(LinearModule module, int rank)
     {
         _tensors[PeftNames.A(module.Name)] = ([rank, module.In], Ramp(rank * module.In));
@@ -258,12 +299,12 @@ public sealed class AdapterCheckTests : IDisposable
         _tensors[to] = tensor;
     }
 
-    private AdapterReport Check()
+    private AdapterReport Check(LinearModule[]? modules = null)
     {
         string config = _folder.Write("adapter_config.json", Encoding.UTF8.GetBytes(_config.ToJsonString()));
         string weights = _folder.File("adapter_model.safetensors");
         SafetensorsWriter.Write(weights, _tensors.Select(t => new SafetensorsData(t.Key, t.Value.Shape, t.Value.Values)), _metadata);
-        return AdapterCheck.Check(config, weights, s_modules, _limits, _base, TestContext.Current.CancellationToken);
+        return AdapterCheck.Check(config, weights, modules ?? s_modules, _limits, _base, TestContext.Current.CancellationToken);
     }
 
     /// <summary>One of the errors has all the parts, and each error ends in what to do.</summary>
