@@ -1,0 +1,49 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Hone.Formats.Safetensors;
+using Hone.Training.Lora;
+using Hone.Training.Training;
+using TorchSharp;
+
+namespace Hone.Training.Checkpoints;
+
+/// <summary>
+/// Everything a run needs to go on as if nothing had happened: the adapter, the optimiser's moments, and how far it is. Randomness needs no state:
+/// what is drawn follows from the seed and the step. One safetensors file, written whole or not at all.
+/// </summary>
+internal static class Checkpoint
+{
+    private const string Parameters = "parameters", FirstMoment = "first_moment", SecondMoment = "second_moment";
+
+    /// <param name="fingerprint">Of the settings and the data: a checkpoint of another run is refused.</param>
+    public static void Save(string path, LoraAdapter adapter, AdamW optimizer, TrainProgress progress, string fingerprint) =>
+        SafetensorsWriter.Write(
+            path,
+            [Vector(Parameters, adapter.Parameters), Vector(FirstMoment, optimizer.FirstMoment), Vector(SecondMoment, optimizer.SecondMoment)],
+            new Dictionary<string, string>
+            {
+                ["fingerprint"] = fingerprint,
+                ["progress"] = JsonSerializer.Serialize(progress, CheckpointJson.Default.TrainProgress),
+            });
+
+    /// <returns>Null where the checkpoint belongs to other settings or data.</returns>
+    public static TrainProgress? TryLoad(string path, LoraAdapter adapter, AdamW optimizer, string fingerprint)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        if (file.Metadata.GetValueOrDefault("fingerprint") != fingerprint || file.Metadata.GetValueOrDefault("progress") is not { } progress)
+            return null;
+        file.ReadFloat32(Parameters, Floats(adapter.Parameters));
+        file.ReadFloat32(FirstMoment, Floats(optimizer.FirstMoment));
+        file.ReadFloat32(SecondMoment, Floats(optimizer.SecondMoment));
+        return JsonSerializer.Deserialize(progress, CheckpointJson.Default.TrainProgress);
+    }
+
+    private static SafetensorsData Vector(string name, torch.Tensor tensor) => new(name, tensor.shape, Floats(tensor).ToArray());
+
+    private static Span<float> Floats(torch.Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(TrainProgress))]
+internal sealed partial class CheckpointJson : JsonSerializerContext;

@@ -1,0 +1,53 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text.Json;
+using Hone.Formats;
+using Hone.Formats.Inference;
+using Hone.Formats.Models;
+using Hone.Training.Generation;
+using Hone.Training.Model;
+using Hone.Training.Processes;
+using TorchSharp;
+
+namespace Hone.Training;
+
+/// <summary><c>hone engine MODEL</c>: one base model in memory, many adapters, answers over a Unix socket until standard input ends.</summary>
+public static class EngineCommand
+{
+    public static async Task<int> RunAsync(string modelPath, string socketPath, int? threads, CancellationToken cancellation)
+    {
+        ChildLifetime.LeadGroup();
+        ChildLifetime.EndWithStandardInput();
+        torch.set_num_threads(threads ?? Environment.ProcessorCount);
+        var clock = Stopwatch.StartNew();
+        try
+        {
+            using BaseModel model = BaseModel.Open(modelPath);
+            using Decoder decoder = DecoderLoader.Load(model);
+            using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            listener.Bind(new UnixDomainSocketEndPoint(socketPath));
+            listener.Listen(128);
+            var generator = new Generator(model, decoder);
+            var server = new EngineServer(generator, new AdapterStore(model, decoder));
+            Console.Out.WriteLine(JsonSerializer.Serialize(new EngineReady(socketPath, Environment.ProcessId, clock.Elapsed.TotalSeconds), EngineJson.Default.EngineReady));
+            await Console.Out.FlushAsync(cancellation).ConfigureAwait(false);
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            Task listen = server.ListenAsync(listener, stop.Token);
+            // The model's thread is one thread: libtorch's own threads belong to it.
+            Task generate = Task.Factory.StartNew(() => generator.Run(stop.Token), stop.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            Task first = await Task.WhenAny(listen, generate).ConfigureAwait(false);
+            await stop.CancelAsync().ConfigureAwait(false);
+            await first.ConfigureAwait(false);
+            return 0;
+        }
+        catch (OperationCanceledException)
+        {
+            return 0;
+        }
+        catch (InvalidFileException e)
+        {
+            await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            return 1;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+using System.Threading.Channels;
+using Hone.Formats.Inference;
+using Hone.Formats.Models;
+using Hone.Training.Lora;
+
+namespace Hone.Training.Generation;
+
+/// <summary>One answer under way. Owned by the generator's thread; the reader sees only the channel.</summary>
+internal sealed class GenerationStream : IDisposable
+{
+    private readonly BaseModel _model;
+    private readonly Sampler _sampler;
+    private readonly TextStream _text;
+    private readonly int _limit;
+    private readonly Channel<GenerateEvent> _events = Channel.CreateUnbounded<GenerateEvent>(new() { SingleReader = true, SingleWriter = true });
+    private int _generated;
+
+    public GenerationStream(BaseModel model, GenerateRequest request, int[] prompt, LoraAdapter? adapter, CancellationToken cancellation)
+    {
+        _model = model;
+        Prompt = prompt;
+        Next = prompt;
+        Adapter = adapter;
+        Cancellation = cancellation;
+        Cache = new KeyValueCache(model.Config.Layers);
+        _sampler = new Sampler(request, prompt);
+        _text = new TextStream(model.Tokenizer, request.Stop ?? []);
+        _limit = Math.Min(request.MaxTokens, model.Config.ContextLength - prompt.Length);
+    }
+
+    public int[] Prompt { get; }
+    public LoraAdapter? Adapter { get; }
+    public KeyValueCache Cache { get; }
+    public CancellationToken Cancellation { get; }
+
+    /// <summary>Tokens to compute in the next pass: the prompt at first, then one at a time.</summary>
+    public int[] Next { get; private set; }
+    public bool Finished { get; private set; }
+    public ChannelReader<GenerateEvent> Events => _events.Reader;
+
+    /// <param name="logits">[V], after the tokens of <see cref="Next"/>; is overwritten.</param>
+    public void Advance(Span<float> logits)
+    {
+        Cache.Length += Next.Length;
+        int token = _sampler.Next(logits);
+        _generated++;
+        if (_model.StopTokens.Contains(token))
+        {
+            Finish("stop");
+            return;
+        }
+        string text = _text.Next(token);
+        if (text.Length > 0)
+            _events.Writer.TryWrite(new GenerateEvent.Token(text));
+        if (_text.Stopped)
+            Finish("stop");
+        else if (_generated >= _limit)
+            Finish("length");
+        else
+            Next = [token];
+    }
+
+    public void Fail(string code, string message)
+    {
+        Finished = true;
+        _events.Writer.TryWrite(new GenerateEvent.Failed(code, message));
+        _events.Writer.TryComplete();
+    }
+
+    public void Abandon()
+    {
+        Finished = true;
+        _events.Writer.TryComplete();
+    }
+
+    private void Finish(string reason)
+    {
+        Finished = true;
+        string rest = _text.Flush();
+        if (rest.Length > 0)
+            _events.Writer.TryWrite(new GenerateEvent.Token(rest));
+        _events.Writer.TryWrite(new GenerateEvent.Done(reason, Prompt.Length, _generated));
+        _events.Writer.TryComplete();
+    }
+
+    public void Dispose() => Cache.Dispose();
+}

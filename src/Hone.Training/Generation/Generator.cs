@@ -1,0 +1,108 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Hone.Formats.Models;
+using Hone.Training.Lora;
+using Hone.Training.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Hone.Training.Generation;
+
+/// <summary>
+/// Answers many streams with one model: each pass computes the prompts of the streams that joined and one token of every other, whatever adapter each uses.
+/// One thread owns the model; streams come through a queue.
+/// </summary>
+internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams = 32, int maxPassTokens = 2048)
+{
+    private readonly BlockingCollection<GenerationStream> _waiting = [];
+
+    public BaseModel Model => model;
+
+    public void Add(GenerationStream stream) => _waiting.Add(stream);
+
+    /// <summary>Until cancelled; a fault of the model ends it, and with it the process.</summary>
+    public void Run(CancellationToken cancellation)
+    {
+        var active = new List<GenerationStream>();
+        GenerationStream? held = null;
+        while (!cancellation.IsCancellationRequested)
+        {
+            if (active.Count == 0 && held is null && (held = Wait(cancellation)) is null)
+                return;
+            Remove(active, s => s.Cancellation.IsCancellationRequested);
+            int tokens = active.Sum(s => s.Next.Length);
+            while (active.Count < maxStreams && (held is not null || _waiting.TryTake(out held)))
+            {
+                if (active.Count > 0 && tokens + held.Next.Length > maxPassTokens)
+                    break;
+                tokens += held.Next.Length;
+                active.Add(held);
+                held = null;
+            }
+            if (active.Count > 0)
+                Pass(active);
+            Remove(active, s => s.Finished);
+        }
+    }
+
+    private GenerationStream? Wait(CancellationToken cancellation)
+    {
+        try
+        {
+            return _waiting.Take(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
+    }
+
+    private static void Remove(List<GenerationStream> active, Predicate<GenerationStream> which)
+    {
+        foreach (GenerationStream stream in active.FindAll(which))
+        {
+            stream.Abandon();
+            stream.Dispose();
+            active.Remove(stream);
+        }
+    }
+
+    private void Pass(List<GenerationStream> active)
+    {
+        using var scope = NewDisposeScope();
+        GenerationStream[] streams = [.. active.OrderBy(s => s.Adapter is null ? 0 : RuntimeHelpers.GetHashCode(s.Adapter))];
+        int[] tokens = [.. streams.SelectMany(s => s.Next)];
+        int[] positions = [.. streams.SelectMany(s => Enumerable.Range(s.Cache.Length, s.Next.Length))];
+        var attention = new CachedAttention([.. streams.Select(s => (s.Cache, s.Next.Length))], decoder.AttentionScale);
+        Tensor hidden = decoder.Forward(tokens, positions, attention, Adapters(streams)); // [N, D]
+
+        var last = new long[streams.Length];
+        for (int s = 0, end = 0; s < streams.Length; s++)
+            last[s] = (end += streams[s].Next.Length) - 1;
+        Tensor logits = decoder.Logits(hidden.index_select(0, tensor(last))); // [S, V]
+        Span<float> values = MemoryMarshal.Cast<byte, float>(logits.bytes);
+        int width = (int)logits.shape[1];
+        for (int s = 0; s < streams.Length; s++)
+            streams[s].Advance(values.Slice(s * width, width));
+    }
+
+    /// <summary>Neighbouring streams with the same adapter share its products.</summary>
+    private static List<AdapterRows> Adapters(GenerationStream[] streams)
+    {
+        var rows = new List<AdapterRows>();
+        long start = 0;
+        foreach (GenerationStream stream in streams)
+        {
+            if (stream.Adapter is not null)
+            {
+                if (rows.Count > 0 && rows[^1].Adapter == stream.Adapter)
+                    rows[^1] = rows[^1] with { Length = rows[^1].Length + stream.Next.Length };
+                else
+                    rows.Add(new AdapterRows(stream.Adapter, start, stream.Next.Length));
+            }
+            start += stream.Next.Length;
+        }
+        return rows;
+    }
+}

@@ -1,0 +1,67 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Hone.Formats;
+using Hone.Formats.Jobs;
+using Hone.Training.Processes;
+using Hone.Training.Training;
+using TorchSharp;
+
+namespace Hone.Training;
+
+/// <summary>The job cannot succeed as it is; the message says what, where and what to do.</summary>
+internal sealed class JobFailedException(string code, string message) : Exception(message)
+{
+    public string Code => code;
+}
+
+/// <summary>What the worker's children share: the job's file, the process's bounds, and exceptions as events.</summary>
+internal static class JobCommand
+{
+    public static async Task<int> RunAsync(string folder, Action<JobSpec, EventWriter> body)
+    {
+        ChildLifetime.LeadGroup();
+        ChildLifetime.EndWithStandardInput();
+        var events = new EventWriter(Console.OpenStandardOutput());
+        try
+        {
+            JobSpec job = await ReadAsync(Path.Combine(folder, JobSpec.FileName)).ConfigureAwait(false);
+            if (job.MemoryLimitMb is { } limit)
+                ChildLifetime.LimitMemory(limit);
+            torch.set_num_threads(job.Threads ?? Environment.ProcessorCount);
+            body(job, events);
+            return 0;
+        }
+        catch (Exception e) when (Failure(e) is { } failed)
+        {
+            events.Write(failed);
+            return 1;
+        }
+    }
+
+    private static async Task<JobSpec> ReadAsync(string path)
+    {
+        try
+        {
+            await using FileStream stream = File.OpenRead(path);
+            return await JsonSerializer.DeserializeAsync(stream, JobJson.Default.JobSpec).ConfigureAwait(false) ?? throw new JsonException("it is null");
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            throw new JobFailedException("bad_config", $"{path}: {e.Message}");
+        }
+    }
+
+    /// <summary>Null: a bug or the machine's fault, which trying again may mend.</summary>
+    private static TrainerEvent.Failed? Failure(Exception e) => e switch
+    {
+        JobFailedException failed => new TrainerEvent.Failed(failed.Code, failed.Message),
+        NotFiniteException => new TrainerEvent.Failed("not_finite", e.Message),
+        InvalidFileException => new TrainerEvent.Failed("bad_model", e.Message),
+        OutOfMemoryException => OutOfMemory(e),
+        ExternalException or InvalidOperationException when e.Message.Contains("alloc", StringComparison.OrdinalIgnoreCase) => OutOfMemory(e),
+        _ => null,
+    };
+
+    private static TrainerEvent.Failed OutOfMemory(Exception e) =>
+        new("out_of_memory", $"Memory ran out after {ChildLifetime.PeakMemoryMb():f0} MiB: lower batch_size or max_length, or raise the worker's memory limit. ({e.Message.Split('\n')[0]})");
+}

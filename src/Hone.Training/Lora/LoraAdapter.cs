@@ -1,0 +1,135 @@
+using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Hone.Training.Lora;
+
+/// <summary>
+/// Low-rank adapter of one model (Hu et al. 2021, arXiv:2106.09685): for each adapted module <c>y += s · (x Aᵀ) Bᵀ</c> with A [r, in], B [out, r] and
+/// <c>s = alpha / r</c> (<c>alpha / √r</c> with rsLoRA). All parameters are views of one vector, as are all gradients, so that the optimiser, the norm and a
+/// checkpoint see one array each. Modules that read the same input lie together: their A matrices form one product.
+/// </summary>
+internal sealed class LoraAdapter : IDisposable
+{
+    private readonly Dictionary<string, LoraGroup> _groups;
+
+    public LoraAdapter(IReadOnlyList<ProjectionShape> projections, IReadOnlyDictionary<string, LoraModuleShape> modules, bool trainable)
+    {
+        Modules = modules;
+        long size = modules.Values.Sum(m => (long)m.Rank * (m.In + m.Out));
+        Parameters = zeros(size).DetachFromDisposeScope();
+        Gradients = trainable ? zeros(size).DetachFromDisposeScope() : null;
+        _groups = [];
+        long offset = 0;
+        foreach (ProjectionShape projection in projections)
+        {
+            var adapted = projection.Modules.Where(m => modules.ContainsKey(m.Name)).ToArray();
+            if (adapted.Length == 0)
+                continue;
+            int totalRank = adapted.Sum(m => modules[m.Name].Rank);
+            var (a, gradA) = Take(totalRank, projection.In);
+            var parts = new List<LoraPart>();
+            int rank = 0;
+            foreach (ProjectedModule module in adapted)
+            {
+                LoraModuleShape shape = modules[module.Name];
+                var (b, gradB) = Take(shape.Out, shape.Rank);
+                parts.Add(new LoraPart(module.Name, module.Offset, shape.Out, rank, shape.Rank, shape.Scale, b, gradB));
+                rank += shape.Rank;
+            }
+            _groups.Add(projection.Name, new LoraGroup(a, gradA, parts));
+        }
+        if (offset != size)
+            throw new ArgumentException("A module of the adapter belongs to no projection of the model.", nameof(modules));
+
+        (Tensor, Tensor?) Take(long rows, long columns)
+        {
+            long start = offset;
+            offset += rows * columns;
+            return (View(Parameters), Gradients is null ? null : View(Gradients));
+
+            Tensor View(Tensor flat) => flat.narrow(0, start, rows * columns).view(rows, columns).DetachFromDisposeScope();
+        }
+    }
+
+    public IReadOnlyDictionary<string, LoraModuleShape> Modules { get; }
+
+    /// <summary>[P]</summary>
+    public Tensor Parameters { get; }
+
+    /// <summary>[P]; null where the adapter only serves.</summary>
+    public Tensor? Gradients { get; }
+
+    /// <summary>Dropout of the input of A while training; 0: none.</summary>
+    public double Dropout { get; init; }
+
+    /// <summary>Seeds this step's dropout masks.</summary>
+    public ulong DropoutSeed { get; set; }
+
+    public LoraGroup? Group(string projection) => _groups.GetValueOrDefault(projection);
+
+    /// <summary>A [r, in] and B [out, r] of each module, and their gradients.</summary>
+    public IEnumerable<LoraMatrices> Matrices()
+    {
+        foreach (LoraGroup group in _groups.Values)
+        {
+            foreach (LoraPart part in group.Parts)
+            {
+                yield return new LoraMatrices(
+                    part.Module, group.A.narrow(0, part.RankOffset, part.Rank), part.B, group.GradA?.narrow(0, part.RankOffset, part.Rank), part.GradB);
+            }
+        }
+    }
+
+    /// <summary>
+    /// PEFT's start: A uniform in ±1/√in (Kaiming with a = √5), B zero. A module's numbers depend on the seed and its name alone.
+    /// </summary>
+    public void Initialize(long seed)
+    {
+        foreach (LoraMatrices module in Matrices())
+        {
+            var random = new SplitMix64(seed, module.Name);
+            double bound = 1 / Math.Sqrt(module.A.shape[1]);
+            Span<float> a = MemoryMarshal.Cast<byte, float>(module.A.bytes);
+            for (int i = 0; i < a.Length; i++)
+                a[i] = (float)((random.NextDouble() * 2 - 1) * bound);
+            module.B.zero_();
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (LoraGroup group in _groups.Values)
+            group.Dispose();
+        Parameters.Dispose();
+        Gradients?.Dispose();
+    }
+}
+
+/// <param name="Name">Hugging Face's, without <c>.weight</c>.</param>
+internal sealed record LoraMatrices(string Name, Tensor A, Tensor B, Tensor? GradA, Tensor? GradB);
+
+internal sealed record LoraModuleShape(int In, int Out, int Rank, double Scale);
+
+/// <summary>One product of the decoder: the modules that share an input, stacked.</summary>
+internal sealed record ProjectionShape(string Name, int In, IReadOnlyList<ProjectedModule> Modules);
+
+/// <param name="Offset">First row of the module in the stacked weight.</param>
+internal sealed record ProjectedModule(string Name, int Offset, int Out);
+
+/// <param name="A">[Σr, in]: the modules' A matrices, one below the other.</param>
+internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart> Parts) : IDisposable
+{
+    public void Dispose()
+    {
+        A.Dispose();
+        GradA?.Dispose();
+        foreach (LoraPart part in Parts)
+        {
+            part.B.Dispose();
+            part.GradB?.Dispose();
+        }
+    }
+}
+
+internal sealed record LoraPart(string Module, int OutOffset, int Out, int RankOffset, int Rank, double Scale, Tensor B, Tensor? GradB);

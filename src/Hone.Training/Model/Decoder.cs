@@ -1,0 +1,135 @@
+using Hone.Formats.Models;
+using Hone.Training.Lora;
+using Hone.Training.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Hone.Training.Model;
+
+/// <summary>
+/// The one decoder for every family: embedding, blocks, final norm, head. A batch is a flat run of tokens [N]; which of them see each other is the
+/// <see cref="Attention"/>'s affair, so training on a prefix tree and answering many streams at once are the same code.
+/// </summary>
+internal sealed class Decoder : IDisposable
+{
+    private readonly Tensor _embedding; // [V, D]
+    private readonly Tensor _head;      // [V, D]
+    private readonly RmsNorm _finalNorm;
+    private readonly DecoderLayer[] _layers;
+    private readonly Rope _rope;
+
+    public Decoder(ModelConfig config, Tensor embedding, Tensor head, RmsNorm finalNorm, DecoderLayer[] layers)
+    {
+        Config = config;
+        _embedding = embedding;
+        _head = head;
+        _finalNorm = finalNorm;
+        _layers = layers;
+        _rope = new Rope(config);
+    }
+
+    public ModelConfig Config { get; }
+
+    public double AttentionScale => 1 / Math.Sqrt(Config.HeadDim);
+
+    public IReadOnlyList<ProjectionShape> Projections => [.. _layers.SelectMany(l => l.Projections).Select(p => p.Shape)];
+
+    /// <summary>Hidden states [N, D] before the final norm.</summary>
+    public Tensor Forward(int[] tokens, int[] positions, Attention attention, IReadOnlyList<AdapterRows> adapters)
+    {
+        using var scope = NewDisposeScope();
+        RopeAngles angles = _rope.Angles(positions);
+        Tensor x = Embed(tokens); // [N, D]
+        foreach (DecoderLayer layer in _layers)
+        {
+            Tensor next = layer.Forward(x, angles, attention, adapters);
+            x.Dispose();
+            x = next;
+        }
+        return x.MoveToOuterDisposeScope();
+    }
+
+    /// <param name="hidden">[M, D], before the final norm.</param>
+    /// <returns>[M, V]</returns>
+    public Tensor Logits(Tensor hidden)
+    {
+        using var scope = NewDisposeScope();
+        return _finalNorm.Forward(hidden).Y.matmul(_head.t()).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Loss of the batch's labels, and the adapter's gradients added up: forward and backward in one.</summary>
+    /// <param name="divisor">The loss is the weighted sum over the labels divided by this: the step's trained tokens.</param>
+    public LabelLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double divisor)
+    {
+        using var scope = NewDisposeScope();
+        using var attention = new PrefixTreeAttention(batch, Config.Heads, AttentionScale);
+        RopeAngles angles = _rope.Angles(batch.Positions);
+        AdapterRows[] adapters = [new(adapter, 0, batch.Tokens.Length)];
+        var saved = new SavedLayer[_layers.Length];
+        try
+        {
+            Tensor x = Embed(batch.Tokens); // [N, D]
+            for (int l = 0; l < _layers.Length; l++)
+                x = _layers[l].Forward(x, angles, attention, adapters, saved[l] = new SavedLayer());
+
+            Tensor at = tensor(batch.LabelAt, dtype: int64);
+            Tensor last = x.index_select(0, at);                            // [M, D]
+            (Tensor normed, Tensor inverseRms) = _finalNorm.Forward(last);
+            (LabelLoss loss, Tensor dNormed) = LabelCrossEntropy.ForwardBackward(normed, _head, batch.Labels, batch.Weights, divisor);
+            Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms);  // [M, D]
+            Tensor? dx = zeros_like(x).index_add_(0, at, dLast, 1);         // [N, D]
+            int lowest = LowestAdapted(adapter);
+            for (int l = _layers.Length - 1; l >= lowest; l--)
+            {
+                Tensor? below = _layers[l].Backward(dx!, angles, attention, adapter, saved[l], needsInput: l > lowest);
+                dx!.Dispose();
+                saved[l].Dispose();
+                dx = below;
+            }
+            return loss;
+        }
+        finally
+        {
+            foreach (SavedLayer? layer in saved)
+                layer?.Dispose();
+        }
+    }
+
+    /// <summary>Loss of the batch's labels without gradients.</summary>
+    public LabelLoss Loss(PackedBatch batch, LoraAdapter? adapter, double divisor)
+    {
+        using var scope = NewDisposeScope();
+        using Tensor hidden = Forward(batch, adapter);
+        Tensor normed = _finalNorm.Forward(hidden.index_select(0, tensor(batch.LabelAt, dtype: int64))).Y;
+        return LabelCrossEntropy.Forward(normed, _head, batch.Labels, batch.Weights, divisor);
+    }
+
+    /// <summary>Hidden states [N, D] of a packed batch.</summary>
+    public Tensor Forward(PackedBatch batch, LoraAdapter? adapter)
+    {
+        using var attention = new PrefixTreeAttention(batch, Config.Heads, AttentionScale);
+        return Forward(batch.Tokens, batch.Positions, attention, adapter is null ? [] : [new AdapterRows(adapter, 0, batch.Tokens.Length)]);
+    }
+
+    private Tensor Embed(int[] tokens) => _embedding.index_select(0, tensor(tokens, dtype: int64));
+
+    /// <summary>No gradient flows below the first layer with an adapter.</summary>
+    private int LowestAdapted(LoraAdapter adapter)
+    {
+        for (int l = 0; l < _layers.Length; l++)
+        {
+            if (_layers[l].Projections.Any(p => adapter.Group(p.Shape.Name) is not null))
+                return l;
+        }
+        return _layers.Length;
+    }
+
+    public void Dispose()
+    {
+        foreach (DecoderLayer layer in _layers)
+            layer.Dispose();
+        _finalNorm.Dispose();
+        _head.Dispose();
+        _embedding.Dispose();
+    }
+}

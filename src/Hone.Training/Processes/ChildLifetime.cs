@@ -1,0 +1,83 @@
+using System.Runtime.InteropServices;
+
+namespace Hone.Training.Processes;
+
+/// <summary>What a child of a worker or a server owes its parent: a process group of its own, an end when the parent ends, and a bound on its memory.</summary>
+internal static partial class ChildLifetime
+{
+    /// <summary>A group of its own, so that the parent can end it with all that it may have started. A leader already, or a shell's job: as it is.</summary>
+    public static void LeadGroup()
+    {
+        if (OperatingSystem.IsLinux())
+            _ = SetProcessGroup(0, 0);
+    }
+
+    /// <summary>
+    /// Ends this process as soon as its standard input ends: the parent holds the other end, so even a parent killed outright leaves nothing behind.
+    /// A terminal or a closed input is nobody's life line.
+    /// </summary>
+    public static void EndWithStandardInput()
+    {
+        if (!Console.IsInputRedirected)
+            return;
+        Stream input = Console.OpenStandardInput();
+        var watch = new Thread(() =>
+        {
+            var buffer = new byte[256];
+            try
+            {
+                while (input.Read(buffer) > 0)
+                {
+                }
+            }
+            catch (IOException)
+            {
+            }
+            // Nothing to say goodbye to: events go nowhere, files are complete or have temporary names.
+            Exit(3);
+        })
+        {
+            IsBackground = true,
+            Name = "parent",
+        };
+        watch.Start();
+    }
+
+    /// <summary>Bounds private writable memory; an allocation beyond it fails instead of taking the machine down.</summary>
+    public static void LimitMemory(int megabytes)
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        const int Data = 2; // RLIMIT_DATA
+        var limit = new Limit { Current = (ulong)megabytes << 20, Maximum = (ulong)megabytes << 20 };
+        if (SetLimit(Data, in limit) != 0)
+            throw new InvalidOperationException($"Cannot limit the memory to {megabytes} MiB: {Marshal.GetLastPInvokeErrorMessage()}.");
+    }
+
+    /// <summary>Most memory this process has held, in MiB (VmHWM).</summary>
+    public static double PeakMemoryMb()
+    {
+        foreach (string line in File.ReadLines("/proc/self/status"))
+        {
+            if (line.StartsWith("VmHWM:", StringComparison.Ordinal))
+                return double.Parse(line.AsSpan(6, line.Length - 8).Trim(), System.Globalization.CultureInfo.InvariantCulture) / 1024;
+        }
+        return 0;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Limit
+    {
+        public ulong Current;
+        public ulong Maximum;
+    }
+
+    [LibraryImport("libc", EntryPoint = "setpgid", SetLastError = true)]
+    private static partial int SetProcessGroup(int process, int group);
+
+    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
+    private static partial int SetLimit(int resource, in Limit limit);
+
+    [LibraryImport("libc", EntryPoint = "_exit")]
+    private static partial void Exit(int code);
+}

@@ -1,0 +1,75 @@
+using System.Text.Json.Serialization;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.TrainingData;
+using Hone.Training.Training;
+
+namespace Hone.Training.Reports;
+
+/// <summary><c>report.json</c>: what was trained, from what, with what, and what came of it. The trainer writes it as <c>run.json</c>; the proof completes it.</summary>
+internal sealed record RunReport
+{
+    public const string FileName = "run.json";
+
+    public required string JobId { get; init; }
+    public required string Name { get; init; }
+    public required BaseReport Base { get; init; }
+    public required IReadOnlyList<Setting> Settings { get; init; }
+    public required DataReport Data { get; init; }
+    public required FinalMetrics Metrics { get; init; }
+    public required IReadOnlyList<double> Losses { get; init; }
+    public required IReadOnlyList<EvaluationPoint> Evaluations { get; init; }
+    public required SpeedReport Speed { get; init; }
+    public required VersionReport Versions { get; init; }
+    public ProofReport? Proof { get; init; }
+    public IReadOnlyList<AnswerReport>? Answers { get; init; }
+
+    /// <summary>SHA-256 of each file beside the report.</summary>
+    public IReadOnlyList<OutputFile>? Files { get; init; }
+
+    public static RunReport Of(JobSpec job, BaseModel model, TrainSettings settings, EncodedRow[] rows, EncodedRow[] validation, TrainProgress progress, double peakMb) => new()
+    {
+        JobId = job.JobId,
+        Name = job.Name,
+        Base = new BaseReport(job.ModelId, job.ModelSha256, model.Config.Architecture, model.Quantization, model.Parameters),
+        Settings = settings.Origins,
+        Data = new DataReport(rows.Length, rows.Sum(r => (long)r.Tokens.Length), rows.Sum(r => (long)r.Trained.Count(t => t)), validation.Length),
+        Metrics = new FinalMetrics
+        {
+            Steps = progress.Step,
+            Epochs = Math.Round((double)progress.Step * settings.Epochs / settings.Steps, 4),
+            Rows = rows.Length,
+            TrainedTokens = progress.TrainedTokens,
+            FirstLoss = progress.Losses[0],
+            TrainLoss = progress.Losses.TakeLast(Math.Max(1, settings.Steps / settings.Epochs)).Average(),
+            ValidationLoss = progress.Evaluations.LastOrDefault()?.Loss,
+            ValidationTokenAccuracy = progress.Evaluations.LastOrDefault()?.TokenAccuracy,
+            TrainSeconds = Math.Round(progress.Seconds, 3),
+            PeakMemoryMb = Math.Round(peakMb, 1),
+        },
+        Losses = progress.Losses,
+        Evaluations = progress.Evaluations,
+        Speed = new SpeedReport(progress.Tokens / progress.Seconds, (double)progress.Step * settings.BatchSize / progress.Seconds, TorchSharp.torch.get_num_threads()),
+        Versions = new VersionReport(
+            typeof(RunReport).Assembly.GetName().Version!.ToString(3), TorchSharp.torch.__version__,
+            typeof(TorchSharp.torch).Assembly.GetName().Version!.ToString(3), Environment.Version.ToString()),
+    };
+}
+
+internal sealed record BaseReport(string Id, string? Sha256, string Architecture, string Quantization, long Parameters);
+
+internal sealed record DataReport(int Rows, long Tokens, long TrainedTokens, int ValidationRows);
+
+/// <param name="TokensPerSecond">Tokens computed: a shared prefix counts once.</param>
+internal sealed record SpeedReport(double TokensPerSecond, double RowsPerSecond, int Threads);
+
+internal sealed record VersionReport(string Hone, string Libtorch, string TorchSharp, string DotNet);
+
+internal sealed record ProofReport(int Rows, double MaxRelativeDifference, double Tolerance, double BaseDifference);
+
+/// <summary>One held-out row, answered greedily by the base and with the adapter.</summary>
+internal sealed record AnswerReport(int Line, string Question, string Expected, string Base, string Adapter);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(RunReport))]
+internal sealed partial class ReportJson : JsonSerializerContext;

@@ -1,0 +1,107 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Hone.Formats;
+using Hone.Formats.Adapters;
+using Hone.Formats.Files;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.TrainingData;
+using Hone.Training.Checkpoints;
+using Hone.Training.Lora;
+using Hone.Training.Model;
+using Hone.Training.Processes;
+using Hone.Training.Reports;
+using Hone.Training.Training;
+using TorchSharp;
+
+namespace Hone.Training;
+
+/// <summary>
+/// <c>hone train JOBDIR</c>: one attempt at one job. Reads <c>job.json</c>, writes events to standard output and checkpoints, <c>adapter/</c>,
+/// <c>proof.safetensors</c> and <c>run.json</c> into its folder.
+/// <list type="number">
+/// <item>read and encode the rows</item><item>resolve the settings</item><item>load the base and start the adapter, or resume it</item>
+/// <item>train</item><item>write the adapter and what its proof needs</item>
+/// </list>
+/// </summary>
+public static class TrainCommand
+{
+    public static Task<int> RunAsync(string jobDir, CancellationToken cancellation) =>
+        JobCommand.RunAsync(jobDir, (job, events) => Train(jobDir, job, events, cancellation));
+
+    private static void Train(string folder, JobSpec job, EventWriter events, CancellationToken cancellation)
+    {
+        using BaseModel model = BaseModel.Open(job.ModelPath);
+        // 1
+        (EncodedRow[] rows, EncodedRow[] validation) = TrainingRows.Read(folder, job, model, events);
+        CrashPoint.Here("train.rows");
+        // 2
+        TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Length, rows.Sum(r => (long)r.Trained.Count(t => t)), preferencePairs: false);
+        events.Write(new TrainerEvent.Settings(settings.Origins));
+        if (settings.Method != "supervised")
+            throw new JobFailedException("bad_config", $"The method '{settings.Method}' is not offered yet: use supervised.");
+        // 3
+        using Decoder decoder = DecoderLoader.Load(model);
+        using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);
+        using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
+        string fingerprint = Fingerprint(settings, rows, job);
+        TrainProgress start = new();
+        if (job.ResumeFrom is { } resume && Checkpoint.TryLoad(Path.Combine(folder, resume), adapter, optimizer, fingerprint) is { } found)
+            start = found;
+        else
+            adapter.Initialize(settings.Seed);
+        events.Write(new TrainerEvent.Started(start.Step, Environment.ProcessId));
+        CrashPoint.Here("train.started");
+        // 4
+        var kept = new Queue<string>();
+        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation);
+        TrainProgress progress = trainer.Run(start, OnEvent, Save, cancellation);
+        CrashPoint.Here("train.trained");
+        // 5
+        var run = RunReport.Of(job, model, settings, rows, validation, progress, ChildLifetime.PeakMemoryMb());
+        string output = Path.Combine(folder, "adapter");
+        Directory.CreateDirectory(output);
+        PeftAdapter.Save(output, adapter, settings, job.ModelId);
+        CrashPoint.Here("train.adapter_written");
+        Proof.Write(folder, decoder, adapter, validation.Length > 0 ? validation : rows);
+        AtomicFile.WriteAllText(Path.Combine(folder, RunReport.FileName), JsonSerializer.Serialize(run, ReportJson.Default.RunReport));
+        events.Write(new TrainerEvent.Finished([.. PeftAdapter.FileNames.Select(n => OutputFiles.Describe(output, n))], run.Metrics));
+
+        void OnEvent(TrainerEvent next)
+        {
+            events.Write(next);
+            if (next is TrainerEvent.Step { Number: var step })
+                CrashPoint.Here($"train.step.{step}");
+        }
+
+        void Save(TrainProgress progress)
+        {
+            string name = $"checkpoint-{progress.Step}.safetensors";
+            string path = Path.Combine(folder, name);
+            CrashPoint.Here("train.before_checkpoint");
+            Checkpoint.Save(path, adapter, optimizer, progress, fingerprint);
+            CrashPoint.Here("train.after_checkpoint");
+            events.Write(new TrainerEvent.Checkpoint(progress.Step, name, OutputFiles.Describe(folder, name).Sha256));
+            // The worker may still be reading the one before; the one before that is nobody's.
+            kept.Enqueue(path);
+            if (kept.Count > 2)
+                File.Delete(kept.Dequeue());
+        }
+    }
+
+    /// <summary>Settings, rows and base in one hash; the times between checkpoints change nothing.</summary>
+    private static string Fingerprint(TrainSettings settings, EncodedRow[] rows, JobSpec job)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (Setting setting in settings.Origins.Where(s => s.Key is not ("checkpoint_every" or "eval_every")))
+            hash.AppendData(Encoding.UTF8.GetBytes($"{setting.Key}={setting.Value}\n"));
+        hash.AppendData(Encoding.UTF8.GetBytes(job.ModelSha256 ?? job.ModelId));
+        foreach (EncodedRow row in rows)
+        {
+            hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(row.Tokens.AsSpan()));
+            hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(row.Trained.AsSpan()));
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+}

@@ -1,0 +1,162 @@
+using System.Globalization;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+
+namespace Hone.Training.Training;
+
+/// <summary>Every hyperparameter of a run, resolved once before the first step, each with its origin.</summary>
+internal sealed record TrainSettings
+{
+    public required string Method { get; init; }
+    public required int Epochs { get; init; }
+
+    /// <summary>Rows a step: the loss is the mean over their trained tokens.</summary>
+    public required int BatchSize { get; init; }
+    public required double LearningRate { get; init; }
+    public required string Scheduler { get; init; }
+    public required int WarmupSteps { get; init; }
+    public required int Rank { get; init; }
+    public required double Alpha { get; init; }
+    public required double Dropout { get; init; }
+    public required bool UseRslora { get; init; }
+    public required IReadOnlyList<string> TargetModules { get; init; }
+    public IReadOnlyList<int>? LayersToTransform { get; init; }
+    public required int MaxLength { get; init; }
+    public required string TrainOn { get; init; }
+    public required long Seed { get; init; }
+    public required double WeightDecay { get; init; }
+    public required double MaxGradNorm { get; init; }
+    public required int Steps { get; init; }
+    public required int EvalEvery { get; init; }
+    public required double CheckpointEvery { get; init; }
+    public int? CheckpointSteps { get; init; }
+    public required bool StopWhenWorse { get; init; }
+    public required bool Strict { get; init; }
+
+    /// <summary>For the event, the report and the log.</summary>
+    public required IReadOnlyList<Setting> Origins { get; init; }
+
+    /// <summary><c>alpha / r</c>, or <c>alpha / √r</c> with rsLoRA (Kalajdzievski 2023, arXiv:2312.03732).</summary>
+    public double Scale => UseRslora ? Alpha / Math.Sqrt(Rank) : Alpha / Rank;
+
+    /// <summary>The rate of step t, from 1: a linear warm-up that reaches the full rate in its last step, then the schedule, which would reach 0 a step after the last.</summary>
+    public double LearningRateAt(int step)
+    {
+        int done = step - 1;
+        if (done < WarmupSteps)
+            return LearningRate * step / WarmupSteps;
+        double progress = (double)(done - WarmupSteps) / Math.Max(1, Steps - WarmupSteps);
+        return Scheduler switch
+        {
+            "constant" => LearningRate,
+            "cosine" => LearningRate * 0.5 * (1 + Math.Cos(Math.PI * progress)),
+            _ => LearningRate * (1 - progress),
+        };
+    }
+
+    /// <param name="rows">Rows with a trained token.</param>
+    /// <param name="trainedTokens">Tokens with a label in one epoch.</param>
+    public static TrainSettings Resolve(TrainingConfig config, ModelConfig model, string jobId, int rows, long trainedTokens, bool preferencePairs)
+    {
+        var origins = new List<Setting>();
+        string method = Class("method", config.Method, preferencePairs ? "dpo" : "supervised", preferencePairs ? "the rows are preference pairs" : "the rows are answers to learn");
+        int batch = Value("batch_size", config.BatchSize, rows <= 2000 ? 4 : rows <= 20000 ? 8 : 16, $"{rows} rows");
+        int stepsAnEpoch = (rows + batch - 1) / batch;
+        (int epochs, string why) = AutoEpochs(rows, stepsAnEpoch);
+        epochs = Value("n_epochs", config.NEpochs, epochs, why);
+        int steps = epochs * stepsAnEpoch;
+        double autoRate = AutoLearningRate(model);
+        double rate = config.LearningRate is { } given
+            ? Value("learning_rate", (double?)given, 0, "")
+            : Value("learning_rate", null, autoRate * (config.LearningRateMultiplier ?? 1), config.LearningRateMultiplier is { } multiplier
+                ? $"{Text(autoRate)} for a hidden size of {model.HiddenSize}, times learning_rate_multiplier {Text(multiplier)}"
+                : $"a hidden size of {model.HiddenSize}");
+        string scheduler = Class("lr_scheduler", config.LrScheduler, "linear", "it ends at 0, so the last steps settle");
+        double warmup = Value("warmup_ratio", config.WarmupRatio, Math.Round(Math.Min(5.0, Math.Ceiling(steps * 0.1)) / steps, 4), "up to 5 steps");
+        int rank = Value("rank", config.Rank, 16, "room for most tasks at little cost");
+        double alpha = Value("alpha", config.Alpha, 2.0 * rank, "twice the rank");
+        double dropout = Value("dropout", config.Dropout, 0, "none");
+        bool rslora = Value("use_rslora", config.UseRslora, false, "alpha / rank");
+        var targets = config.TargetModules ?? ModelLinears;
+        origins.Add(new Setting("target_modules", string.Join(",", targets), config.TargetModules is null ? "auto: all linear layers" : "given"));
+        if (config.LayersToTransform is { } layers)
+            origins.Add(new Setting("layers_to_transform", string.Join(",", layers), "given"));
+        int maxLength = Value("max_length", config.MaxLength, model.ContextLength, "the model's context");
+        string trainOn = Class("train_on", config.TrainOn, "assistant", "answers are learnt, questions are not");
+        long seed = Value("seed", config.Seed, SeedOf(jobId), "from the job's id");
+        double decay = Value("weight_decay", config.WeightDecay, 0.01, "AdamW's usual");
+        double norm = Value("max_grad_norm", config.MaxGradNorm, 1.0, "the usual");
+        Class("precision", config.Precision, "float32", "the reference");
+        int evalEvery = Value("eval_every", config.EvalEvery, stepsAnEpoch, "each epoch");
+        double checkpointEvery = Value("checkpoint_every", config.CheckpointEvery, 60, "one minute");
+        bool stop = Value("stop_when_worse", config.StopWhenWorse, false, "off");
+        bool strict = Value("strict", config.Strict, true, "every row must count");
+        return new TrainSettings
+        {
+            Method = method,
+            Epochs = epochs,
+            BatchSize = batch,
+            LearningRate = rate,
+            Scheduler = scheduler,
+            WarmupSteps = (int)Math.Round(warmup * steps),
+            Rank = rank,
+            Alpha = alpha,
+            Dropout = dropout,
+            UseRslora = rslora,
+            TargetModules = targets,
+            LayersToTransform = config.LayersToTransform,
+            MaxLength = maxLength,
+            TrainOn = trainOn,
+            Seed = seed,
+            WeightDecay = decay,
+            MaxGradNorm = norm,
+            Steps = steps,
+            EvalEvery = evalEvery,
+            CheckpointEvery = checkpointEvery,
+            CheckpointSteps = config.CheckpointSteps,
+            StopWhenWorse = stop,
+            Strict = strict,
+            Origins = origins,
+        };
+
+        T Value<T>(string key, T? given, T auto, string because)
+            where T : struct
+        {
+            T value = given ?? auto;
+            origins.Add(new Setting(key, Text(value), given is null ? $"auto: {because}" : "given"));
+            return value;
+        }
+
+        string Class(string key, string? given, string auto, string because)
+        {
+            origins.Add(new Setting(key, given ?? auto, given is null ? $"auto: {because}" : "given"));
+            return given ?? auto;
+        }
+    }
+
+    public static readonly IReadOnlyList<string> ModelLinears = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+    /// <summary>Small data is seen more often: at least about 120 steps, at least 3 and at most 10 epochs; large data fewer.</summary>
+    private static (int Epochs, string Why) AutoEpochs(int rows, int stepsAnEpoch)
+    {
+        if (rows > 20_000)
+            return (1, $"{rows} rows teach enough in one pass");
+        if (rows > 4_000)
+            return (2, $"{rows} rows");
+        int epochs = Math.Clamp((int)Math.Ceiling(120.0 / stepsAnEpoch), 3, 10);
+        return (epochs, epochs > 3 ? $"{rows} rows alone make {stepsAnEpoch} steps an epoch" : $"{rows} rows");
+    }
+
+    /// <summary>1e-3 for a hidden size of 576, falling with the square root of the width: 3.8e-4 at 4,096.</summary>
+    private static double AutoLearningRate(ModelConfig model) =>
+        double.Parse((1e-3 * Math.Min(1, Math.Sqrt(576.0 / model.HiddenSize))).ToString("g2", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+
+    private static long SeedOf(string jobId) => (long)(new SplitMix64(0, jobId).Next() >> 33);
+
+    private static string Text<T>(T value) => value switch
+    {
+        bool b => b ? "true" : "false",
+        IFormattable f => f.ToString(null, CultureInfo.InvariantCulture),
+        _ => value?.ToString() ?? "",
+    };
+}

@@ -1,0 +1,177 @@
+using System.Diagnostics;
+using Hone.Formats.Jobs;
+using Hone.Formats.TrainingData;
+using Hone.Training.Lora;
+using Hone.Training.Model;
+using TorchSharp;
+
+namespace Hone.Training.Training;
+
+/// <summary>Training ended because a number was no longer finite.</summary>
+internal sealed class NotFiniteException(string message) : Exception(message);
+
+/// <summary>What a run has come to; a checkpoint is this with the vectors.</summary>
+internal sealed record TrainProgress
+{
+    /// <summary>Steps done.</summary>
+    public int Step { get; init; }
+
+    /// <summary>Tokens computed: distinct prefixes.</summary>
+    public long Tokens { get; init; }
+    public long TrainedTokens { get; init; }
+    public double Seconds { get; init; }
+    
+    /// <summary>One a step.</summary>
+    public List<double> Losses { get; init; } = [];
+    public List<EvaluationPoint> Evaluations { get; init; } = [];
+}
+
+internal sealed record EvaluationPoint(int Step, double Loss, double TokenAccuracy);
+
+/// <summary>
+/// The training loop: rows of a step → packed batches → gradients → clipping → AdamW. Which rows make a step follows from the seed and the step's number
+/// alone, so a resumed run does what an undisturbed one would have done.
+/// </summary>
+internal sealed class Trainer(
+    Decoder decoder, LoraAdapter adapter, AdamW optimizer, TrainSettings settings,
+    IReadOnlyList<EncodedRow> rows, IReadOnlyList<EncodedRow> validation)
+{
+    /// <summary>Tokens of one pass; the rows of a larger step are computed in several.</summary>
+    public const int MaxPassTokens = 2048;
+
+    private (int Epoch, int[] Order) _order = (-1, []);
+
+    /// <param name="onEvent">Progress as it happens.</param>
+    /// <param name="onCheckpoint">Called where a checkpoint is due, and after the last step.</param>
+    public TrainProgress Run(TrainProgress start, Action<TrainerEvent> onEvent, Action<TrainProgress> onCheckpoint, CancellationToken cancellation)
+    {
+        TrainProgress progress = start;
+        var clock = Stopwatch.StartNew();
+        double sinceCheckpoint = 0;
+        for (int step = start.Step + 1; step <= settings.Steps; step++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            double before = clock.Elapsed.TotalSeconds;
+            IReadOnlyList<EncodedRow> batch = RowsOf(step);
+            (LabelLoss loss, double norm, int tokens, int trained) = Step(step, batch);
+            double seconds = clock.Elapsed.TotalSeconds - before;
+            sinceCheckpoint += seconds;
+            progress = progress with
+            {
+                Step = step,
+                Tokens = progress.Tokens + tokens,
+                TrainedTokens = progress.TrainedTokens + trained,
+                Seconds = progress.Seconds + seconds,
+            };
+            progress.Losses.Add(loss.Loss);
+            int done = step - start.Step;
+            onEvent(new TrainerEvent.Step(
+                step, settings.Steps, (double)step * settings.Epochs / settings.Steps, loss.Loss, loss.Correct / trained,
+                settings.LearningRateAt(step), norm, tokens / seconds, batch.Count / seconds, progress.Tokens, progress.TrainedTokens,
+                clock.Elapsed.TotalSeconds / done * (settings.Steps - step)));
+
+            if (validation.Count > 0 && (step % settings.EvalEvery == 0 || step == settings.Steps))
+            {
+                EvaluationPoint point = Evaluate(step);
+                progress.Evaluations.Add(point);
+                onEvent(new TrainerEvent.Evaluation(step, (double)step * settings.Epochs / settings.Steps, point.Loss, point.TokenAccuracy));
+                if (settings.StopWhenWorse && progress.Evaluations.Count > 1 && point.Loss > progress.Evaluations[^2].Loss)
+                {
+                    onEvent(new TrainerEvent.Message("warn", $"Stopped at step {step}: the validation loss rose from {progress.Evaluations[^2].Loss:f4} to {point.Loss:f4}, and stop_when_worse is set."));
+                    onCheckpoint(progress);
+                    return progress;
+                }
+            }
+            if (step == settings.Steps || sinceCheckpoint >= settings.CheckpointEvery || (settings.CheckpointSteps is { } every && step % every == 0))
+            {
+                sinceCheckpoint = 0;
+                onCheckpoint(progress);
+            }
+        }
+        return progress;
+    }
+
+    /// <summary>One optimiser step; the loss is the mean over the trained tokens of all its rows, whatever passes they are computed in.</summary>
+    public (LabelLoss Loss, double GradNorm, int Tokens, int Trained) Step(int step, IReadOnlyList<EncodedRow> batch)
+    {
+        using var scope = torch.NewDisposeScope();
+        adapter.Gradients!.zero_();
+        adapter.DropoutSeed = new SplitMix64(settings.Seed, $"dropout {step}").Next();
+        PackedBatch[] passes = [.. Passes(batch).Select(PackedBatch.Pack)];
+        double trained = passes.Sum(p => p.TotalWeight);
+        double loss = 0, correct = 0;
+        foreach (PackedBatch pass in passes)
+        {
+            LabelLoss part = decoder.ForwardBackward(pass, adapter, trained);
+            loss += part.Loss;
+            correct += part.Correct;
+        }
+        double norm = AdamW.Norm(adapter.Gradients);
+        if (!double.IsFinite(loss) || !double.IsFinite(norm))
+        {
+            throw new NotFiniteException(
+                $"Step {step}: the {(double.IsFinite(loss) ? "gradient norm" : "loss")} is not finite (loss {loss}, gradient norm {norm}); its rows are lines {string.Join(", ", batch.Select(r => r.Line))} of the training data. " +
+                "Lower the learning rate, or look at these rows.");
+        }
+        double clip = settings.MaxGradNorm > 0 ? Math.Min(1, settings.MaxGradNorm / (norm + 1e-6)) : 1;
+        optimizer.Update(adapter.Parameters, adapter.Gradients, step, settings.LearningRateAt(step), clip);
+        return (new LabelLoss(loss, correct), norm, passes.Sum(p => p.Tokens.Length), (int)trained);
+    }
+
+    /// <summary>Mean loss and token accuracy over the validation rows, with the adapter as it is.</summary>
+    public EvaluationPoint Evaluate(int step)
+    {
+        double loss = 0, correct = 0, trained = 0;
+        foreach (IReadOnlyList<EncodedRow> rows in Passes(validation))
+        {
+            PackedBatch pass = PackedBatch.Pack(rows);
+            LabelLoss part = decoder.Loss(pass, adapter, 1);
+            loss += part.Loss;
+            correct += part.Correct;
+            trained += pass.TotalWeight;
+        }
+        return new EvaluationPoint(step, loss / trained, correct / trained);
+    }
+
+    /// <summary>The rows of a step: the epoch's order is a shuffle seeded by the epoch's number.</summary>
+    public IReadOnlyList<EncodedRow> RowsOf(int step)
+    {
+        int stepsAnEpoch = (rows.Count + settings.BatchSize - 1) / settings.BatchSize;
+        int epoch = (step - 1) / stepsAnEpoch, within = (step - 1) % stepsAnEpoch;
+        if (_order.Epoch != epoch)
+            _order = (epoch, Shuffle(rows.Count, settings.Seed, epoch));
+        return [.. _order.Order.Skip(within * settings.BatchSize).Take(settings.BatchSize).Select(i => rows[i])];
+    }
+
+    /// <summary>Fisher and Yates.</summary>
+    private static int[] Shuffle(int count, long seed, int epoch)
+    {
+        var random = new SplitMix64(seed, $"epoch {epoch}");
+        int[] order = [.. Enumerable.Range(0, count)];
+        for (int i = count - 1; i > 0; i--)
+        {
+            int j = random.NextInt(i + 1);
+            (order[i], order[j]) = (order[j], order[i]);
+        }
+        return order;
+    }
+
+    /// <summary>Neighbouring rows together, up to the tokens of a pass; a longer row is a pass of its own.</summary>
+    private static IEnumerable<IReadOnlyList<EncodedRow>> Passes(IReadOnlyList<EncodedRow> rows)
+    {
+        var pass = new List<EncodedRow>();
+        int tokens = 0;
+        foreach (EncodedRow row in rows)
+        {
+            if (pass.Count > 0 && tokens + row.Tokens.Length > MaxPassTokens)
+            {
+                yield return pass;
+                (pass, tokens) = ([], 0);
+            }
+            pass.Add(row);
+            tokens += row.Tokens.Length;
+        }
+        if (pass.Count > 0)
+            yield return pass;
+    }
+}

@@ -1,0 +1,121 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.Safetensors;
+using Hone.Formats.TrainingData;
+using Hone.Training.Lora;
+using Hone.Training.Model;
+using Hone.Training.Training;
+using static TorchSharp.torch;
+
+namespace Hone.Training.Tests.Model;
+
+/// <summary>Tiny random models: logits, loss, every gradient and ten AdamW steps against PyTorch and PEFT.</summary>
+[Trait("Category", "Reference")]
+public sealed class TinyModelTests
+{
+    [Theory]
+    [InlineData("llama")]
+    [InlineData("llama-all-linear")]
+    [InlineData("llama-rslora")]
+    [InlineData("llama-layers")]
+    public void Train_TenSteps_EqualReference(string name)
+    {
+        foreach (string path in Reference.Files($"models/{name}/reference.safetensors"))
+        {
+            string folder = Path.GetDirectoryName(path)!;
+            using SafetensorsFile file = SafetensorsFile.Open(path), weights = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
+            using Decoder decoder = DecoderLoader.Load(Config(Path.Combine(folder, "config.json")), weights.ReadFloat32);
+            using JsonDocument config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "adapter", "adapter_config.json")));
+            int rank = config.RootElement.GetProperty("r").GetInt32();
+            double alpha = config.RootElement.GetProperty("lora_alpha").GetDouble();
+            double scale = config.RootElement.GetProperty("use_rslora").GetBoolean() ? alpha / Math.Sqrt(rank) : alpha / rank;
+            const string Prefix = "base_model.model.";
+            var modules = file.Tensors.Where(t => t.Name.StartsWith("adapter.0.", StringComparison.Ordinal) && t.Name.EndsWith(".lora_A.weight", StringComparison.Ordinal))
+                .ToDictionary(
+                    t => t.Name["adapter.0.".Length..^".lora_A.weight".Length][Prefix.Length..],
+                    t => new LoraModuleShape((int)t.Shape[1], (int)file.Find(t.Name.Replace("lora_A", "lora_B"))!.Shape[0], rank, scale));
+            using var adapter = new LoraAdapter(decoder.Projections, modules, trainable: true);
+            foreach (LoraMatrices module in adapter.Matrices())
+            {
+                Reference.Read(file, $"adapter.0.{Prefix}{module.Name}.lora_A.weight").CopyTo(Floats(module.A));
+                Reference.Read(file, $"adapter.0.{Prefix}{module.Name}.lora_B.weight").CopyTo(Floats(module.B));
+            }
+
+            EncodedRow[] rows = Reference.Rows(file, "");
+            CompareLogits(null, "logits");
+            CompareLogits(adapter, "lora.logits");
+
+            PackedBatch batch = PackedBatch.Pack(rows);
+            LabelLoss first = decoder.ForwardBackward(batch, adapter, batch.TotalWeight);
+            float[] losses = Reference.Read(file, "train.loss"), norms = Reference.Read(file, "train.grad_norm"), rates = Reference.Read(file, "train.learning_rate");
+            Reference.AssertClose([losses[0]], [(float)first.Loss], Noise("train.loss"), "loss");
+            foreach (LoraMatrices module in adapter.Matrices())
+            {
+                Compare(module.GradA!, $"grad.{Prefix}{module.Name}.lora_A.weight");
+                Compare(module.GradB!, $"grad.{Prefix}{module.Name}.lora_B.weight");
+            }
+
+            using var optimizer = new AdamW(adapter.Parameters.numel(), 0.01);
+            for (int step = 1; step <= losses.Length; step++)
+            {
+                TrainSettings settings = TrainSettings.Resolve(
+                    new TrainingConfig { LearningRate = rates[step - 1], LrScheduler = "constant", WarmupRatio = 0, WeightDecay = 0.01, MaxGradNorm = 1 }, decoder.Config, "job", 3, 1, false);
+                (LabelLoss loss, double norm, _, _) = new Trainer(decoder, adapter, optimizer, settings, [], []).Step(step, rows);
+                Reference.AssertClose([losses[step - 1]], [(float)loss.Loss], Noise("train.loss"), $"loss of step {step}");
+                Reference.AssertClose([norms[step - 1]], [(float)norm], Noise("train.grad_norm"), $"gradient norm of step {step}");
+            }
+            foreach (LoraMatrices module in adapter.Matrices())
+            {
+                Compare(module.A, $"adapter.10.{Prefix}{module.Name}.lora_A.weight", 24);
+                Compare(module.B, $"adapter.10.{Prefix}{module.Name}.lora_B.weight", 24);
+            }
+            CompareLogits(adapter, "trained.logits", 24);
+
+            double Noise(string tensor) => Reference.Read(file, "noise." + tensor)[0];
+
+            void Compare(Tensor actual, string tensor, double k = 8) => Reference.AssertClose(Reference.Read(file, tensor), Floats(actual), Noise(tensor), $"{name} {tensor}", k);
+
+            void CompareLogits(LoraAdapter? with, string tensor, double k = 8)
+            {
+                using var scope = NewDisposeScope();
+                float[] expected = Reference.Read(file, tensor);
+                PackedBatch packed = PackedBatch.Pack(rows);
+                float[] actual = Floats(decoder.Logits(decoder.Forward(packed, with))).ToArray();
+                int width = decoder.Config.VocabularySize, length = expected.Length / width / rows.Length;
+                for (int r = 0; r < rows.Length; r++)
+                {
+                    for (int t = 0; t < rows[r].Tokens.Length; t++)
+                    {
+                        Reference.AssertClose(
+                            expected.AsSpan((r * length + t) * width, width), actual.AsSpan(packed.RowTokens[r][t] * width, width), Noise(tensor), $"{name} {tensor} row {r} token {t}", k);
+                    }
+                }
+            }
+        }
+    }
+
+    private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
+
+    private static ModelConfig Config(string path)
+    {
+        using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path));
+        int Int(string key) => json.RootElement.GetProperty(key).GetInt32();
+        return new ModelConfig
+        {
+            Architecture = "llama",
+            Layers = Int("num_hidden_layers"),
+            HiddenSize = Int("hidden_size"),
+            Heads = Int("num_attention_heads"),
+            KeyValueHeads = Int("num_key_value_heads"),
+            HeadDim = Int("hidden_size") / Int("num_attention_heads"),
+            IntermediateSize = Int("intermediate_size"),
+            VocabularySize = Int("vocab_size"),
+            RopeTheta = json.RootElement.GetProperty("rope_theta").GetDouble(),
+            NormEpsilon = json.RootElement.GetProperty("rms_norm_eps").GetDouble(),
+            ContextLength = Int("max_position_embeddings"),
+            TiedEmbeddings = json.RootElement.GetProperty("tie_word_embeddings").GetBoolean(),
+        };
+    }
+}
