@@ -62,7 +62,7 @@ public static class TrainCommand
         var run = RunReport.Of(job, model, settings, rows, validation, progress, ChildLifetime.PeakMemoryMb());
         string output = Path.Combine(folder, "adapter");
         Directory.CreateDirectory(output);
-        PeftAdapter.Save(output, adapter, settings, job.ModelId);
+        PeftAdapter.Save(output, adapter, settings, model, job.ModelId, job.ModelSha256);
         CrashPoint.Here("train.adapter_written");
         Proof.Write(folder, decoder, adapter, validation.Length > 0 ? validation : rows);
         AtomicFile.WriteAllText(Path.Combine(folder, RunReport.FileName), JsonSerializer.Serialize(run, ReportJson.Default.RunReport));

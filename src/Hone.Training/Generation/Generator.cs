@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using StringBuilder = System.Text.StringBuilder;
+using Hone.Formats.Inference;
 using Hone.Formats.Models;
 using Hone.Training.Lora;
 using Hone.Training.Model;
@@ -41,9 +43,23 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
                 held = null;
             }
             if (active.Count > 0)
-                Pass(active);
+                Pass(decoder, active);
             Remove(active, s => s.Finished);
         }
+    }
+
+    /// <summary>The whole text of one stream, on the caller's thread.</summary>
+    public static string Complete(Decoder decoder, GenerationStream stream)
+    {
+        while (!stream.Finished)
+            Pass(decoder, [stream]);
+        var text = new StringBuilder();
+        while (stream.Events.TryRead(out GenerateEvent? next))
+        {
+            if (next is GenerateEvent.Token token)
+                text.Append(token.Text);
+        }
+        return text.ToString();
     }
 
     private GenerationStream? Wait(CancellationToken cancellation)
@@ -68,7 +84,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         }
     }
 
-    private void Pass(List<GenerationStream> active)
+    private static void Pass(Decoder decoder, List<GenerationStream> active)
     {
         using var scope = NewDisposeScope();
         GenerationStream[] streams = [.. active.OrderBy(s => s.Adapter is null ? 0 : RuntimeHelpers.GetHashCode(s.Adapter))];

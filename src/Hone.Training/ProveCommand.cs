@@ -1,0 +1,103 @@
+using System.Text.Json;
+using Hone.Formats.Adapters;
+using Hone.Formats.Files;
+using Hone.Formats.Inference;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.TrainingData;
+using Hone.Training.Generation;
+using Hone.Training.Lora;
+using Hone.Training.Model;
+using Hone.Training.Processes;
+using Hone.Training.Reports;
+
+namespace Hone.Training;
+
+/// <summary>
+/// <c>hone prove JOBDIR</c>: a fresh process that knows only the files. It loads base and adapter, compares logits with the trainer's and with the base's,
+/// answers a few held-out rows with both, and completes the report.
+/// </summary>
+public static class ProveCommand
+{
+    private const int Answers = 6;
+    private const int AnswerTokens = 48;
+
+    public static Task<int> RunAsync(string jobDir, CancellationToken cancellation) =>
+        JobCommand.RunAsync(jobDir, (job, events) => Prove(jobDir, job, events, cancellation));
+
+    private static void Prove(string folder, JobSpec job, EventWriter events, CancellationToken cancellation)
+    {
+        string output = Path.Combine(folder, "adapter");
+        RunReport run = JsonSerializer.Deserialize(File.ReadAllBytes(Path.Combine(folder, RunReport.FileName)), ReportJson.Default.RunReport)!;
+        using BaseModel model = BaseModel.Open(job.ModelPath);
+        AdapterReport check = AdapterCheck.Check(
+            Path.Combine(output, AdapterConfig.FileName), Path.Combine(output, AdapterConfig.WeightsFileName), model, new AdapterLimits { MaxRank = int.MaxValue, MaxBytes = long.MaxValue });
+        if (!check.Ok)
+            throw new JobFailedException("proof_failed", $"The trained adapter does not fit its base: {string.Join(" ", check.Errors)}");
+        using Decoder decoder = DecoderLoader.Load(model);
+        using LoraAdapter adapter = PeftAdapter.Load(output, model, decoder);
+        (double fromTrainer, double fromBase, int rows) = Proof.Compare(folder, decoder, adapter);
+        if (!(fromTrainer <= Proof.Tolerance))
+            throw new JobFailedException("proof_failed", $"The adapter read back from its files gives other logits than the trainer had: they differ by {fromTrainer:g3}, allowed is {Proof.Tolerance:g1}.");
+        if (!(fromBase > Proof.Tolerance))
+            throw new JobFailedException("proof_failed", $"The adapter changes nothing: its logits differ from the base model's by {fromBase:g3}. Train longer, or with a higher learning rate.");
+        CrashPoint.Here("prove.compared");
+
+        RunReport report = run with
+        {
+            Proof = new ProofReport(rows, fromTrainer, Proof.Tolerance, fromBase),
+            Answers = Answer(folder, job, model, decoder, adapter, cancellation),
+            Files = [.. PeftAdapter.FileNames.Select(n => OutputFiles.Describe(output, n))],
+        };
+        AtomicFile.WriteAllText(Path.Combine(output, "report.json"), JsonSerializer.Serialize(report, ReportJson.Default.RunReport) + "\n");
+        AtomicFile.WriteAllText(Path.Combine(output, "report.md"), ReportMarkdown.Write(report));
+        CrashPoint.Here("prove.report_written");
+        events.Write(new TrainerEvent.Proven(fromTrainer, fromBase, rows, [OutputFiles.Describe(output, "report.json"), OutputFiles.Describe(output, "report.md")]));
+    }
+
+    /// <summary>Held-out rows that end in an answer, asked without it, greedily, with and without the adapter.</summary>
+    private static List<AnswerReport> Answer(string folder, JobSpec job, BaseModel model, Decoder decoder, LoraAdapter adapter, CancellationToken cancellation)
+    {
+        var answers = new List<AnswerReport>();
+        if (job.ValidationData is not { } name)
+            return answers;
+        foreach (TrainingRow row in RowReader.Read(Path.Combine(folder, name)))
+        {
+            if (answers.Count == Answers)
+                break;
+            if (Question(row) is not var (messages, question, expected))
+                continue;
+            var request = new GenerateRequest { Messages = messages, MaxTokens = AnswerTokens };
+            answers.Add(new AnswerReport(row.Line, question, expected, Generate(null), Generate(adapter)));
+
+            string Generate(LoraAdapter? with)
+            {
+                using var stream = new GenerationStream(model, request, PromptEncoder.Encode(model, request), with, cancellation);
+                return Generator.Complete(decoder, stream);
+            }
+        }
+        return answers;
+    }
+
+    private static (JsonElement Messages, string Question, string Expected)? Question(TrainingRow row)
+    {
+        if (row.Kind == RowKind.PromptCompletion)
+        {
+            string prompt = row.Json.GetProperty("prompt").GetString()!;
+            return (JsonSerializer.SerializeToElement(new[] { new Dictionary<string, string> { ["role"] = "user", ["content"] = prompt } }), prompt, row.Json.GetProperty("completion").GetString()!);
+        }
+        if (row.Kind != RowKind.Chat)
+            return null;
+        JsonElement[] messages = [.. row.Json.GetProperty("messages").EnumerateArray()];
+        if (messages.Length < 2 || messages[^1].GetProperty("role").GetString() != "assistant" || !Text(messages[^1], out string expected) || !Text(messages[^2], out string question))
+            return null;
+        return (JsonSerializer.SerializeToElement(messages[..^1]), question, expected);
+
+        static bool Text(JsonElement message, out string text)
+        {
+            bool isText = message.TryGetProperty("content", out JsonElement content) && content.ValueKind == JsonValueKind.String;
+            text = isText ? content.GetString()! : "";
+            return isText;
+        }
+    }
+}

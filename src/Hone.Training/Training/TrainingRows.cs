@@ -1,0 +1,60 @@
+using Hone.Formats;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.TrainingData;
+using Hone.Training.Processes;
+
+namespace Hone.Training.Training;
+
+/// <summary>The job's rows as tokens. The lint has seen them at upload; what it would refuse ends the job here all the same.</summary>
+internal static class TrainingRows
+{
+    private const int NamedErrors = 10;
+
+    /// <returns>Rows in the order of the files; several for a row whose turns are rendered apart.</returns>
+    public static (EncodedRow[] Rows, EncodedRow[] Validation) Read(string folder, JobSpec job, BaseModel model, EventWriter events)
+    {
+        RowEncoder encoder = RowEncoder.For(model, job.Config);
+        EncodedRow[] rows = Encode(Path.Combine(folder, job.TrainingData), encoder, events);
+        if (rows.Length == 0)
+            throw new JobFailedException("bad_data", $"{job.TrainingData} has no row with a token to learn.");
+        EncodedRow[] validation = job.ValidationData is { } name ? Encode(Path.Combine(folder, name), encoder, events) : [];
+        return (rows, validation);
+    }
+
+    private static EncodedRow[] Encode(string path, RowEncoder encoder, EventWriter events)
+    {
+        var rows = new List<EncodedRow>();
+        var errors = new List<LintIssue>();
+        var warnings = new Dictionary<string, (int Count, LintIssue First)>();
+        int dropped = 0;
+        try
+        {
+            foreach (TrainingRow row in RowReader.Read(path))
+            {
+                if (row.Kind == RowKind.Preference)
+                    throw new JobFailedException("bad_data", $"{Path.GetFileName(path)}, line {row.Line}: preference pairs need the method dpo, which is not offered yet. Use rows with messages.");
+                RowEncoding encoding = encoder.Encode(row);
+                rows.AddRange(encoding.Rows);
+                errors.AddRange(encoding.Errors);
+                foreach (LintIssue warning in encoding.Warnings)
+                    warnings[warning.Code] = warnings.TryGetValue(warning.Code, out var seen) ? (seen.Count + 1, seen.First) : (1, warning);
+                dropped += encoding.Dropped ? 1 : 0;
+            }
+        }
+        catch (InvalidFileException e)
+        {
+            throw new JobFailedException("bad_data", e.Message);
+        }
+        if (errors.Count > 0)
+        {
+            string more = errors.Count > NamedErrors ? $" … and {errors.Count - NamedErrors} more" : "";
+            throw new JobFailedException("bad_data", $"{Path.GetFileName(path)}: {string.Join(" ", errors.Take(NamedErrors))}{more}");
+        }
+        foreach ((int count, LintIssue first) in warnings.Values)
+            events.Write(new TrainerEvent.Message("warn", $"{Path.GetFileName(path)}: {count} rows: {first}"));
+        if (dropped > 0)
+            events.Write(new TrainerEvent.Message("warn", $"{Path.GetFileName(path)}: {dropped} rows teach nothing and are left out."));
+        return [.. rows];
+    }
+}
