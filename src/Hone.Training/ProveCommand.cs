@@ -31,7 +31,7 @@ public static class ProveCommand
         RunReport run = JsonSerializer.Deserialize(File.ReadAllBytes(Path.Combine(folder, RunReport.FileName)), ReportJson.Default.RunReport)!;
         using BaseModel model = BaseModel.Open(job.ModelPath);
         AdapterReport check = AdapterCheck.Check(
-            Path.Combine(output, AdapterConfig.FileName), Path.Combine(output, AdapterConfig.WeightsFileName), model, new AdapterLimits { MaxRank = int.MaxValue, MaxBytes = long.MaxValue });
+            Path.Combine(output, AdapterConfig.FileName), Path.Combine(output, AdapterConfig.WeightsFileName), model, new AdapterLimits { MaxRank = int.MaxValue, MaxBytes = long.MaxValue }, cancellationToken: cancellation);
         if (!check.Ok)
             throw new JobFailedException("proof_failed", $"The trained adapter does not fit its base: {string.Join(" ", check.Errors)}");
         using Decoder decoder = DecoderLoader.Load(model);
@@ -72,7 +72,7 @@ public static class ProveCommand
 
             string Generate(LoraAdapter? with)
             {
-                using var stream = new GenerationStream(model, request, PromptEncoder.Encode(model, request), with, cancellation);
+                using var stream = new GenerationStream(model, request, PromptEncoder.Encode(model, request, cancellation), with, cancellation);
                 return Generator.Complete(decoder, stream);
             }
         }

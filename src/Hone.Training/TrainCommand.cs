@@ -1,5 +1,5 @@
 using System.Security.Cryptography;
-using System.Text;
+using Encoding = System.Text.Encoding;
 using System.Text.Json;
 using Hone.Formats;
 using Hone.Formats.Adapters;

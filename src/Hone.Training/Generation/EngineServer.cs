@@ -53,7 +53,7 @@ internal sealed class EngineServer(Generator generator, AdapterStore adapters)
         try
         {
             GenerateRequest request = JsonSerializer.Deserialize(line.Span, EngineJson.Default.GenerateRequest) ?? throw new JsonException("The request is null.");
-            int[] prompt = PromptEncoder.Encode(generator.Model, request);
+            int[] prompt = PromptEncoder.Encode(generator.Model, request, cancellation);
             int context = generator.Model.Config.ContextLength;
             if (prompt.Length >= context)
                 failure = new GenerateEvent.Failed("too_long", $"The prompt has {prompt.Length} tokens; the model's context holds {context}. Shorten the prompt.");

@@ -12,17 +12,17 @@ internal sealed class PromptException(string message, Exception? inner = null) :
 /// <summary>Prompt or messages → tokens, by the model's own chat template.</summary>
 internal static class PromptEncoder
 {
-    public static int[] Encode(BaseModel model, GenerateRequest request)
+    public static int[] Encode(BaseModel model, GenerateRequest request, CancellationToken cancellation)
     {
         if (request.Messages is null && string.IsNullOrEmpty(request.Prompt))
             throw new PromptException("The request has neither a prompt nor messages.");
         int[] ids = request is { Raw: true, Prompt: { } raw }
             ? model.Tokenizer.Encode(raw, addSpecialTokens: true).Ids
-            : model.Tokenizer.Encode(Render(model, request)).Ids;
+            : model.Tokenizer.Encode(Render(model, request, cancellation)).Ids;
         return ids.Length > 0 ? ids : throw new PromptException("The prompt is empty.");
     }
 
-    private static string Render(BaseModel model, GenerateRequest request)
+    private static string Render(BaseModel model, GenerateRequest request, CancellationToken cancellation)
     {
         if (model.ChatTemplate is null)
             throw new PromptException("The model has no chat template: send a prompt with \"raw\": true.");
@@ -37,7 +37,7 @@ internal static class PromptEncoder
                 AddGenerationPrompt = true,
                 BosToken = model.BosToken,
                 EosToken = model.EosToken,
-            }).Text;
+            }, cancellation).Text;
         }
         catch (ChatTemplateException e)
         {
