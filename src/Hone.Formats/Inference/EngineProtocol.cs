@@ -10,6 +10,9 @@ namespace Hone.Formats.Inference;
 /// </summary>
 public sealed record GenerateRequest
 {
+    // The source-generated reader gives an absent init-only property its type's default, not the one written here: those with another are settable.
+
+
     /// <summary>Plain text for the model. One of prompt and messages.</summary>
     public string? Prompt { get; init; }
 
@@ -25,16 +28,16 @@ public sealed record GenerateRequest
 
     /// <summary>Names the adapter's content: the engine keeps what it loaded under this key.</summary>
     public string? AdapterKey { get; init; }
-    public int MaxTokens { get; init; } = 256;
+    public int MaxTokens { get; set; } = 256;
 
     /// <summary>0: greedy.</summary>
     public double Temperature { get; init; }
-    public double TopP { get; init; } = 1;
+    public double TopP { get; set; } = 1;
 
     /// <summary>0: all.</summary>
     public int TopK { get; init; }
     public long? Seed { get; init; }
-    public double RepetitionPenalty { get; init; } = 1;
+    public double RepetitionPenalty { get; set; } = 1;
     public double FrequencyPenalty { get; init; }
     public double PresencePenalty { get; init; }
     public IReadOnlyList<string>? Stop { get; init; }

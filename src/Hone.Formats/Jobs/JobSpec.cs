@@ -28,12 +28,12 @@ public sealed record JobSpec
     /// <summary>Lower-case hex SHA-256 of the base model's file, where known.</summary>
     public string? ModelSha256 { get; init; }
 
-    public string TrainingData { get; init; } = "training_data.jsonl";
+    public required string TrainingData { get; init; }
 
     public string? ValidationData { get; init; }
 
     /// <summary>What the user gave; a null is <c>auto</c>.</summary>
-    public TrainingConfig Config { get; init; } = new();
+    public required TrainingConfig Config { get; init; }
 
     /// <summary>Threads of the tensor library; null: all cores.</summary>
     public int? Threads { get; init; }
