@@ -1,1 +1,1 @@
-return 0;
+return await Hone.Cli.RunAsync(args, Console.Out, Console.Error);

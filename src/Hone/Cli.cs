@@ -1,0 +1,107 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.Runtime.InteropServices;
+using Hone.Commands;
+
+namespace Hone;
+
+/// <summary>The command tree, the exit codes and what a failure looks like: 0, 1 with one line and a hint on standard error, 2 for wrong usage, 130 when interrupted.</summary>
+internal static class Cli
+{
+    public const int Failure = 1, Usage = 2, Interrupted = 130;
+
+    public static readonly string[] Examples = ["hone quickstart", "hone serve --data ./hone-data"];
+
+    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellationToken = default)
+    {
+        ParseResult parse = Root(args).Parse(args);
+        if (parse.Errors.Count > 0 && parse.Action is not { ClearsParseErrors: true })
+        {
+            error.WriteLine("error: " + string.Join(" ", parse.Errors.Select(e => e.Message)));
+            error.WriteLine($"hint: `{Path(parse.CommandResult)} --help` lists what it takes and shows examples.");
+            return Usage;
+        }
+        using var interrupt = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var signals = new Signals(interrupt);
+        try
+        {
+            return await parse.InvokeAsync(
+                new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null },
+                interrupt.Token);
+        }
+        catch (OperationCanceledException) when (interrupt.IsCancellationRequested)
+        {
+            return Interrupted;
+        }
+        catch (Exception exception) when (Environment.GetEnvironmentVariable("HONE_DEBUG") is not "1")
+        {
+            (string message, string? hint) = Explain(exception);
+            error.WriteLine("error: " + message);
+            if (hint is not null)
+                error.WriteLine("hint: " + hint);
+            return Failure;
+        }
+    }
+
+    private static RootCommand Root(string[] args)
+    {
+        var root = new RootCommand("Fine-tunes language models on your own machine and serves the adapters, behind Cloudflare Workers AI's finetunes API.");
+        foreach (Option option in root.Options)
+        {
+            if (option is HelpOption { Action: HelpAction help } helpOption)
+                helpOption.Action = new HelpWithExamples(help);
+        }
+        foreach (Command command in CommandTree.For(args))
+            root.Add(command);
+        return root;
+    }
+
+    private static string Path(System.CommandLine.Parsing.CommandResult result)
+    {
+        var names = new Stack<string>();
+        for (System.CommandLine.Parsing.SymbolResult? at = result; at is System.CommandLine.Parsing.CommandResult command; at = at.Parent)
+            names.Push(command.Command is RootCommand ? "hone" : command.Command.Name);
+        return string.Join(' ', names);
+    }
+
+    private static (string Message, string? Hint) Explain(Exception exception) => exception switch
+    {
+        CliException known => (OneLine(known.Message), known.Hint is null ? null : OneLine(known.Hint)),
+        Client.ApiException refused => (OneLine(refused.Message), refused.Hint),
+        Formats.InvalidFileException => (OneLine(exception.Message), null),
+        FileNotFoundException or DirectoryNotFoundException => (OneLine(exception.Message), "check the path; relative ones start at the current folder."),
+        UnauthorizedAccessException => (OneLine(exception.Message), "check who owns the file or folder and whether it is read-only."),
+        IOException => (OneLine(exception.Message), null),
+        _ => ($"{exception.GetType().Name}: {OneLine(exception.Message)}", "this is a fault in hone; HONE_DEBUG=1 shows where it happened."),
+    };
+
+    private static string OneLine(string text) => text.ReplaceLineEndings(" ").Trim();
+
+    /// <summary>The first Ctrl-C or SIGTERM asks the command to stop, the second one ends the process.</summary>
+    private sealed class Signals : IDisposable
+    {
+        private readonly List<PosixSignalRegistration> _registrations = [];
+        private int _received;
+
+        public Signals(CancellationTokenSource interrupt)
+        {
+            foreach (PosixSignal signal in new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP })
+            {
+                _registrations.Add(PosixSignalRegistration.Create(signal, context =>
+                {
+                    if (Interlocked.Increment(ref _received) > 1 && context.Signal == PosixSignal.SIGINT)
+                        return;
+                    context.Cancel = true;
+                    interrupt.Cancel();
+                }));
+            }
+        }
+
+        public void Dispose()
+        {
+            foreach (PosixSignalRegistration registration in _registrations)
+                registration.Dispose();
+        }
+    }
+}

@@ -1,0 +1,22 @@
+using System.CommandLine;
+
+namespace Hone.Commands;
+
+/// <summary>Every command. Only the one that was asked for is built, so that the children, which start often, load nothing of the others.</summary>
+internal static class CommandTree
+{
+    private static readonly (string Name, Func<Command> Create)[] All =
+    [
+        ("finetune", Finetunes.FinetuneGroup.Create),
+    ];
+
+    public static IEnumerable<Command> For(string[] args)
+    {
+        foreach ((string name, Func<Command> create) in All)
+        {
+            if (args.Length > 0 && args[0] == name)
+                return [create()];
+        }
+        return All.Select(command => command.Create());
+    }
+}

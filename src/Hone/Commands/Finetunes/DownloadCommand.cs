@@ -1,0 +1,64 @@
+using System.CommandLine;
+using Hone.Client;
+using Hone.Terminals;
+
+namespace Hone.Commands.Finetunes;
+
+internal sealed class DownloadCommand : CliCommand
+{
+    private readonly Argument<string> _name = FinetuneGroup.NameArgument();
+    private readonly Argument<string[]> _files = new("files") { Description = "Names of the files; none: the adapter and its report.", HelpName = "FILE", Arity = ArgumentArity.ZeroOrMore };
+    private readonly Option<string?> _to = new("--to") { Description = "Folder to write to. Default: one of the finetune's name.", HelpName = "DIR" };
+    private readonly ConnectionOptions _connection;
+
+    public DownloadCommand() : base("download", "Downloads the adapter (PEFT format) and its report, or the files that are named.",
+        "hone finetune download triage --to ./triage-adapter", "hone finetune download triage training_data.jsonl")
+    {
+        Arguments.Add(_name);
+        Arguments.Add(_files);
+        Options.Add(_to);
+        _connection = new ConnectionOptions(this);
+    }
+
+    protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
+    {
+        string name = parse.GetRequiredValue(_name);
+        string[] wanted = parse.GetValue(_files) ?? [];
+        using HoneClient client = _connection.Open(parse);
+        Finetune finetune = await client.GetFinetuneAsync(name, cancellationToken);
+        foreach (string path in await FetchAsync(client, finetune, wanted, parse.GetValue(_to) ?? SafeName(finetune.Name), cancellationToken))
+            terminal.Line(path);
+        return 0;
+    }
+
+    /// <param name="wanted">None: all that training made or that makes up the adapter.</param>
+    /// <returns>The paths written.</returns>
+    public static async Task<IReadOnlyList<string>> FetchAsync(
+        HoneClient client, Finetune finetune, IReadOnlyCollection<string> wanted, string folder, CancellationToken cancellationToken)
+    {
+        FinetuneAsset[] assets = await client.ListAssetsAsync(finetune.Id, cancellationToken);
+        if (wanted.FirstOrDefault(file => assets.All(asset => asset.FileName != file)) is { } missing)
+            throw new CliException($"{finetune.Name} has no file {missing}.", $"it has {(assets.Length == 0 ? "none" : string.Join(", ", assets.Select(asset => asset.FileName)))}.");
+        FinetuneAsset[] chosen = [.. assets.Where(asset => wanted.Count > 0
+            ? wanted.Contains(asset.FileName)
+            : asset.FileName.StartsWith("adapter_", StringComparison.Ordinal) || asset.FileName.StartsWith("report.", StringComparison.Ordinal))];
+        if (chosen.Length == 0)
+            throw new CliException($"{finetune.Name} is {finetune.Status} and has no adapter yet.", $"`hone finetune watch {finetune.Name}` follows it to its end.");
+        Directory.CreateDirectory(folder);
+        var written = new List<string>();
+        foreach (FinetuneAsset asset in chosen)
+        {
+            string path = Path.Combine(folder, SafeName(asset.FileName));
+            await client.DownloadAssetAsync(finetune.Id, asset, path, cancellationToken);
+            written.Add(path);
+        }
+        return written;
+    }
+
+    /// <summary>A name that comes from a server never leaves the folder.</summary>
+    private static string SafeName(string name)
+    {
+        string safe = string.Concat(name.Select(c => c is '/' or '\\' || char.IsControl(c) ? '_' : c));
+        return safe.Trim('.', ' ') is { Length: > 0 } trimmed ? trimmed : "finetune";
+    }
+}

@@ -1,0 +1,33 @@
+using System.Text.Json;
+using Hone.Client;
+using Hone.Terminals;
+
+namespace Hone.Commands.Finetunes;
+
+/// <param name="Name">The name the API knows it by.</param>
+internal sealed record AssetFile(string Name, string Path);
+
+internal static class Uploads
+{
+    /// <summary>In the order in which they have to arrive: the training data starts the job, so it comes last.</summary>
+    public static readonly string[] Names =
+        ["training_config.json", "validation_data.jsonl", "training_data.jsonl", "adapter_config.json", "adapter_model.safetensors"];
+
+    /// <returns>0, or 1 when the server refused the file; its reasons are printed.</returns>
+    public static async Task<int> SendAsync(HoneClient client, string finetune, AssetFile file, Terminal terminal, bool quiet, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await client.UploadAssetAsync(finetune, file.Name, file.Path, cancellationToken);
+        }
+        catch (ApiException refused) when (refused.Result is { ValueKind: JsonValueKind.Object } report && report.TryGetProperty("errors", out _))
+        {
+            LintView.Print(terminal, file.Path, report, terminal.Error);
+            terminal.Note($"error: {file.Path} was refused as {file.Name}; nothing of it is kept.");
+            return Cli.Failure;
+        }
+        if (!quiet)
+            terminal.Line($"uploaded {file.Name} ({Sizes.Text(new FileInfo(file.Path).Length)})");
+        return 0;
+    }
+}
