@@ -18,7 +18,7 @@ internal static class Cli
         ParseResult parse = Root(args).Parse(args);
         if (parse.Errors.Count > 0 && parse.Action is not { ClearsParseErrors: true })
         {
-            error.WriteLine("error: " + string.Join(" ", parse.Errors.Select(e => e.Message)));
+            error.WriteLine("error: " + string.Join(" ", parse.Errors.Select(e => e.Message).Distinct()));
             error.WriteLine($"hint: `{Path(parse.CommandResult)} --help` lists what it takes and shows examples.");
             return Usage;
         }

@@ -18,10 +18,9 @@ internal sealed partial class HoneClient
     public async IAsyncEnumerable<FinetuneEvent> WatchEventsAsync(string idOrName, long after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         string address = await AddressAsync(Of(idOrName) + "/events", cancellationToken);
-        long lastWord = _clock.GetTimestamp();
+        long? cutSince = null;
         while (true)
         {
-            bool broken = false, any = false;
             await using IAsyncEnumerator<SseItem<string>> items = ReadEventsAsync(HttpMethod.Get, address, null, after, cancellationToken).GetAsyncEnumerator(cancellationToken);
             while (true)
             {
@@ -30,22 +29,21 @@ internal sealed partial class HoneClient
                     if (!await items.MoveNextAsync())
                         break;
                 }
-                catch (Exception cut) when (IsCut(cut) && _clock.GetElapsedTime(lastWord) < _patience)
+                catch (Exception cut) when (IsCut(cut) && _clock.GetElapsedTime(cutSince ??= _clock.GetTimestamp()) < _patience)
                 {
-                    broken = true;
                     break;
                 }
-                lastWord = _clock.GetTimestamp();
+                cutSince = null;
+                // The server's last word: the finetune has ended.
+                if (items.Current.EventType == "state")
+                    yield break;
                 if (items.Current.Data.Length == 0 || ParseEvent(items.Current) is not { } parsed || parsed.Sequence <= after)
                     continue;
-                any = true;
                 after = parsed.Sequence;
                 yield return parsed;
             }
-            if (broken)
-                await Task.Delay(_firstWait * 4, _clock, cancellationToken);
-            else if (!any && (await GetFinetuneAsync(idOrName, cancellationToken)).Ended)
-                yield break;
+            // A server that goes down ends its streams too.
+            await Task.Delay(_firstWait * 4, _clock, cancellationToken);
         }
     }
 

@@ -98,6 +98,7 @@ internal sealed record Envelope
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(Envelope))]
+[JsonSerializable(typeof(IReadOnlyList<ApiErrorEntry>))]
 [JsonSerializable(typeof(JsonElement))]
 [JsonSerializable(typeof(Finetune[]))]
 [JsonSerializable(typeof(CreateFinetune))]

@@ -7,7 +7,11 @@ internal static class CommandTree
 {
     private static readonly (string Name, Func<Command> Create)[] All =
     [
+        ("quickstart", () => new QuickstartCommand()),
         ("finetune", Finetunes.FinetuneGroup.Create),
+        ("run", () => new RunCommand()),
+        ("accounts", Admin.AdminGroups.Accounts),
+        ("tokens", Admin.AdminGroups.Tokens),
     ];
 
     public static IEnumerable<Command> For(string[] args)
