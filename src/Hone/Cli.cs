@@ -15,7 +15,8 @@ internal static class Cli
 
     public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellationToken = default)
     {
-        ParseResult parse = Root(args).Parse(args);
+        // Model ids begin with @, which the parser would take for a file of arguments.
+        ParseResult parse = Root(args).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parse.Errors.Count > 0 && parse.Action is not { ClearsParseErrors: true })
         {
             error.WriteLine("error: " + string.Join(" ", parse.Errors.Select(e => e.Message).Distinct()));

@@ -20,7 +20,7 @@ internal sealed record Finetune
     public JsonElement? Error { get; init; }
 
     [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Other { get; init; }
+    public Dictionary<string, JsonElement>? Other { get; set; }
 
     [JsonIgnore]
     public bool Ended => Status is "ready" or "failed" or "cancelled";
@@ -36,7 +36,7 @@ internal sealed record FinetuneAsset
     public DateTimeOffset CreatedAt { get; init; }
 
     [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Other { get; init; }
+    public Dictionary<string, JsonElement>? Other { get; set; }
 }
 
 /// <param name="Type"><c>message</c> or <c>metrics</c>.</param>
@@ -50,7 +50,7 @@ internal sealed record Model
     public string? Description { get; init; }
 
     [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Other { get; init; }
+    public Dictionary<string, JsonElement>? Other { get; set; }
 }
 
 internal sealed record AccountSummary(string Id, string Name);

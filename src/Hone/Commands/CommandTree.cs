@@ -7,6 +7,7 @@ internal static class CommandTree
 {
     private static readonly (string Name, Func<Command> Create)[] All =
     [
+        ("serve", () => new ServeCommand()),
         ("quickstart", () => new QuickstartCommand()),
         ("finetune", Finetunes.FinetuneGroup.Create),
         ("run", () => new RunCommand()),

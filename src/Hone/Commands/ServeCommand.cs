@@ -1,0 +1,141 @@
+using System.CommandLine;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using Hone.Client;
+using Hone.Core;
+using Hone.Core.Accounts;
+using Hone.Core.Store;
+using Hone.Server;
+using Hone.Terminals;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Hone.Commands;
+
+internal sealed class ServeCommand : CliCommand
+{
+    private readonly Option<string> _listen = new("--listen")
+    {
+        Description = "Address to listen on; port 0 takes a free one.",
+        HelpName = "URL",
+        DefaultValueFactory = _ => ServeOptions.DefaultListen,
+    };
+    private readonly Option<string?> _data = new("--data") { Description = "Data folder. Default: HONE_DATA, then ~/.local/share/hone.", HelpName = "DIR" };
+    private readonly Option<DirectoryInfo[]> _models = new("--models") { Description = "A folder of GGUF files to offer as base models; may be given several times.", HelpName = "DIR" };
+    private readonly Option<bool> _noWorker = new("--no-worker") { Description = "Train nothing here: the API alone." };
+    private readonly Option<bool> _insecure = new("--insecure-http") { Description = "Allow listening beyond this machine without TLS: tokens travel readable." };
+    private readonly Option<bool> _json = new("--json") { Description = "Print the address and the credentials as one line of JSON." };
+    private readonly Option<bool> _untilInputEnds = new("--until-input-ends") { Description = "Stop when standard input ends.", Hidden = true };
+
+    public ServeCommand() : base("serve", "Serves the API, and trains what is uploaded to it.",
+        "hone serve", "hone serve --data ./hone-data --listen http://127.0.0.1:8080")
+    {
+        foreach (Option option in new Option[] { _listen, _data, _models, _noWorker, _insecure, _json, _untilInputEnds })
+            Options.Add(option);
+        Validators.Add(result =>
+        {
+            (IPEndPoint? address, string? error) = ServeOptions.Parse(result.GetValue(_listen)!);
+            if (error is not null)
+                result.AddError(error);
+            else if (!IPAddress.IsLoopback(address!.Address) && !result.GetValue(_insecure))
+                result.AddError($"--listen {result.GetValue(_listen)} is reachable from other machines, and HTTP shows every token to the network: put a proxy that speaks TLS before it, or say --insecure-http.");
+            foreach (DirectoryInfo folder in result.GetValue(_models) ?? [])
+            {
+                if (!folder.Exists)
+                    result.AddError($"--models {folder}: there is no such folder.");
+            }
+        });
+    }
+
+    protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
+    {
+        IPEndPoint listen = ServeOptions.Parse(parse.GetRequiredValue(_listen)).Address!;
+        string data = DataPath.Resolve(parse.GetValue(_data));
+        await using WebApplication app = HoneServer.Build(new HoneServerOptions
+        {
+            Listen = listen,
+            Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(folder => folder.FullName)] },
+        });
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, app.Lifetime.ApplicationStopping);
+        if (parse.GetValue(_untilInputEnds))
+            _ = CancelWhenInputEndsAsync(stop);
+        try
+        {
+            await app.StartAsync(stop.Token);
+        }
+        catch (IOException taken) when (taken is not StorageException && taken.GetBaseException() is SocketException or IOException)
+        {
+            throw NotListening(listen, taken);
+        }
+        catch (SocketException refused)
+        {
+            throw NotListening(listen, refused);
+        }
+        string url = UrlOf(app);
+        Core.Accounts.Credentials? credentials = await app.Services.GetRequiredService<FirstRun>().EnsureCredentialsAsync(url, stop.Token);
+        Announce(terminal, parse.GetValue(_json), url, data, credentials);
+        try
+        {
+            await Task.Delay(Timeout.InfiniteTimeSpan, stop.Token);
+        }
+        catch (OperationCanceledException)
+        {
+        }
+        bool asked = cancellationToken.IsCancellationRequested || !app.Lifetime.ApplicationStopping.IsCancellationRequested;
+        await app.StopAsync(CancellationToken.None);
+        return asked ? 0 : throw new CliException("The server stopped by itself.", "its log above says why.");
+    }
+
+    private static void Announce(Terminal terminal, bool json, string url, string data, Core.Accounts.Credentials? credentials)
+    {
+        if (json)
+        {
+            terminal.Line(JsonSerializer.Serialize(
+                new Client.Credentials { Url = url, AccountId = credentials?.AccountId ?? "", Token = credentials?.Token ?? "", Email = credentials?.Email, Key = credentials?.Key }, HoneJson.Default.Credentials));
+            terminal.Output.Flush();
+            return;
+        }
+        terminal.Line($"Hone listens on {url}; its data is in {data}");
+        terminal.Line($"API reference: {url}/docs");
+        terminal.Line();
+        terminal.Line("Official Cloudflare clients need:");
+        terminal.Line($"  export CLOUDFLARE_BASE_URL={url}/client/v4");
+        terminal.Line(credentials is null
+            ? "  export CLOUDFLARE_API_TOKEN=…     (`hone tokens create` makes one; this data folder has no credentials.json)"
+            : $"  export CLOUDFLARE_API_TOKEN={credentials.Token}");
+        if (credentials is not null)
+            terminal.Line($"The account is {credentials.AccountId}; {Path.Combine(data, Client.Credentials.FileName)} holds all of it.");
+        terminal.Output.Flush();
+    }
+
+    private static string UrlOf(WebApplication app)
+    {
+        string address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
+        return ServeOptions.UrlOf(ServeOptions.Parse(address).Address!);
+    }
+
+    private static CliException NotListening(IPEndPoint listen, Exception cause)
+        => cause.GetBaseException() is SocketException { SocketErrorCode: SocketError.AccessDenied }
+            ? new CliException($"{listen} cannot be listened on: this user may not.", "choose a port above 1023 with --listen.", cause)
+            : new CliException($"{listen} cannot be listened on: {cause.GetBaseException().Message}.", "another program may have the port: choose another with --listen, or port 0 for a free one.", cause);
+
+    private static async Task CancelWhenInputEndsAsync(CancellationTokenSource stop)
+    {
+        byte[] nothing = new byte[256];
+        await using Stream input = Console.OpenStandardInput();
+        while (await input.ReadAsync(nothing) > 0)
+        {
+        }
+        try
+        {
+            await stop.CancelAsync();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It has stopped already.
+        }
+    }
+}
