@@ -220,7 +220,7 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     // As the database keeps it.
     private static DateTimeOffset Milliseconds(DateTime time) => DateTimeOffset.FromUnixTimeMilliseconds(new DateTimeOffset(time).ToUnixTimeMilliseconds());
 
-    private static ModelEntry? FindEmbedded()
+    public static ModelEntry? FindEmbedded()
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {

@@ -11,6 +11,8 @@ internal static class CommandTree
         ("quickstart", () => new QuickstartCommand()),
         ("finetune", Finetunes.FinetuneGroup.Create),
         ("run", () => new RunCommand()),
+        ("models", Models.ModelsGroup.Create),
+        ("lint", () => new LintCommand()),
         ("accounts", Admin.AdminGroups.Accounts),
         ("tokens", Admin.AdminGroups.Tokens),
     ];

@@ -5,6 +5,8 @@ using System.Text.Json;
 using Hone.Client;
 using Hone.Core;
 using Hone.Core.Accounts;
+using Hone.Core.Models;
+using Hone.Core.Scheduling;
 using Hone.Core.Store;
 using Hone.Server;
 using Hone.Terminals;
@@ -58,6 +60,11 @@ internal sealed class ServeCommand : CliCommand
         {
             Listen = listen,
             Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(folder => folder.FullName)] },
+            Services = services =>
+            {
+                if (!parse.GetValue(_noWorker))
+                    services.AddHoneWorker(new WorkerSettings { DataFolder = data });
+            },
         });
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, app.Lifetime.ApplicationStopping);
         if (parse.GetValue(_untilInputEnds))
@@ -74,6 +81,8 @@ internal sealed class ServeCommand : CliCommand
         {
             throw NotListening(listen, refused);
         }
+        foreach (string refused in await app.Services.GetRequiredService<ModelCatalog>().AddFoldersAsync(stop.Token))
+            terminal.Note("warning: " + refused);
         string url = UrlOf(app);
         Core.Accounts.Credentials? credentials = await app.Services.GetRequiredService<FirstRun>().EnsureCredentialsAsync(url, stop.Token);
         Announce(terminal, parse.GetValue(_json), url, data, credentials);

@@ -6,14 +6,15 @@ namespace Hone.Terminals;
 /// <summary>A lint report for people: a line a finding, the hint under it, and what was counted.</summary>
 internal static class LintView
 {
-    public static void Print(Terminal terminal, string file, JsonElement report, TextWriter to)
+    /// <param name="validation">The file of the findings that the report marks as the validation file's.</param>
+    public static void Print(Terminal terminal, string file, string? validation, JsonElement report, TextWriter to)
     {
         foreach ((string list, string word, string colour) in new[] { ("errors", "error", "red"), ("warnings", "warning", "yellow") })
         {
             if (!report.TryGetProperty(list, out JsonElement findings) || findings.ValueKind != JsonValueKind.Array)
                 continue;
             foreach (JsonElement finding in findings.EnumerateArray())
-                Print(terminal, to, file, finding, word, colour);
+                Print(terminal, to, Text(finding, "file") switch { "validation" => validation ?? file, "config" => "configuration", _ => file }, finding, word, colour);
         }
         if (report.TryGetProperty("stats", out JsonElement stats) && stats.ValueKind == JsonValueKind.Object)
         {

@@ -22,7 +22,7 @@ internal static class Uploads
         }
         catch (ApiException refused) when (refused.Result is { ValueKind: JsonValueKind.Object } report && report.TryGetProperty("errors", out _))
         {
-            LintView.Print(terminal, file.Path, report, terminal.Error);
+            LintView.Print(terminal, file.Path, null, report, terminal.Error);
             terminal.Note($"error: {file.Path} was refused as {file.Name}; nothing of it is kept.");
             return Cli.Failure;
         }

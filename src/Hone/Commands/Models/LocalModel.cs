@@ -1,0 +1,25 @@
+using Hone.Commands.Admin;
+using Hone.Core.Models;
+using Hone.Formats.Models;
+
+namespace Hone.Commands.Models;
+
+/// <summary>A base model opened in this process: by the path of its file, the embedded one by its id, others by their id in a data folder.</summary>
+internal static class LocalModel
+{
+    public static async Task<string> PathOfAsync(string idOrPath, string? data, CancellationToken cancellationToken)
+    {
+        if (File.Exists(idOrPath))
+            return Path.GetFullPath(idOrPath);
+        if (idOrPath == ModelCatalog.EmbeddedId && ModelCatalog.FindEmbedded() is { } embedded)
+            return embedded.Path;
+        if (idOrPath.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
+            throw new CliException($"There is no file {idOrPath}.", "check the path; relative ones start at the current folder.");
+        await using LocalStore store = await LocalStore.OpenAsync(data, create: false, cancellationToken);
+        return (await store.Get<ModelCatalog>().FindAsync(idOrPath, cancellationToken))?.Path
+            ?? throw new CliException($"There is no model {idOrPath}.", $"the embedded one is {ModelCatalog.EmbeddedId}; `hone models add` takes in others.");
+    }
+
+    public static async Task<BaseModel> OpenAsync(string idOrPath, string? data, CancellationToken cancellationToken)
+        => BaseModel.Open(await PathOfAsync(idOrPath, data, cancellationToken));
+}
