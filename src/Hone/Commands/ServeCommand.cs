@@ -14,6 +14,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace Hone.Commands;
 
@@ -56,12 +57,15 @@ internal sealed class ServeCommand : CliCommand
     {
         IPEndPoint listen = ServeOptions.Parse(parse.GetRequiredValue(_listen)).Address!;
         string data = DataPath.Resolve(parse.GetValue(_data));
+        bool started = false;
         await using WebApplication app = HoneServer.Build(new HoneServerOptions
         {
             Listen = listen,
             Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(folder => folder.FullName)] },
             Services = services =>
             {
+                // A start that fails is explained in one line, below; the host would log its stack as well.
+                services.Configure<LoggerFilterOptions>(filters => filters.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => started && level >= LogLevel.Warning));
                 if (!parse.GetValue(_noWorker))
                     services.AddHoneWorker(new WorkerSettings { DataFolder = data });
             },
@@ -72,6 +76,7 @@ internal sealed class ServeCommand : CliCommand
         try
         {
             await app.StartAsync(stop.Token);
+            started = true;
         }
         catch (IOException taken) when (taken is not StorageException && taken.GetBaseException() is SocketException or IOException)
         {
@@ -129,7 +134,7 @@ internal sealed class ServeCommand : CliCommand
     private static CliException NotListening(IPEndPoint listen, Exception cause)
         => cause.GetBaseException() is SocketException { SocketErrorCode: SocketError.AccessDenied }
             ? new CliException($"{listen} cannot be listened on: this user may not.", "choose a port above 1023 with --listen.", cause)
-            : new CliException($"{listen} cannot be listened on: {cause.GetBaseException().Message}.", "another program may have the port: choose another with --listen, or port 0 for a free one.", cause);
+            : new CliException($"{listen} cannot be listened on: {cause.GetBaseException().Message.TrimEnd('.')}.", "another program may have the port: choose another with --listen, or port 0 for a free one.", cause);
 
     private static async Task CancelWhenInputEndsAsync(CancellationTokenSource stop)
     {
