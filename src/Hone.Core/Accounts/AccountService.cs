@@ -7,6 +7,11 @@ namespace Hone.Core.Accounts;
 /// <summary>Accounts and their tokens. Secrets leave this class once, when they are made.</summary>
 public sealed class AccountService(HoneStore store, StoreWriter writer, TimeProvider clock)
 {
+    // Runs with every request.
+    private static readonly Func<HoneDbContext, byte[], CancellationToken, Task<Bearer?>> ByHash = EF.CompileAsyncQuery(
+        (HoneDbContext db, byte[] hash, CancellationToken _) => db.ApiTokens.Where(t => t.Hash == hash)
+            .Join(db.Accounts, t => t.AccountId, a => a.Id, (t, a) => new Bearer(t, a)).FirstOrDefault());
+
     public async Task<NewAccount> CreateAccountAsync(string name, string email, CancellationToken cancellationToken)
     {
         string key = TokenFormat.Create();
@@ -69,9 +74,7 @@ public sealed class AccountService(HoneStore store, StoreWriter writer, TimeProv
             return null;
         byte[] hash = TokenFormat.Hash(token!);
         await using HoneDbContext db = store.Read();
-        var found = await db.ApiTokens.Where(t => t.Hash == hash)
-            .Join(db.Accounts, t => t.AccountId, a => a.Id, (t, a) => new { Token = t, Account = a })
-            .FirstOrDefaultAsync(cancellationToken);
+        Bearer? found = await ByHash(db, hash, cancellationToken);
         if (found is null || !CryptographicOperations.FixedTimeEquals(found.Token.Hash, hash) || !found.Token.IsActive(clock.GetUtcNow()))
             return null;
         return new Principal(found.Account.Id, found.Account.Name, found.Account.Email, found.Token.Id, found.Token.Permission, found.Token.ExpiresAt);
@@ -107,4 +110,6 @@ public sealed class AccountService(HoneStore store, StoreWriter writer, TimeProv
     };
 
     internal static string NewId() => RandomNumberGenerator.GetHexString(32, lowercase: true);
+
+    private sealed record Bearer(ApiToken Token, Account Account);
 }

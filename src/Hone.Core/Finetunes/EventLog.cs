@@ -1,4 +1,5 @@
 using Hone.Core.Store;
+using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Finetunes;
@@ -12,8 +13,11 @@ internal static class EventLog
     {
         if (events.Count == 0)
             return;
-        long last = await db.FinetuneEvents.Where(e => e.FinetuneId == finetuneId).MaxAsync(e => (long?)e.Sequence, cancellationToken) ?? 0;
-        DateTimeOffset now = await NowAsync(db, cancellationToken);
+        Position position = await db.Database.SqlQueryRaw<Position>(
+            $"SELECT COALESCE(MAX(sequence), 0) AS Last, {SqliteJobQueue.Now} AS Now FROM finetune_events WHERE finetune_id = @id",
+            new SqliteParameter("@id", finetuneId.ToString("D"))).SingleAsync(cancellationToken);
+        DateTimeOffset now = DateTimeOffset.FromUnixTimeMilliseconds(position.Now);
+        long last = position.Last;
         foreach (NewEvent e in events)
         {
             db.FinetuneEvents.Add(new FinetuneEvent
@@ -33,4 +37,6 @@ internal static class EventLog
     /// <summary>The database's clock.</summary>
     public static async Task<DateTimeOffset> NowAsync(HoneDbContext db, CancellationToken cancellationToken) =>
         DateTimeOffset.FromUnixTimeMilliseconds(await db.Database.SqlQueryRaw<long>($"SELECT {SqliteJobQueue.Now} AS Value").SingleAsync(cancellationToken));
+
+    private sealed record Position(long Last, long Now);
 }

@@ -1,6 +1,7 @@
 using Hone.Core.Blobs;
 using Hone.Core.Models;
 using Hone.Core.Store;
+using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Finetunes;
@@ -20,12 +21,15 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
             return new CreateResult.Invalid(errors);
         return await writer.RunAsync(async db =>
         {
-            Guid existing = await db.Finetunes.Where(f => f.AccountId == accountId && f.Name == request.Name).Select(f => f.Id).FirstOrDefaultAsync(cancellationToken);
-            if (existing != Guid.Empty)
-                return (CreateResult)new CreateResult.DuplicateName(existing, $"A finetune named {FinetuneRules.Quote(request.Name!)} exists already in this account: {existing}. Choose another name, or delete that one.");
-            if (await db.Finetunes.CountAsync(f => f.AccountId == accountId, cancellationToken) >= limits.FinetunesPerAccount)
+            Standing standing = await db.Database.SqlQueryRaw<Standing>($"""
+                SELECT (SELECT id FROM finetunes WHERE account_id = @account AND name = @name) AS ExistingId,
+                    (SELECT COUNT(*) FROM finetunes WHERE account_id = @account) AS Count, {SqliteJobQueue.Now} AS Now
+                """, new SqliteParameter("@account", accountId), new SqliteParameter("@name", request.Name)).SingleAsync(cancellationToken);
+            if (standing.ExistingId is { } existing)
+                return (CreateResult)new CreateResult.DuplicateName(Guid.Parse(existing), $"A finetune named {FinetuneRules.Quote(request.Name!)} exists already in this account: {existing}. Choose another name, or delete that one.");
+            if (standing.Count >= limits.FinetunesPerAccount)
                 return new CreateResult.Invalid([new(CreateErrorCode.TooManyFinetunes, null, $"The account has {limits.FinetunesPerAccount} finetunes, as many as are allowed; delete some first.")]);
-            DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
+            DateTimeOffset now = DateTimeOffset.FromUnixTimeMilliseconds(standing.Now);
             var finetune = new Finetune
             {
                 Id = Guid.NewGuid(),
@@ -39,8 +43,16 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
                 ModifiedAt = now,
             };
             db.Finetunes.Add(finetune);
+            db.FinetuneEvents.Add(new FinetuneEvent
+            {
+                FinetuneId = finetune.Id,
+                Sequence = 1,
+                CreatedAt = now,
+                Level = "info",
+                Type = "message",
+                Message = $"Created fine-tuning job: {finetune.Id}",
+            });
             await db.SaveChangesAsync(cancellationToken);
-            await EventLog.AppendAsync(db, finetune.Id, [new NewEvent($"Created fine-tuning job: {finetune.Id}")], cancellationToken);
             return new CreateResult.Created(finetune);
         }, cancellationToken);
     }
@@ -140,4 +152,7 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
             : $"The model {FinetuneRules.Quote(model)} is not known here. Known are: {known}. `hone models add` adds one.";
         return new CreateError(CreateErrorCode.UnknownModel, "model", message);
     }
+
+    /// <summary>What a creation must know, in one question to the database.</summary>
+    private sealed record Standing(string? ExistingId, long Count, long Now);
 }

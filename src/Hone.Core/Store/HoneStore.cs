@@ -40,7 +40,7 @@ public sealed class HoneStore : IAsyncDisposable
             blobs.Initialize();
             await using HoneDbContext db = OpenWriter();
             await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode = WAL;", cancellationToken);
-            await db.Database.MigrateAsync(cancellationToken);
+            await MigrateAsync(db, cancellationToken);
         }
         catch (Exception e) when (e is not StorageException && StorageException.From(e, folder.Path) is { } storage)
         {
@@ -60,6 +60,19 @@ public sealed class HoneStore : IAsyncDisposable
         using var connection = new SqliteConnection(connectionString);
         SqliteConnection.ClearPool(connection);
         return ValueTask.CompletedTask;
+    }
+
+    private async Task MigrateAsync(HoneDbContext db, CancellationToken cancellationToken)
+    {
+        string[] known = [.. db.Database.GetMigrations()], applied = [.. await db.Database.GetAppliedMigrationsAsync(cancellationToken)];
+        if (applied.Except(known).Any())
+            throw new StorageException(StorageProblem.Newer, $"The database in {folder.Path} was made by a newer Hone. Use that one, or choose another folder with --data.");
+        if (applied.Length == known.Length)
+            return;
+        // A process that was killed while it migrated leaves its lock behind, and the next would wait for ever. Nobody else migrates under the folder's lock.
+        if (folder.IsHeld)
+            await db.Database.ExecuteSqlRawAsync("""DROP TABLE IF EXISTS "__EFMigrationsLock";""", cancellationToken);
+        await db.Database.MigrateAsync(cancellationToken);
     }
 
     private static DbContextOptionsBuilder<HoneDbContext> Options(string connectionString) =>

@@ -20,6 +20,9 @@ public enum StorageProblem
     /// <summary>The file is not a database, or a damaged one.</summary>
     Damaged,
 
+    /// <summary>The database was made by a newer version.</summary>
+    Newer,
+
     /// <summary>Any other failure of reading or writing.</summary>
     Failed,
 }

@@ -82,4 +82,32 @@ public sealed class HoneDbContextTests
         Assert.Equal(StorageProblem.Damaged, e.Problem);
         Assert.Contains(hone.Folder, e.Message, StringComparison.Ordinal);
     }
+
+    [Fact(Timeout = 60_000)]
+    public async Task Initialize_KilledWhileMigrating_GoesOn()
+    {
+        await using TestHone hone = TestHone.Create();
+        await using (var connection = new SqliteConnection($"Data Source={hone.DataFolder.DatabasePath};Pooling=False"))
+        {
+            await connection.OpenAsync(Stop);
+            await using SqliteCommand command = connection.CreateCommand();
+            command.CommandText = """
+                CREATE TABLE "__EFMigrationsLock" ("Id" INTEGER NOT NULL CONSTRAINT "PK___EFMigrationsLock" PRIMARY KEY, "Timestamp" TEXT NOT NULL);
+                INSERT INTO "__EFMigrationsLock" VALUES (1, '2026-01-01 00:00:00+00:00');
+                """;
+            await command.ExecuteNonQueryAsync(Stop);
+        }
+        using (hone.DataFolder.Lock())
+            await hone.Store.InitializeAsync(Stop);
+        Assert.Empty(await hone.Accounts.ListAsync(Stop));
+    }
+
+    [Fact]
+    public async Task Initialize_DatabaseOfANewerVersion_SaysSo()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        await hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync("""INSERT INTO "__EFMigrationsHistory" VALUES ('99991231235959_Later', '99.0.0')""", Stop), Stop);
+        StorageException e = await Assert.ThrowsAsync<StorageException>(() => hone.Store.InitializeAsync(Stop));
+        Assert.Equal(StorageProblem.Newer, e.Problem);
+    }
 }
