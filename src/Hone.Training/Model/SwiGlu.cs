@@ -20,7 +20,7 @@ internal static class SwiGlu
         (Tensor gate, Tensor up) = Halves(gateUp);
         Tensor s = sigmoid(gate);            // [N, F]
         Tensor silu = s.mul(gate);           // [N, F]
-        Tensor slope = s.add(silu).addcmul_(silu, s, -1); // σ + silu − silu·σ
+        Tensor slope = sigmoid(gate.neg()).mul_(gate).add_(1).mul_(s); // 1 − σ(g) = σ(−g), without cancellation
         Tensor result = empty_like(gateUp);
         (Tensor dGate, Tensor dUp) = Halves(result);
         dGate.copy_(slope.mul_(up).mul_(dh));
