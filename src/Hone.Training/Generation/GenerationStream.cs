@@ -36,6 +36,9 @@ internal sealed class GenerationStream : IDisposable
     /// <summary>Tokens to compute in the next pass: the prompt at first, then one at a time.</summary>
     public int[] Next { get; private set; }
     public bool Finished { get; private set; }
+
+    /// <summary>Go on to the limit: for measuring.</summary>
+    public bool IgnoreStop { get; init; }
     public ChannelReader<GenerateEvent> Events => _events.Reader;
 
     /// <param name="logits">[V], after the tokens of <see cref="Next"/>; is overwritten.</param>
@@ -44,7 +47,7 @@ internal sealed class GenerationStream : IDisposable
         Cache.Length += Next.Length;
         int token = _sampler.Next(logits);
         _generated++;
-        if (_model.StopTokens.Contains(token))
+        if (!IgnoreStop && _model.StopTokens.Contains(token))
         {
             Finish("stop");
             return;

@@ -84,7 +84,8 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         }
     }
 
-    private static void Pass(Decoder decoder, List<GenerationStream> active)
+    /// <summary>The next tokens of all streams.</summary>
+    public static void Pass(Decoder decoder, IReadOnlyList<GenerationStream> active)
     {
         using var scope = NewDisposeScope();
         GenerationStream[] streams = [.. active.OrderBy(s => s.Adapter is null ? 0 : RuntimeHelpers.GetHashCode(s.Adapter))];

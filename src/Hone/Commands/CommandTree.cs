@@ -13,6 +13,9 @@ internal static class CommandTree
         ("run", () => new RunCommand()),
         ("models", Models.ModelsGroup.Create),
         ("lint", () => new LintCommand()),
+        ("train", () => new Children.TrainCommand()),
+        ("prove", () => new Children.ProveCommand()),
+        ("engine", () => new Children.EngineCommand()),
         ("accounts", Admin.AdminGroups.Accounts),
         ("tokens", Admin.AdminGroups.Tokens),
     ];

@@ -1,0 +1,8 @@
+using System.Text.Json.Serialization;
+
+namespace Hone.Training.Benchmarks;
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(TrainFigures))]
+[JsonSerializable(typeof(ServeFigures))]
+public sealed partial class FiguresJson : JsonSerializerContext;

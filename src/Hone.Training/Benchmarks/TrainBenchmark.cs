@@ -1,0 +1,89 @@
+using System.Diagnostics;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.TrainingData;
+using Hone.Training.Lora;
+using Hone.Training.Model;
+using Hone.Training.Processes;
+using Hone.Training.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Hone.Training.Benchmarks;
+
+/// <summary>
+/// <c>hone bench train</c>: LoRA steps of rank 8 on all linear layers, 4 rows a step, beside this machine's rate of matrix products at the model's shapes,
+/// measured in turns in one run so that a noisy neighbour slows both.
+/// </summary>
+public static class TrainBenchmark
+{
+    private const int RowsPerStep = 4;
+    private const int ProductTokens = 1024;
+
+    public static TrainFigures Run(string modelPath, string rowsPath, int steps, int? threads, Action<string> log)
+    {
+        set_num_threads(threads ?? Environment.ProcessorCount);
+        using BaseModel model = BaseModel.Open(modelPath);
+        RowEncoder encoder = RowEncoder.For(model, new TrainingConfig());
+        EncodedRow[] rows = [.. RowReader.Read(rowsPath).SelectMany(r => encoder.Encode(r).Rows)];
+        using Decoder decoder = DecoderLoader.Load(model);
+        TrainSettings settings = TrainSettings.Resolve(
+            new TrainingConfig { Rank = 8, Alpha = 16, BatchSize = RowsPerStep, LearningRate = 1e-4, Seed = 1 }, model.Config, "bench", rows.Length, rows.Sum(r => (long)r.TrainedTokens), false);
+        using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);
+        adapter.Initialize(1);
+        using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
+        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, []);
+        trainer.Step(1, trainer.RowsOf(1));
+        double firstStep = (TimeProvider.System.GetUtcNow().UtcDateTime - Process.GetCurrentProcess().StartTime.ToUniversalTime()).TotalSeconds;
+        log($"first step {firstStep:f2} s after the process began");
+
+        double products = 0, productSeconds = 0, trainSeconds = 0;
+        long tokens = 0, trainedRows = 0;
+        for (int step = 2; step <= steps + 1; step++)
+        {
+            if ((step - 2) % 5 == 0)
+            {
+                (double flops, double seconds) = Products(model.Config);
+                products += flops;
+                productSeconds += seconds;
+            }
+            IReadOnlyList<EncodedRow> batch = trainer.RowsOf((step - 1) % settings.Steps + 1);
+            long began = Stopwatch.GetTimestamp();
+            (_, _, int computed, _) = trainer.Step(step, batch);
+            trainSeconds += Stopwatch.GetElapsedTime(began).TotalSeconds;
+            tokens += computed;
+            trainedRows += batch.Count;
+        }
+        double gflops = products / productSeconds / 1e9, rate = tokens / trainSeconds;
+        return new TrainFigures(
+            gflops, rate, trainedRows / trainSeconds, 4.0 * model.Parameters * rate / 1e9 / gflops, ChildLifetime.PeakMemoryMb(), firstStep, get_num_threads(), steps);
+    }
+
+    /// <summary>One forward pass's products of a few layers, as the decoder calls them.</summary>
+    private static (double Flops, double Seconds) Products(ModelConfig config)
+    {
+        using var scope = NewDisposeScope();
+        int heads = (config.Heads + 2 * config.KeyValueHeads) * config.HeadDim;
+        (int In, int Out)[] shapes = [(config.HiddenSize, heads), (config.Heads * config.HeadDim, config.HiddenSize), (config.HiddenSize, 2 * config.IntermediateSize), (config.IntermediateSize, config.HiddenSize)];
+        var pairs = shapes.Select(s => (X: rand(ProductTokens, s.In), W: rand(s.Out, s.In))).ToArray();
+        foreach (var (x, w) in pairs)
+            nn.functional.linear(x, w).Dispose();
+        double flops = 0;
+        long began = Stopwatch.GetTimestamp();
+        for (int layer = 0; layer < 8; layer++)
+        {
+            for (int s = 0; s < shapes.Length; s++)
+            {
+                nn.functional.linear(pairs[s].X, pairs[s].W).Dispose();
+                flops += 2.0 * ProductTokens * shapes[s].In * shapes[s].Out;
+            }
+        }
+        return (flops, Stopwatch.GetElapsedTime(began).TotalSeconds);
+    }
+}
+
+/// <param name="GemmGflops">float32 matrix products at the model's shapes with 1,024 tokens, 10⁹ operations a second.</param>
+/// <param name="TokensPerS">Tokens computed: a prefix that rows of a step share counts once.</param>
+/// <param name="Efficiency">(4 × parameters × tokens a second) ÷ GEMM rate.</param>
+/// <param name="FirstStepS">From the process's start to the end of the first step.</param>
+public sealed record TrainFigures(double GemmGflops, double TokensPerS, double RowsPerS, double Efficiency, double PeakMb, double FirstStepS, int Threads, int Steps);
