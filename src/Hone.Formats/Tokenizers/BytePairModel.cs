@@ -11,13 +11,18 @@ internal sealed class BytePairModel
 
     private readonly int[] _byteTokens = new int[256];
     private readonly MergeTable _merges;
+    private readonly Vocabulary? _wholeWords;
     private readonly WordCache _cache = new();
 
-    public BytePairModel(IReadOnlyDictionary<string, int> vocabulary, MergeTable merges)
+    /// <param name="vocabulary">The tokens.</param>
+    /// <param name="merges">Their merges.</param>
+    /// <param name="ignoreMerges">A word that is in the vocabulary is that one token, whatever the merges make of it.</param>
+    public BytePairModel(Vocabulary vocabulary, MergeTable merges, bool ignoreMerges)
     {
         _merges = merges;
+        _wholeWords = ignoreMerges ? vocabulary : null;
         for (int b = 0; b < 256; b++)
-            _byteTokens[b] = vocabulary.TryGetValue(ByteAlphabet.CharacterOf((byte)b).ToString(), out int id) ? id : -1;
+            _byteTokens[b] = vocabulary.TryGetId(ByteAlphabet.CharacterOf((byte)b).ToString(), out int id) ? id : -1;
     }
 
     /// <summary>Appends the tokens of a word that begins at unit <paramref name="at"/> of the text.</summary>
@@ -27,6 +32,11 @@ internal sealed class BytePairModel
         if (cached && _cache.TryAppend(word, at, output))
             return;
         int first = output.Count;
+        if (_wholeWords?.WordId(word) is { } whole)
+        {
+            output.Add(whole, at, at + word.Length);
+            return;
+        }
         scratch.Read(word, _byteTokens);
         int count = scratch.SymbolCount <= LongestScanned ? MergeByScanning(scratch) : LongWordMerger.Merge(scratch, _merges);
         scratch.AppendTo(output, count, word, at);

@@ -15,16 +15,19 @@ internal static class GgufTokenizer
         string model = metadata.RequiredString(Prefix + "model");
         if (model != "gpt2")
             throw Invalid(file, "model", $"is \"{model}\". Supported is \"gpt2\" (byte-level BPE).");
-        PreTokenizer[] preTokenizers = metadata.RequiredString(Prefix + "pre") switch
+        // Files that say nothing of a beginning token mean what the family does.
+        (PreTokenizer[] preTokenizers, bool ignoreMerges, bool addBeginning) = metadata.RequiredString(Prefix + "pre") switch
         {
-            "smollm" => [PreTokenizers.IndividualDigits, PreTokenizers.Gpt2],
-            string other => throw Invalid(file, "pre", $"is \"{other}\". Supported is \"smollm\"."),
+            "smollm" => (new PreTokenizer[] { PreTokenizers.IndividualDigits, PreTokenizers.Gpt2 }, false, false),
+            "gpt-2" => ([PreTokenizers.Gpt2], false, false),
+            "llama-bpe" => ([PreTokenizers.Llama3], true, true),
+            string other => throw Invalid(file, "pre", $"is \"{other}\". Supported are \"smollm\", \"gpt-2\" and \"llama-bpe\"."),
         };
         IReadOnlyList<string> tokens = metadata.RequiredStrings(Prefix + "tokens");
         var vocabulary = new Vocabulary(tokens, ReadKinds(file, tokens.Count));
-        var merges = MergeTable.Parse(metadata.RequiredStrings(Prefix + "merges"), vocabulary.Ids, $"{file.Path}: {Prefix}merges");
-        return new Tokenizer(vocabulary, preTokenizers, new BytePairModel(vocabulary.Ids, merges),
-            ReadAdded(file, "bos", tokens.Count), ReadAdded(file, "eos", tokens.Count));
+        var merges = MergeTable.Parse(metadata.RequiredStrings(Prefix + "merges"), vocabulary, $"{file.Path}: {Prefix}merges");
+        return new Tokenizer(vocabulary, preTokenizers, new BytePairModel(vocabulary, merges, ignoreMerges),
+            ReadAdded(file, "bos", addBeginning, tokens.Count), ReadAdded(file, "eos", false, tokens.Count));
     }
 
     private static TokenKind[] ReadKinds(GgufFile file, int count)
@@ -40,13 +43,13 @@ internal static class GgufTokenizer
     }
 
     /// <summary>The token before or after every text: <c>bos_token_id</c> where <c>add_bos_token</c> is true, the same for <c>eos</c>.</summary>
-    private static int[] ReadAdded(GgufFile file, string name, int count)
+    private static int[] ReadAdded(GgufFile file, string name, bool otherwise, int count)
     {
-        if (file.Metadata.Bool($"{Prefix}add_{name}_token") is not true)
+        if (!(file.Metadata.Bool($"{Prefix}add_{name}_token") ?? otherwise))
             return [];
         int? id = file.Metadata.Int32($"{Prefix}{name}_token_id");
         return id is >= 0 && id < count ? [id.Value]
-            : throw Invalid(file, $"{name}_token_id", $"is {id?.ToString() ?? "missing"}, but \"{Prefix}add_{name}_token\" asks for a token of the {count}.");
+            : throw Invalid(file, $"{name}_token_id", $"is {id?.ToString() ?? "missing"}, but every text wants one of the {count} tokens there (\"{Prefix}add_{name}_token\").");
     }
 
     private static InvalidFileException Invalid(GgufFile file, string key, string what) => new($"{file.Path}: the metadata key '{Prefix}{key}' {what}");

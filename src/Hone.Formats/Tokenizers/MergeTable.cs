@@ -21,7 +21,7 @@ internal sealed class MergeTable
 
     /// <summary>Reads lines "left right". Of a pair that occurs twice the later counts.</summary>
     /// <exception cref="InvalidFileException">A line is not a pair, or a side or the merged text is not in the vocabulary.</exception>
-    public static MergeTable Parse(IReadOnlyList<string> lines, IReadOnlyDictionary<string, int> vocabulary, string source)
+    public static MergeTable Parse(IReadOnlyList<string> lines, Vocabulary vocabulary, string source)
     {
         var table = new MergeTable(lines.Count);
         for (int rank = 0; rank < lines.Count; rank++)
@@ -33,7 +33,7 @@ internal sealed class MergeTable
             ulong key = Key(IdOf(line[..space]), IdOf(line[(space + 1)..]));
             table.Find(key) = new Slot(key, new Merge(rank, IdOf(line.Remove(space, 1))));
 
-            int IdOf(string token) => vocabulary.TryGetValue(token, out int id) ? id
+            int IdOf(string token) => vocabulary.TryGetId(token, out int id) ? id
                 : throw new InvalidFileException($"{source}: merge {rank} (\"{line}\") needs the token \"{token}\", which the vocabulary does not have.");
         }
         return table;

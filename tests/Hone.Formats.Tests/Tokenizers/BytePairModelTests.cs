@@ -23,20 +23,20 @@ public sealed class BytePairModelTests
                 if (tokens.Contains(left + right))
                     merges.Insert(random.Next(merges.Count + 1), $"{left} {right}");
             }
-            var vocabulary = tokens.Index().ToDictionary(t => t.Item, t => t.Index);
+            var vocabulary = new Vocabulary(tokens, new TokenKind[tokens.Count]);
             MergeTable table = MergeTable.Parse(merges, vocabulary, "test");
-            var model = new BytePairModel(vocabulary, table);
+            var model = new BytePairModel(vocabulary, table, ignoreMerges: false);
             string text = string.Concat(Enumerable.Range(0, random.Next(1, 200)).Select(_ => (char)('a' + random.Next(3))));
 
-            int[] expected = MergeLowestEachTime(text, vocabulary, table);
+            int[] expected = MergeLowestEachTime(text, tokens, table);
             Assert.Equal(expected, Tokens(text, model.MergeByScanning));
             Assert.Equal(expected, Tokens(text, word => LongWordMerger.Merge(word, table)));
         }
     }
 
-    private static int[] MergeLowestEachTime(string text, Dictionary<string, int> vocabulary, MergeTable table)
+    private static int[] MergeLowestEachTime(string text, List<string> tokens, MergeTable table)
     {
-        List<int> ids = [.. text.Select(c => vocabulary[c.ToString()])];
+        List<int> ids = [.. text.Select(c => tokens.IndexOf(c.ToString()))];
         while (true)
         {
             if (ids.Count < 2)

@@ -42,6 +42,33 @@ public sealed class GgufTokenizerTests : IDisposable
     }
 
     [Theory]
+    [InlineData("smollm", new[] { 0, 0, 1 })]
+    [InlineData("gpt-2", new[] { 0, 2 })]
+    public void Read_PreTokenizer_DecidesWhetherDigitsMerge(string name, int[] ids)
+    {
+        _keys["tokenizer.ggml.pre"] = name;
+        _keys["tokenizer.ggml.tokens"] = new[] { "1", "2", "12" };
+        _keys["tokenizer.ggml.merges"] = new[] { "1 2" };
+        _keys.Remove("tokenizer.ggml.token_type");
+        Assert.Equal(ids, Read().Encode("112").Ids);
+    }
+
+    [Fact]
+    public void Read_Llama3_TakesWholeWordsAndABeginning()
+    {
+        _keys["tokenizer.ggml.pre"] = "llama-bpe";
+        _keys["tokenizer.ggml.bos_token_id"] = 0;
+        _keys["tokenizer.ggml.tokens"] = new[] { "<s>", "a", "b", "aba", "Ġ", "Ã", "©", "Ã©", "bb" };
+        _keys["tokenizer.ggml.token_type"] = new[] { 3, 1, 1, 1, 1, 1, 1, 1, 3 };
+        _keys["tokenizer.ggml.merges"] = Array.Empty<string>();
+        Tokenizer tokenizer = Read();
+        // No merge makes "aba" or "é"; as a part of a longer word they are not looked up, and a special token is never a word.
+        Assert.Equal([0, 3, 4, 1, 2, 1, 2], tokenizer.Encode("aba abab", addSpecialTokens: true).Ids);
+        Assert.Equal([7], tokenizer.Encode("é").Ids);
+        Assert.Equal([2, 2], tokenizer.Encode("bb", recognizeSpecialTokens: false).Ids);
+    }
+
+    [Theory]
     [InlineData("tokenizer.ggml.model", "llama", "'tokenizer.ggml.model' is \"llama\"")]
     [InlineData("tokenizer.ggml.pre", "deepseek-llm", "'tokenizer.ggml.pre' is \"deepseek-llm\"")]
     [InlineData("tokenizer.ggml.pre", null, "tokenizer.ggml.pre")]

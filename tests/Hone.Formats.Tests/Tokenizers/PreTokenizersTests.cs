@@ -18,6 +18,18 @@ public sealed class PreTokenizersTests
     public void Gpt2_Text_SplitsAsThePattern(string text, string pieces) => Assert.Equal(pieces, Split(text, PreTokenizers.Gpt2));
 
     [Theory]
+    [InlineData("I'm  you'RE x'ſ they'Ve", "I|'m| | you|'RE| x|'ſ| they|'Ve")]
+    [InlineData("1234567 ½Ⅷ𝟏𝟐", "123|456|7| |½Ⅷ𝟏|𝟐")]
+    [InlineData("(word) .word\tword\nword", "(word|)| .|word|\tword|\n|word")]
+    [InlineData("x;\r\n\n  y  \n \n  z", "x|;\r\n\n| | y|  \n \n| | z")]
+    [InlineData("   ", "   ")]
+    [InlineData("  !\n", " | !\n")]
+    [InlineData("\u00a0a \u00a0!", "\u00a0a| |\u00a0|!")]
+    [InlineData("😀a😀😀𝐇", "😀a|😀😀|𝐇")]
+    [InlineData("\n a\ra", "\n| a|\r|a")]
+    public void Llama3_Text_SplitsAsThePattern(string text, string pieces) => Assert.Equal(pieces, Split(text, PreTokenizers.Llama3));
+
+    [Theory]
     [InlineData("a12 3b", "a|1|2| |3|b")]
     [InlineData("𝟏𝟐½Ⅷx", "𝟏|𝟐|½|Ⅷ|x")]
     [InlineData("\U00011DE0\U00011DE9\U00016FF4\U00016FF6\U00011DEA\U00016FF7", "\U00011DE0|\U00011DE9|\U00016FF4|\U00016FF6|\U00011DEA\U00016FF7")]
