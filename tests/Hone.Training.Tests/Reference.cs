@@ -17,6 +17,16 @@ internal static class Reference
             .Select(folder => Path.Combine(folder, relative))
             .Where(File.Exists);
 
+    /// <summary>The same where the repository has its own copy: a test that finds none shows nothing.</summary>
+    public static IReadOnlyList<string> Existing(string relative)
+    {
+        string[] files = [.. Files(relative)];
+        Assert.NotEmpty(files);
+        return files;
+    }
+
+    public static Span<float> Floats(TorchSharp.torch.Tensor tensor) => System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(tensor.bytes);
+
     public static float[] Read(SafetensorsFile file, string name)
     {
         SafetensorsTensor tensor = file.Find(name) ?? throw new ArgumentException($"{file.Path} has no tensor {name}.");

@@ -53,6 +53,12 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     {
         while (!stream.Finished)
             Pass(decoder, [stream]);
+        return TextOf(stream);
+    }
+
+    /// <summary>What a finished stream has said.</summary>
+    public static string TextOf(GenerationStream stream)
+    {
         var text = new StringBuilder();
         while (stream.Events.TryRead(out GenerateEvent? next))
         {

@@ -25,9 +25,14 @@ internal sealed class Sampler
     public int Next(Span<float> logits)
     {
         int token = Choose(logits);
+        Seen(token);
+        return token;
+    }
+
+    internal void Seen(int token)
+    {
         _seen.Add(token);
         _generated[token] = _generated.GetValueOrDefault(token) + 1;
-        return token;
     }
 
     private int Choose(Span<float> logits)

@@ -1,7 +1,5 @@
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using Hone.Formats.Jobs;
-using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
 using Hone.Training.Lora;
@@ -22,11 +20,12 @@ public sealed class TinyModelTests
     [InlineData("llama-layers")]
     public void Train_TenSteps_EqualReference(string name)
     {
-        foreach (string path in Reference.Files($"models/{name}/reference.safetensors"))
+        foreach (string path in Reference.Existing($"models/{name}/reference.safetensors"))
         {
             string folder = Path.GetDirectoryName(path)!;
-            using SafetensorsFile file = SafetensorsFile.Open(path), weights = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
-            using Decoder decoder = DecoderLoader.Load(Config(Path.Combine(folder, "config.json")), weights.ReadFloat32);
+            using SafetensorsFile file = SafetensorsFile.Open(path);
+            using var model = new TinyModel(folder);
+            Decoder decoder = model.Decoder;
             using JsonDocument config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "adapter", "adapter_config.json")));
             int rank = config.RootElement.GetProperty("r").GetInt32();
             double alpha = config.RootElement.GetProperty("lora_alpha").GetDouble();
@@ -39,8 +38,8 @@ public sealed class TinyModelTests
             using var adapter = new LoraAdapter(decoder.Projections, modules, trainable: true);
             foreach (LoraMatrices module in adapter.Matrices())
             {
-                Reference.Read(file, $"adapter.0.{Prefix}{module.Name}.lora_A.weight").CopyTo(Floats(module.A));
-                Reference.Read(file, $"adapter.0.{Prefix}{module.Name}.lora_B.weight").CopyTo(Floats(module.B));
+                Reference.Read(file, $"adapter.0.{Prefix}{module.Name}.lora_A.weight").CopyTo(Reference.Floats(module.A));
+                Reference.Read(file, $"adapter.0.{Prefix}{module.Name}.lora_B.weight").CopyTo(Reference.Floats(module.B));
             }
 
             EncodedRow[] rows = Reference.Rows(file, "");
@@ -75,14 +74,14 @@ public sealed class TinyModelTests
 
             double Noise(string tensor) => Reference.Read(file, "noise." + tensor)[0];
 
-            void Compare(Tensor actual, string tensor, double k = 8) => Reference.AssertClose(Reference.Read(file, tensor), Floats(actual), Noise(tensor), $"{name} {tensor}", k);
+            void Compare(Tensor actual, string tensor, double k = 8) => Reference.AssertClose(Reference.Read(file, tensor), Reference.Floats(actual), Noise(tensor), $"{name} {tensor}", k);
 
             void CompareLogits(LoraAdapter? with, string tensor, double k = 8)
             {
                 using var scope = NewDisposeScope();
                 float[] expected = Reference.Read(file, tensor);
                 PackedBatch packed = PackedBatch.Pack(rows);
-                float[] actual = Floats(decoder.Logits(decoder.Forward(packed, with))).ToArray();
+                float[] actual = Reference.Floats(decoder.Logits(decoder.Forward(packed, with))).ToArray();
                 int width = decoder.Config.VocabularySize, length = expected.Length / width / rows.Length;
                 for (int r = 0; r < rows.Length; r++)
                 {
@@ -94,28 +93,5 @@ public sealed class TinyModelTests
                 }
             }
         }
-    }
-
-    private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
-
-    private static ModelConfig Config(string path)
-    {
-        using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path));
-        int Int(string key) => json.RootElement.GetProperty(key).GetInt32();
-        return new ModelConfig
-        {
-            Architecture = "llama",
-            Layers = Int("num_hidden_layers"),
-            HiddenSize = Int("hidden_size"),
-            Heads = Int("num_attention_heads"),
-            KeyValueHeads = Int("num_key_value_heads"),
-            HeadDim = Int("hidden_size") / Int("num_attention_heads"),
-            IntermediateSize = Int("intermediate_size"),
-            VocabularySize = Int("vocab_size"),
-            RopeTheta = json.RootElement.GetProperty("rope_theta").GetDouble(),
-            NormEpsilon = json.RootElement.GetProperty("rms_norm_eps").GetDouble(),
-            ContextLength = Int("max_position_embeddings"),
-            TiedEmbeddings = json.RootElement.GetProperty("tie_word_embeddings").GetBoolean(),
-        };
     }
 }
