@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -29,27 +31,68 @@ internal static class LabelCrossEntropy
 
     private static LabelLoss Run(Tensor hidden, Tensor head, int[] labels, float[] weights, double divisor, Tensor? dHidden)
     {
-        double loss = 0, correct = 0;
+        var losses = new double[labels.Length];
+        var correct = new bool[labels.Length];
         for (int start = 0; start < labels.Length; start += ChunkLabels)
         {
             using var scope = NewDisposeScope();
-            int count = Math.Min(ChunkLabels, labels.Length - start);
-            Tensor label = tensor(labels.AsSpan(start, count).ToArray(), dtype: int64).unsqueeze(1);  // [m, 1]
-            Tensor weight = tensor(weights.AsSpan(start, count).ToArray()).unsqueeze(1);              // [m, 1]
-            Tensor logits = hidden.narrow(0, start, count).matmul(head.t());                          // [m, V]
-            (Tensor highest, Tensor likeliest) = logits.max(1, keepdim: true);                        // [m, 1]
-            Tensor ofLabel = logits.gather(1, label);
-            Tensor exponentials = logits.sub_(highest).exp_();                                        // [m, V]
-            Tensor sum = exponentials.sum(1, keepdim: true);                                          // [m, 1]
-            Tensor negative = sum.log().add_(highest).sub_(ofLabel);                                  // −log p
-            loss += negative.mul(weight).to(float64).sum().item<double>();
-            correct += likeliest.eq(label).to(float32).mul_(weight).sum().item<float>();
-            if (dHidden is null)
-                continue;
-            Tensor scale = weight.div(divisor);
-            exponentials.mul_(scale.div(sum)).scatter_add_(1, label, scale.neg());
-            dHidden.narrow(0, start, count).copy_(exponentials.matmul(head));
+            int first = start, count = Math.Min(ChunkLabels, labels.Length - start);
+            Tensor logits = hidden.narrow(0, start, count).matmul(head.t()); // [m, V]
+            int width = (int)logits.shape[1];
+            Parallel.For(0, count, r =>
+            {
+                int i = first + r;
+                Span<float> row = MemoryMarshal.Cast<byte, float>(logits.bytes).Slice(r * width, width);
+                float scale = dHidden is null ? 0 : (float)(weights[i] / divisor);
+                (losses[i], correct[i]) = Row(row, labels[i], scale);
+            });
+            dHidden?.narrow(0, start, count).copy_(logits.matmul(head));
         }
-        return new LabelLoss(loss / divisor, correct);
+        double loss = 0, right = 0;
+        for (int i = 0; i < labels.Length; i++)
+        {
+            loss += losses[i] * weights[i];
+            right += correct[i] ? weights[i] : 0;
+        }
+        return new LabelLoss(loss / divisor, right);
+    }
+
+    /// <summary>
+    /// −log p of the label, and the logits replaced by their gradient. The exponentials are summed in sixteen float32 lanes on every machine, as PyTorch's
+    /// kernel does with AVX-512: over a vocabulary of many thousands the order of this sum shows in the loss's sixth digit.
+    /// </summary>
+    /// <param name="scale">weight / divisor; 0: the gradient is not needed.</param>
+    private static (double Loss, bool Correct) Row(Span<float> logits, int label, float scale)
+    {
+        const int Lanes = 16;
+        int whole = logits.Length - logits.Length % Lanes;
+        Span<Vector512<float>> vectors = MemoryMarshal.Cast<float, Vector512<float>>(logits[..whole]);
+        Vector512<float> highest = Vector512.Create(float.NegativeInfinity);
+        foreach (Vector512<float> x in vectors)
+            highest = Vector512.Max(highest, x);
+        float max = float.NegativeInfinity;
+        for (int lane = 0; lane < Lanes; lane++)
+            max = MathF.Max(max, highest[lane]);
+        foreach (float x in logits[whole..])
+            max = MathF.Max(max, x);
+
+        Vector512<float> offset = Vector512.Create(max), sums = Vector512<float>.Zero;
+        foreach (Vector512<float> x in vectors)
+            sums += Vector512.Exp(x - offset);
+        float sum = Vector512.Sum(sums);
+        foreach (float x in logits[whole..])
+            sum += MathF.Exp(x - max);
+        float logSum = MathF.Log(sum);
+        float ofLabel = logits[label];
+        if (scale != 0)
+        {
+            Vector512<float> log = Vector512.Create(logSum), factor = Vector512.Create(scale);
+            foreach (ref Vector512<float> x in vectors)
+                x = Vector512.Exp(x - offset - log) * factor;
+            foreach (ref float x in logits[whole..])
+                x = MathF.Exp(x - max - logSum) * scale;
+            logits[label] -= scale;
+        }
+        return ((double)max - ofLabel + logSum, ofLabel >= max);
     }
 }
