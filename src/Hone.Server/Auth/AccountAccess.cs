@@ -28,7 +28,7 @@ internal sealed class AccountAccess(AccountService accounts) : IEndpointFilter
         return await next(context);
     }
 
-    private static bool IsAccountId(string value) => value.Length == 32 && value.All(char.IsAsciiHexDigit);
+    internal static bool IsAccountId(string value) => value.Length == 32 && value.All(char.IsAsciiHexDigit);
 }
 
 /// <summary>Stands before the endpoints that belong to the caller himself.</summary>

@@ -1,4 +1,5 @@
 using Hone.Core.Store;
+using Hone.Server.Requests;
 
 namespace Hone.Server.Cloudflare;
 
@@ -21,7 +22,7 @@ internal static class ApiErrors
     public static ApiError NoRoute { get; } = new(404, 7000, "No route for that URI");
 
     public static ApiError CouldNotRoute(string path) =>
-        new(404, 7003, $"Could not route to {(path.Length > 200 ? $"{path[..200]}…" : path)}, perhaps your object identifier is invalid?");
+        new(404, 7003, $"Could not route to {path.Shown()}, perhaps your object identifier is invalid?");
 
     public static ApiError MethodNotAllowed(string method, string allow) =>
         new(405, 10405, $"Method {method} is not allowed for this URI, use {allow}");
@@ -51,15 +52,13 @@ internal static class ApiErrors
     public static ApiError BadInput(IEnumerable<string> reasons) =>
         new(400, [.. reasons.Select(why => new ApiMessage(5006, $"AiError: Bad input: {why}"))]) { FromAi = true };
 
-    public static ApiError NoSuchModel(string model) => new(400, 5007, $"AiError: No such model {model} or task") { FromAi = true };
-
-    public static ApiError NoLora(string model) => new(405, 5005, $"AiError: The model {model} does not take a LoRA") { FromAi = true };
+    public static ApiError NoSuchModel(string model) => new(400, 5007, $"AiError: No such model {model.Shown()} or task") { FromAi = true };
 
     public static ApiError FinetuneNotFound(string idOrName) =>
-        new(404, 3037, $"AiError: AiError: Finetune {idOrName} not found") { FromAi = true };
+        new(404, 3037, $"AiError: AiError: Finetune {idOrName.Shown()} not found") { FromAi = true };
 
     public static ApiError FinetuneNotReady(string idOrName, string why) =>
-        new(400, 3039, $"AiError: Finetune {idOrName} cannot be used: {why}") { FromAi = true };
+        new(400, 3039, $"AiError: Finetune {idOrName.Shown()} cannot be used: {why}") { FromAi = true };
 
     public static ApiError Busy { get; } =
         new(429, 3040, "Capacity temporarily exceeded, please try again.") { FromAi = true, RetryAfter = TimeSpan.FromSeconds(1) };

@@ -52,7 +52,7 @@ internal static class AssetEndpoints
         };
     }
 
-    private static ApiError NotFound(string idOrName) => new(400, ApiErrors.UnknownModel, $"Finetune {idOrName} not found") { FromAi = true };
+    private static ApiError NotFound(string idOrName) => new(400, ApiErrors.UnknownModel, $"Finetune {idOrName.Shown()} not found") { FromAi = true };
 
     private static ApiError Refused(UploadResult.Refused refused, string idOrName, string fileName)
     {
@@ -97,7 +97,7 @@ internal static class AssetEndpoints
         if (await finetunes.FindAsync(context.Caller().AccountId, idOrName, includePublic: false, cancellationToken) is not { } finetune)
             return ApiErrors.FinetuneNotFound(idOrName);
         if (await finetunes.OpenAssetAsync(finetune.Id, fileName, cancellationToken) is not { } content)
-            return new ApiError(404, 3037, $"AiError: AiError: Finetune {idOrName} has no file {fileName}") { FromAi = true };
+            return new ApiError(404, 3037, $"AiError: AiError: Finetune {idOrName.Shown()} has no file {fileName.Shown()}") { FromAi = true };
         return TypedResults.Stream(content.Content, AssetFiles.ContentType(content.Asset.FileName), content.Asset.FileName,
             content.Asset.CreatedAt, EntityTagHeaderValue.Parse($"\"{content.Asset.Sha256}\""), enableRangeProcessing: true);
     }

@@ -47,7 +47,10 @@ internal static class FinetuneEndpoints
         var fields = new BodyFields(body.Root);
         var create = new CreateFinetune { Model = fields.Text("model"), Name = fields.Text("name"), Description = fields.Text("description"), Public = Public(fields) };
         if (fields.Errors.Count > 0)
-            return new ApiError(400, [.. fields.Errors.Select(e => new ApiMessage(e.Field == "model" ? ApiErrors.UnknownModel : ApiErrors.InvalidField, e.Error)), .. await CheckRestAsync(fields, create, models, limits, cancellationToken)]) { FromAi = true };
+        {
+            var types = fields.Errors.Select(e => new ApiMessage(e.Field == "model" ? ApiErrors.UnknownModel : ApiErrors.InvalidField, e.Error));
+            return new ApiError(400, [.. types, .. await CheckRestAsync(fields, create, models, limits, cancellationToken)]) { FromAi = true };
+        }
         return await finetunes.CreateAsync(context.Caller().AccountId, create, cancellationToken) switch
         {
             CreateResult.Created created => Envelope.Ok(FinetuneView.Of(created.Finetune), CloudflareJson.Default.FinetuneView),
@@ -63,7 +66,7 @@ internal static class FinetuneEndpoints
     {
         var errors = new List<CreateError>();
         if (fields.Errors.All(e => e.Field != "model") && (create.Model is null || await models.FindAsync(create.Model, cancellationToken) is null))
-            errors.Add(new(CreateErrorCode.UnknownModel, "model", create.Model is null ? "model is required." : $"The model {create.Model} is unknown."));
+            errors.Add(new(CreateErrorCode.UnknownModel, "model", create.Model is null ? "model is required." : $"The model {create.Model.Shown()} is unknown."));
         if (fields.Errors.All(e => e.Field != "name"))
             errors.AddRange(FinetuneRules.CheckName(create.Name, limits));
         errors.AddRange(FinetuneRules.CheckDescription(create.Description, limits));
@@ -107,7 +110,7 @@ internal static class FinetuneEndpoints
         var errors = new List<ApiMessage>();
         int limit = Count(query, "limit", 20, errors), offset = Count(query, "offset", 0, errors);
         if (orderBy is null)
-            errors.Add(new(ApiErrors.InvalidField, $"'orderBy' is '{(order.Length > 60 ? $"{order[..60]}…" : order)}', it must be created_at, modified_at or name"));
+            errors.Add(new(ApiErrors.InvalidField, $"'orderBy' is '{order.Shown(60)}', it must be created_at, modified_at or name"));
         if (errors.Count > 0)
             return new ApiError(400, errors) { FromAi = true };
         var page = await finetunes.ListPublicAsync(Math.Min(limit, Paging.MaxPerPage), offset, orderBy!.Value, cancellationToken);

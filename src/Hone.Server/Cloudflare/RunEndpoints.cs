@@ -55,7 +55,7 @@ internal static class RunEndpoints
     private static async Task<IResult> RunAsync(HttpContext context, RunServices services, string model, JsonElement input, JsonElement withOptions, CancellationToken cancellationToken)
     {
         if (await services.Models.FindAsync(model, cancellationToken) is null)
-            return ApiErrors.NoSuchModel(model.Length > 200 ? $"{model[..200]}…" : model);
+            return ApiErrors.NoSuchModel(model);
         var fields = new BodyFields(input);
         if (RunRequest.Parse(fields) is not { } run)
             return ApiErrors.BadInput(fields.Errors.Select(e => e.Error));
@@ -84,9 +84,9 @@ internal static class RunEndpoints
     private static async Task<(AdapterFolder?, ApiError?)> FindAdapterAsync(RunServices services, string accountId, string model, string lora, CancellationToken cancellationToken)
     {
         if (await services.Finetunes.FindAsync(accountId, lora, includePublic: true, cancellationToken) is not { } finetune)
-            return (null, ApiErrors.FinetuneNotFound(lora.Length > 200 ? $"{lora[..200]}…" : lora));
+            return (null, ApiErrors.FinetuneNotFound(lora));
         if (finetune.Model != model)
-            return (null, ApiErrors.BadInput($"finetune {lora} belongs to the model {finetune.Model}, run it with that one"));
+            return (null, ApiErrors.BadInput($"finetune {lora.Shown()} belongs to the model {finetune.Model}, run it with that one"));
         if (finetune.State is not FinetuneState.Ready)
             return (null, ApiErrors.FinetuneNotReady(lora, $"it is {finetune.State.Name()}{Why(finetune)}"));
         return await services.Adapters.GetAsync(finetune.Id, cancellationToken) is { } adapter

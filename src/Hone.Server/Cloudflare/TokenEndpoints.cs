@@ -32,6 +32,8 @@ internal static class TokenEndpoints
     {
         if (RequestCredentials.Parse(context.Request.Headers, out var error) is not { } credentials)
             return error!;
+        if (!AccountAccess.IsAccountId(account_id))
+            return ApiErrors.CouldNotRoute(context.Request.Path);
         return await accounts.AuthenticateBearerAsync(credentials.Token, cancellationToken) is { } caller && Owns(caller, account_id)
             ? Verified(caller)
             : ApiErrors.Unauthorized;
@@ -41,6 +43,8 @@ internal static class TokenEndpoints
     {
         if (RequestCredentials.Parse(context.Request.Headers, out var error) is not { } credentials)
             return error!;
+        if (!AccountAccess.IsAccountId(account_id))
+            return ApiErrors.CouldNotRoute(context.Request.Path);
         return await credentials.AuthenticateAsync(accounts, cancellationToken) is { } caller && Owns(caller, account_id)
             && await accounts.FindAsync(caller.AccountId, cancellationToken) is { } account
             ? Envelope.Ok(View(account), CloudflareJson.Default.AccountView)

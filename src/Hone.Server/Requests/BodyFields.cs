@@ -50,7 +50,7 @@ internal sealed class BodyFields(JsonElement body)
         if (value.ValueKind is not JsonValueKind.Number || !value.TryGetDouble(out double number) || !double.IsFinite(number))
             return Wrong<double?>(name, value, "a number");
         if (number < minimum || number > maximum)
-            Fail(name, $"'{name}' is {value.GetRawText()}, it must lie between {minimum} and {maximum}");
+            Fail(name, $"'{name}' is {value.GetRawText().Shown(60)}, it must lie between {minimum} and {maximum}");
         return number;
     }
 
@@ -63,16 +63,14 @@ internal sealed class BodyFields(JsonElement body)
             return Wrong<long?>(name, value, "an integer");
         if (number >= minimum && number <= maximum)
             return (long)number;
-        Fail(name, $"'{name}' is {value.GetRawText()}, it must lie between {minimum} and {maximum}");
+        Fail(name, $"'{name}' is {value.GetRawText().Shown(60)}, it must lie between {minimum} and {maximum}");
         return null;
     }
 
     private T? Wrong<T>(string name, JsonElement value, string expected)
     {
-        string raw = value.ValueKind is JsonValueKind.Object or JsonValueKind.Array ? "" : $" ({Shorten(value.GetRawText())})";
+        string raw = value.ValueKind is JsonValueKind.Object or JsonValueKind.Array ? "" : $" ({value.GetRawText().Shown(60)})";
         Fail(name, $"'{name}' is {JsonBody.Name(value.ValueKind)}{raw}, it must be {expected}");
         return default;
     }
-
-    private static string Shorten(string raw) => raw.Length > 60 ? $"{raw[..60]}…" : raw;
 }

@@ -84,7 +84,7 @@ internal sealed class MultipartUpload : IAsyncDisposable
     private static string Boundary(HttpRequest request)
     {
         if (!MediaTypeHeaderValue.TryParse(request.ContentType, out var type) || !type.MediaType.Equals("multipart/form-data", StringComparison.OrdinalIgnoreCase))
-            throw Refuse($"the content type is '{request.ContentType}', multipart/form-data with the parts 'file_name' and 'file' is expected");
+            throw Refuse($"the content type is '{request.ContentType.Shown()}', multipart/form-data with the parts 'file_name' and 'file' is expected");
         var boundary = HeaderUtilities.RemoveQuotes(type.Boundary);
         return boundary.Length is > 0 and <= 200
             ? boundary.ToString()

@@ -23,7 +23,7 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         using (Scope(logger, ray))
         {
             await AnswerAsync(context);
-            LogRequest(context.Request.Method, Shorten(context.Request.Path), context.Response.StatusCode, clock.GetElapsedTime(start).TotalMilliseconds);
+            LogRequest(context.Request.Method, context.Request.Path.Value.Shown(), context.Response.StatusCode, clock.GetElapsedTime(start).TotalMilliseconds);
         }
     }
 
@@ -86,8 +86,6 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         headers["cf-ray"] = ray;
         headers["cf-ai-req-id"] = id;
     }
-
-    private static string Shorten(PathString path) => path.Value is { Length: > 200 } value ? $"{value[..200]}…" : path.Value ?? "";
 }
 
 internal static class RequestIdentityOfContext

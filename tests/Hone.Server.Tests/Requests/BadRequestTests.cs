@@ -49,12 +49,18 @@ public sealed class BadRequestTests(RunningServer server) : IClassFixture<Runnin
         var reply = await account.GetAsync("/ai/finetunes/unknown");
         string ray = Assert.Single(reply.Headers.GetValues("cf-ray"));
         Assert.Matches("^[0-9a-f]{16}-[A-Z]{3}$", ray);
-        using var patience = new CancellationTokenSource(RunningServer.Patience);
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
-        while (!server.Log.Any(l => l.Contains(ray, StringComparison.Ordinal) && l.Contains("404", StringComparison.Ordinal)))
-            await timer.WaitForNextTickAsync(patience.Token);
+        await InLogAsync(ray, "404");
         Assert.DoesNotContain(server.Log, l => l.Contains(account.Token, StringComparison.Ordinal) || l.Contains("hone_", StringComparison.Ordinal));
         Assert.NotEqual(ray, Assert.Single((await account.GetAsync("/ai/finetunes/unknown")).Headers.GetValues("cf-ray")));
+    }
+
+    [Fact]
+    public async Task Log_PathWithLineBreak_StaysOneLine()
+    {
+        var account = await server.NewAccountAsync();
+        await account.GetAsync("/ai/finetunes/a%0AError%20forged");
+        await InLogAsync("a\uFFFDError forged");
+        Assert.DoesNotContain(server.Log, l => l.Contains("\nError forged", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -95,5 +101,14 @@ public sealed class BadRequestTests(RunningServer server) : IClassFixture<Runnin
         using var reader = new StreamReader(socket.GetStream());
         string answer = await reader.ReadToEndAsync().WaitAsync(RunningServer.Patience);
         Assert.Equal(id, JsonElement.Parse(answer[answer.IndexOf("\r\n\r\n", StringComparison.Ordinal)..]).GetProperty("result").GetProperty("id").GetString());
+    }
+
+    /// <summary>A request's line is written when its answer is out.</summary>
+    private async Task InLogAsync(params string[] parts)
+    {
+        using var patience = new CancellationTokenSource(RunningServer.Patience);
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
+        while (!server.Log.Any(l => parts.All(p => l.Contains(p, StringComparison.Ordinal))))
+            await timer.WaitForNextTickAsync(patience.Token);
     }
 }
