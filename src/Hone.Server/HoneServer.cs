@@ -32,7 +32,10 @@ public static class HoneServer
         });
         builder.Logging.SetMinimumLevel(LogLevel.Information)
             .AddFilter("Microsoft", LogLevel.Warning)
-            .AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Error);
+            .AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Error)
+            // Their scopes would put connection and path before every line; the ray says enough.
+            .AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None)
+            .AddFilter("Microsoft.AspNetCore.Server.Kestrel.Connections", LogLevel.None);
         (options.Logging ?? LogToStandardError)(builder.Logging);
         AddServices(builder.Services, options);
         var app = builder.Build();
