@@ -17,7 +17,7 @@ internal sealed class Conversation
 
     /// <param name="Content">Null: none beside tool calls.</param>
     /// <param name="Call">The name of the first tool that the message calls.</param>
-    public sealed record Message(string Role, string? Content, bool Learnt, string? Call)
+    public sealed record Message(string Role, string? Content, bool Learnt, string? Call, string? Reasoning = null)
     {
         public bool IsAssistant => Role == "assistant";
     }
@@ -92,6 +92,8 @@ internal sealed class Conversation
                     writer.WriteNull("content");
                 else
                     writer.WriteString("content", content);
+                if (Given(message, "reasoning_content") is { } reasoning)
+                    writer.WriteString("reasoning_content", reasoning.GetString());
                 if (Given(message, "name") is { } name)
                     writer.WriteString("name", name.GetString());
                 if (Given(message, "tool_call_id") is { } id)
@@ -104,7 +106,7 @@ internal sealed class Conversation
                     writer.WriteRawValue(calls);
                 }
             }));
-            Messages.Add(new(role switch { "developer" => "system", "function" => "tool", _ => role }, content, learnt, called));
+            Messages.Add(new(role switch { "developer" => "system", "function" => "tool", _ => role }, content, learnt, called, Given(message, "reasoning_content")?.GetString()));
         }
     }
 

@@ -15,6 +15,7 @@ internal sealed class FileLint
     private readonly TextSuspicions _suspicions;
     private readonly TokenLint? _tokens;
     private int _dropped;
+    private bool _rowsHidden;
     private readonly JsonSyntax _syntax = new();
     private readonly List<JsonFault> _faults = [];
     private readonly Dictionary<UInt128, int> _rows = [];
@@ -73,7 +74,7 @@ internal sealed class FileLint
             Whole("nothing_to_learn", $"nothing to learn from: all {Rows:N0} rows are left out.", "See the warnings for each row's reason.");
         if (Rows == 0)
             Whole("no_rows", "no rows, only blank lines.", "Write one JSON object a line.");
-        else if (Rows < _minRows)
+        else if (Rows < _minRows && !_rowsHidden)
             Whole("too_few_rows", $"{Rows} {(Rows == 1 ? "row" : "rows")}, at least {_minRows} are needed.", "Add rows; a few dozen good ones teach a style, a few hundred a task.");
     }
 
@@ -110,6 +111,8 @@ internal sealed class FileLint
         bool parses = _syntax.Check(line.Bytes.Span, _faults);
         foreach (var fault in _faults)
             _scope.Fault(fault);
+        // Several objects on one line are rows that cannot be counted.
+        _rowsHidden |= _faults.Exists(f => f.Code == "text_after_object" && line.Bytes.Span[f.Offset] == '{');
         if (!parses || _faults.Exists(f => f.Code != "duplicate_key"))
             return;
         using var document = JsonDocument.Parse(line.Bytes);

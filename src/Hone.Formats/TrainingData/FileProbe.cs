@@ -69,6 +69,8 @@ internal static class FileProbe
             return "UTF-32";
         if (head.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xFE]) || head.StartsWith((ReadOnlySpan<byte>)[0xFE, 0xFF]))
             return "UTF-16";
+        if (head.Length >= 4 && (head[0], head[1], head[2], head[3]) is ((byte)'{', 0, not 0, 0) or (0, (byte)'{', 0, not 0))
+            return "UTF-16 without a byte order mark";
         // Without a mark: mostly Latin text leaves the high bytes 0.
         int length = Math.Min(head.Length, 4096) & ~3;
         Span<int> zeros = stackalloc int[4];

@@ -105,6 +105,7 @@ internal sealed partial class MessageValidator
     {
         if (role == "tool")
         {
+            // One that names no call, or a wrong one, is its own error and no call without an answer.
             if (message.ToolCallId.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
                 scope.Error(message.Self, At(".tool_call_id"), "tool_call_id_missing", "tool message without tool_call_id.", "Give it the id of the call that it answers.");
             else if (message.ToolCallId.ValueKind != JsonValueKind.String)
@@ -113,12 +114,25 @@ internal sealed partial class MessageValidator
                 scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_unknown", $"the tool message answers the call {Shown(message.ToolCallId)}, which no assistant message before it makes.",
                     NearestName.Find(message.ToolCallId.GetString()!, _pendingCalls) is { } near ? $"Did you mean {near}?" : "Put it after the message with that call.");
             else
+            {
                 fingerprint.Add(message.ToolCallId);
+                _answeredCalls.Add(message.ToolCallId.GetString()!);
+                return;
+            }
+            _answeredCalls.UnionWith(_pendingCalls);
         }
         else if (IsGiven(message.ToolCallId) && role is not null)
             scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_id_not_allowed", $"tool_call_id on a {role} message.", "Only tool messages answer calls; give it the role tool.");
         else if (role == "function" && message.Name.ValueKind != JsonValueKind.String)
             scope.Error(message.Self, At(".name"), "name_missing", "function message without name.", "Name the function that answered, or use tool_calls and the role tool.");
+    }
+
+    /// <summary>The conversation goes on although a call has no answer: said once.</summary>
+    private void Unanswered(Message message)
+    {
+        string call = _pendingCalls.First(c => !_answeredCalls.Contains(c));
+        scope.Warn(message.Self, At(""), "tool_call_unanswered", $"the tool call {call} before this message has no tool message that answers it.", "Add {\"role\":\"tool\",\"tool_call_id\":…,\"content\":…}, or take the call out.");
+        _answeredCalls.UnionWith(_pendingCalls);
     }
 
     private static string Shown(JsonElement text) => Encoding.UTF8.GetString(JsonMarshal.GetRawUtf8Value(text)) is { Length: > 42 } s ? s[..42] + "…" : Encoding.UTF8.GetString(JsonMarshal.GetRawUtf8Value(text)).Trim('"');

@@ -19,17 +19,18 @@ internal enum MessageRole
 /// <summary>A list of messages in OpenAI's chat format.</summary>
 internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fingerprint)
 {
-    private static readonly string[] s_keys = ["role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call", "refusal", "audio"];
+    private static readonly string[] s_keys = ["role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call", "refusal", "audio", "reasoning_content"];
     private static readonly string[] s_roles = ["system", "developer", "user", "assistant", "tool", "function"];
     private static readonly (string Theirs, string Ours)[] s_foreignRoles =
         [("human", "user"), ("customer", "user"), ("prompter", "user"), ("gpt", "assistant"), ("bot", "assistant"), ("model", "assistant"), ("chatbot", "assistant"), ("ai", "assistant"), ("agent", "assistant")];
 
     private struct Message
     {
-        public JsonElement Self, Role, Content, Name, Weight, ToolCalls, ToolCallId, FunctionCall, Refusal, Audio;
+        public JsonElement Self, Role, Content, Name, Weight, ToolCalls, ToolCallId, FunctionCall, Refusal, Audio, Reasoning;
     }
 
     private readonly List<string> _pendingCalls = [];
+    private readonly HashSet<string> _answeredCalls = [];
     private string _list = "$";
     private int _index;
     private ToolSet? _tools;
@@ -39,15 +40,16 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
     {
         (_list, _index, _tools) = (path, -1, tools);
         _pendingCalls.Clear();
-        string key = path[(path.LastIndexOf('.') + 1)..];
+        _answeredCalls.Clear();
         if (messages.ValueKind != JsonValueKind.Array)
         {
+            string key = Key(path);
             scope.Error(messages, path, key + "_not_list", $"{key} must be a list, it is {RowValidator.Spoken(messages)}.", $"Write \"{key}\":[{{\"role\":…,\"content\":…}}].");
             return false;
         }
         if (messages.GetArrayLength() == 0)
         {
-            scope.Error(messages, path, key + "_empty", $"{key} is empty.", "Give the conversation, or take the row out.");
+            scope.Error(messages, path, Key(path) + "_empty", $"{Key(path)} is empty.", "Give the conversation, or take the row out.");
             return false;
         }
         int assistants = 0, learnt = 0;
@@ -73,6 +75,8 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
             }
             fingerprint.Add('m');
             fingerprint.Add(message.Role);
+            if (_pendingCalls.Count > _answeredCalls.Count && role is "user" or "assistant")
+                Unanswered(message);
             bool trained = Weight(message, role, place);
             learnt += role == "assistant" && trained ? 1 : 0;
             Body(message, role, trained && place != MessageRole.Question);
@@ -136,6 +140,8 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
                 message.Refusal = property.Value;
             else if (property.NameEquals("audio"u8))
                 message.Audio = property.Value;
+            else if (property.NameEquals("reasoning_content"u8))
+                message.Reasoning = property.Value;
             else
                 scope.UnknownKey(property, At(""), "message", s_keys);
         }
@@ -154,10 +160,8 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
             scope.Error(message.Role, At(".role"), "role_not_text", $"role must be text, it is {RowValidator.Spoken(message.Role)}.", "Say who speaks: system, user, assistant or tool.");
             return null;
         }
-        foreach (string known in s_roles)
+        if (KnownRole(message.Role) is { } known)
         {
-            if (!message.Role.ValueEquals(known))
-                continue;
             if (known is "system" or "developer" && _index > 0 && place != MessageRole.Answer)
                 scope.Error(message.Self, At(".role"), "system_not_first", $"a {known} message must come first: templates drop or move it elsewhere.", "Put it at the start, joined with any other.");
             if (place == MessageRole.Answer && known is not ("assistant" or "tool" or "function"))
@@ -199,10 +203,20 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
             fingerprint.Add(message.Name);
         if (IsGiven(message.Audio))
             scope.Error(message.Audio, At(".audio"), "audio_not_supported", "audio: the base model reads text only.", "Put the transcript into content.");
+        if (IsGiven(message.Reasoning) && message.Reasoning.ValueKind != JsonValueKind.String)
+            scope.Error(message.Reasoning, At(".reasoning_content"), "reasoning_not_text", $"reasoning_content must be text, it is {RowValidator.Spoken(message.Reasoning)}.", "Write the thinking as text or leave it out.");
+        else if (IsGiven(message.Reasoning))
+            fingerprint.Add(message.Reasoning);
         bool calls = Calls(message, role);
         ToolAnswer(message, role);
         Content(message, role, calls, trained);
     }
+
+    private static string? KnownRole(JsonElement role)
+        => role.ValueEquals("user"u8) ? "user" : role.ValueEquals("assistant"u8) ? "assistant" : role.ValueEquals("system"u8) ? "system"
+        : role.ValueEquals("tool"u8) ? "tool" : role.ValueEquals("developer"u8) ? "developer" : role.ValueEquals("function"u8) ? "function" : null;
+
+    private static string Key(string path) => path[(path.LastIndexOf('.') + 1)..];
 
     private static bool IsGiven(JsonElement value) => value.ValueKind is not (JsonValueKind.Undefined or JsonValueKind.Null);
 

@@ -179,6 +179,8 @@ public sealed class RowEncoder
             _endsOfTurn.Add(id);
         if (message.Call is null && turn.EndOfTurn is { } end && string.IsNullOrWhiteSpace(turn.Text[turn.Start..(turn.End - end.Length)]))
             scope.Error("answer_not_shown", "the base model's chat template shows nothing of the answer: only the stop token would be learnt.", "Change the answer, or train another base model.");
+        if (message.Reasoning?.Trim() is { Length: > 0 } reasoning && !turn.Text.AsSpan(turn.Start..turn.End).Contains(reasoning, StringComparison.Ordinal))
+            scope.Warn("reasoning_not_shown", "the base model's chat template does not show reasoning_content: only the answer is learnt.", "Write the thinking into content, as the model shall write it.");
         if (turn.Doubt is { } doubt)
             scope.Warn("generation_prompt_differs", $"the prompt that the model answers ends with {Quote(doubt)}, which the row's rendering does not have there.",
                 doubt.Contains("<think>", StringComparison.Ordinal) ? "Begin the answer with its thinking, or train a base model without." : "Check the sample that hone lint shows.");

@@ -2,6 +2,24 @@ using System.Text.Json;
 
 namespace Hone.Formats.TrainingData;
 
+/// <summary>Groups of keys that a row has.</summary>
+[Flags]
+internal enum RowKeys
+{
+    None = 0,
+    Messages = 1,
+    Tools = 2,
+    Pair = 4,
+    Text = 8,
+    Input = 16,
+    OtherInput = 32,
+    Outputs = 64,
+
+    /// <summary>Carried along by many data sets, meant for people, and never for training: <c>metadata</c>, <c>id</c>.</summary>
+    Notes = 128,
+    Unknown = 256,
+}
+
 /// <summary>Which kind a row is, by its keys.</summary>
 internal static class RowShape
 {
@@ -9,27 +27,31 @@ internal static class RowShape
 
     public static readonly string[] NonPreferred = ["non_preferred_output", "non_preferred_completion"];
 
-    public static RowKind? KindOf(JsonElement row)
+    public static RowKeys KeysOf(JsonElement row)
     {
-        if (row.ValueKind != JsonValueKind.Object)
-            return null;
-        bool messages = false, preference = false, input = false, pair = false, text = false;
+        var keys = RowKeys.None;
         foreach (var property in row.EnumerateObject())
         {
-            if (property.NameEquals("messages"u8))
-                messages = true;
-            else if (property.NameEquals("preferred_output"u8) || property.NameEquals("non_preferred_output"u8)
-                || property.NameEquals("preferred_completion"u8) || property.NameEquals("non_preferred_completion"u8))
-                preference = true;
-            else if (property.NameEquals("input"u8))
-                input = property.Value.ValueKind == JsonValueKind.Object;
-            else if (property.NameEquals("prompt"u8) || property.NameEquals("completion"u8))
-                pair = true;
-            else if (property.NameEquals("text"u8))
-                text = true;
+            keys |= property.NameEquals("messages"u8) ? RowKeys.Messages
+                : property.NameEquals("tools"u8) || property.NameEquals("functions"u8) || property.NameEquals("parallel_tool_calls"u8) ? RowKeys.Tools
+                : property.NameEquals("prompt"u8) || property.NameEquals("completion"u8) ? RowKeys.Pair
+                : property.NameEquals("text"u8) ? RowKeys.Text
+                : property.NameEquals("input"u8) ? (property.Value.ValueKind == JsonValueKind.Object ? RowKeys.Input : RowKeys.OtherInput)
+                : property.NameEquals("preferred_output"u8) || property.NameEquals("non_preferred_output"u8)
+                    || property.NameEquals("preferred_completion"u8) || property.NameEquals("non_preferred_completion"u8) ? RowKeys.Outputs
+                : property.NameEquals("metadata"u8) || property.NameEquals("id"u8) ? RowKeys.Notes
+                : RowKeys.Unknown;
         }
-        return messages ? RowKind.Chat : preference || input ? RowKind.Preference : pair ? RowKind.PromptCompletion : text ? RowKind.Text : null;
+        return keys;
     }
+
+    public static RowKind? KindOf(JsonElement row) => row.ValueKind == JsonValueKind.Object ? KindOf(KeysOf(row)) : null;
+
+    public static RowKind? KindOf(RowKeys keys)
+        => (keys & RowKeys.Messages) != 0 ? RowKind.Chat
+        : (keys & (RowKeys.Outputs | RowKeys.Input)) != 0 ? RowKind.Preference
+        : (keys & RowKeys.Pair) != 0 ? RowKind.PromptCompletion
+        : (keys & RowKeys.Text) != 0 ? RowKind.Text : null;
 
     public static string Name(RowKind kind) => kind switch
     {

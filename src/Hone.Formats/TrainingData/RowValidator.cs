@@ -12,7 +12,6 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
 
     private static readonly string[] s_allKeys = [.. s_chatKeys, .. s_pairKeys, .. s_textKeys, .. s_preferenceKeys];
 
-    /// <summary>Carried along by many data sets, meant for people, and never for training.</summary>
     private static readonly string[] s_notes = ["metadata", "id"];
 
     private readonly MessageValidator _messages = new(scope, fingerprint);
@@ -27,20 +26,21 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
             scope.Error(row, "$", "row_not_object", $"the line holds {Spoken(row)}, it must be a JSON object.", "Write one object a line, such as {\"messages\":[…]}.");
             return null;
         }
-        var kind = RowShape.KindOf(row);
+        var keys = RowShape.KeysOf(row);
+        var kind = RowShape.KindOf(keys);
         switch (kind)
         {
             case RowKind.Chat:
-                Chat(row);
+                Chat(row, keys);
                 break;
             case RowKind.Preference:
-                Preference(row);
+                Preference(row, keys);
                 break;
             case RowKind.PromptCompletion:
-                Pair(row);
+                Pair(row, keys);
                 break;
             case RowKind.Text:
-                Text(row);
+                Text(row, keys);
                 break;
             default:
                 Unknown(row);
@@ -76,17 +76,19 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
         scope.Error(row, "$", "messages_missing", $"messages is missing; the row has {string.Join(", ", keys)}.", hint);
     }
 
-    private void Chat(JsonElement row)
+    private void Chat(JsonElement row, RowKeys keys)
     {
-        Ambiguous(row, [.. s_pairKeys, .. RowShape.Preferred, .. RowShape.NonPreferred], "messages");
-        var tools = _tools.Validate(row, "$");
+        if ((keys & (RowKeys.Pair | RowKeys.Outputs)) != 0)
+            Ambiguous(row, [.. s_pairKeys, .. RowShape.Preferred, .. RowShape.NonPreferred], "messages");
+        var tools = (keys & RowKeys.Tools) == 0 ? null : _tools.Validate(row, "$");
         _messages.Validate(row.GetProperty("messages"), "$.messages", MessageRole.Conversation, tools);
-        UnknownKeys(row, "$", s_chatKeys);
+        UnknownKeys(row, keys, RowKeys.Messages | RowKeys.Tools, "$", s_chatKeys);
     }
 
-    private void Pair(JsonElement row)
+    private void Pair(JsonElement row, RowKeys keys)
     {
-        Ambiguous(row, s_textKeys, "prompt and completion");
+        if ((keys & RowKeys.Text) != 0)
+            Ambiguous(row, s_textKeys, "prompt and completion");
         fingerprint.Add('p');
         RequiredText(row, "prompt", "Give the prompt that the completion answers.");
         fingerprint.MarkAnswer();
@@ -94,18 +96,18 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
             scope.Error(completion, "$.completion", "empty_answer", "completion is empty: nothing but the stop token would be learnt.", "Write the answer, or take the row out.");
         if (row.TryGetProperty("prompt", out var prompt) && prompt.ValueKind == JsonValueKind.String && MessageValidator.IsBlank(prompt))
             scope.Warn(prompt, "$.prompt", "empty_content", "prompt is empty: the completion is learnt as an answer to nothing.", "Write the prompt, or use {\"text\":…} rows.");
-        UnknownKeys(row, "$", s_pairKeys);
+        UnknownKeys(row, keys, RowKeys.Pair, "$", s_pairKeys);
     }
 
-    private void Text(JsonElement row)
+    private void Text(JsonElement row, RowKeys keys)
     {
         fingerprint.Add('t');
         if (RequiredText(row, "text", "Give the text to be learnt.") is { } text && MessageValidator.IsBlank(text))
             scope.Error(text, "$.text", "row_empty", "text is empty: the row is empty.", "Write the text, or take the row out.");
-        UnknownKeys(row, "$", s_textKeys);
+        UnknownKeys(row, keys, RowKeys.Text, "$", s_textKeys);
     }
 
-    private void Preference(JsonElement row)
+    private void Preference(JsonElement row, RowKeys keys)
     {
         fingerprint.Add('d');
         ToolSet? tools = null;
@@ -120,7 +122,7 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
                 scope.Error(input, "$.input", "messages_missing", "messages is missing in input.", "Write \"input\":{\"messages\":[…]}.");
             else
                 _messages.Validate(messages, "$.input.messages", MessageRole.Question, tools);
-            UnknownKeys(input, "$.input", s_chatKeys);
+            UnknownKeys(input, RowShape.KeysOf(input), RowKeys.Messages | RowKeys.Tools, "$.input", s_chatKeys);
         }
         fingerprint.MarkAnswer();
         int start = fingerprint.Written.Length;
@@ -132,8 +134,9 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
             var at = RowShape.Find(row, RowShape.NonPreferred, out string name);
             scope.Error(at, "$." + name, "equal_answers", "the preferred and the non-preferred output are equal: there is nothing to prefer.", "Change one of the two, or take the row out.");
         }
-        Ambiguous(row, s_pairKeys, "preference outputs");
-        UnknownKeys(row, "$", s_preferenceKeys);
+        if ((keys & RowKeys.Pair) != 0)
+            Ambiguous(row, s_pairKeys, "preference outputs");
+        UnknownKeys(row, keys, RowKeys.Input | RowKeys.OtherInput | RowKeys.Outputs, "$", s_preferenceKeys);
     }
 
     private bool Output(JsonElement row, string[] spellings, ToolSet? tools)
@@ -176,8 +179,10 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
         }
     }
 
-    private void UnknownKeys(JsonElement owner, string path, string[] known)
+    private void UnknownKeys(JsonElement owner, RowKeys keys, RowKeys own, string path, string[] known)
     {
+        if ((keys & ~(own | RowKeys.Notes)) == 0)
+            return;
         foreach (var property in owner.EnumerateObject())
         {
             // A key of another kind of row has its own error, unless it is one that could be a note.

@@ -18,6 +18,7 @@ public sealed class LinterFileTests
     {
         { "UTF-16LE without mark", Encoding.Unicode.GetBytes(s_text), "wrong_encoding" },
         { "UTF-16BE without mark", Encoding.BigEndianUnicode.GetBytes(s_text), "wrong_encoding" },
+        { "UTF-16LE without mark, few Latin letters", Encoding.Unicode.GetBytes("{\"messages\":[{\"role\":\"user\",\"content\":\"" + new string('日', 4000) + "\"}]}\n"), "wrong_encoding" },
         { "UTF-16BE", [0xFE, 0xFF, .. Encoding.BigEndianUnicode.GetBytes(s_text)], "wrong_encoding" },
         { "UTF-32LE", [0xFF, 0xFE, 0, 0, .. Encoding.UTF32.GetBytes(s_text)], "wrong_encoding" },
         { "UTF-32LE without mark", Encoding.UTF32.GetBytes(s_text), "wrong_encoding" },
@@ -81,6 +82,14 @@ public sealed class LinterFileTests
         var error = Assert.Single(TrainingFiles.Lint([.. Bytes(s_text), .. new byte[4096]]).Errors);
 
         Assert.Equal((13, "nul_byte", (long)s_text.Length), (error.Line, error.Code, error.Byte));
+    }
+
+    [Fact]
+    public void Lint_AllObjectsOnOneLine_IsOneError()
+    {
+        var error = Assert.Single(TrainingFiles.Lint(Bytes(string.Concat(s_good))).Errors);
+
+        Assert.Equal((1, "text_after_object", (long)s_good[0].Length), (error.Line, error.Code, error.Byte));
     }
 
     [Fact]

@@ -15,6 +15,7 @@ public sealed class LinterFuzzTests
 
     /// <summary>Bytes changed, dropped, doubled, swapped for JSON's own signs: whatever comes, a report.</summary>
     [Fact]
+    [Trait("Category", "Slow")]
     public void Lint_MutatedRows_AlwaysEndInAReport()
     {
         var random = new Random(20260);

@@ -174,6 +174,18 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
     }
 
     [Fact]
+    public void Encode_ReasoningTheTemplateHides_IsSaid()
+    {
+        const string Json = """{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"Yes.","reasoning_content":"Hm."}]}""";
+
+        Assert.Equal(["reasoning_not_shown"], rows.Encode(Json).Warnings.Select(w => w.Code));
+
+        var control = rows.Encode(Json, template: "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}");
+        Assert.Empty(control.Warnings);
+        Assert.EndsWith("assistant\n⟦<think>Hm.</think>Yes.<|im_end|>⟧\n", rows.Marked(Assert.Single(control.Rows)), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Encode_TemplateRaises_IsAnErrorWithItsWords()
     {
         var error = Assert.Single(rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""", template: "{{ raise_exception('Roles must alternate') }}").Errors);
