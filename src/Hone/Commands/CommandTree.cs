@@ -8,6 +8,7 @@ internal static class CommandTree
     private static readonly (string Name, Func<Command> Create)[] All =
     [
         ("serve", () => new ServeCommand()),
+        ("worker", () => new WorkerCommand()),
         ("quickstart", () => new QuickstartCommand()),
         ("finetune", Finetunes.FinetuneGroup.Create),
         ("run", () => new RunCommand()),
@@ -18,6 +19,9 @@ internal static class CommandTree
         ("engine", () => new Children.EngineCommand()),
         ("accounts", Admin.AdminGroups.Accounts),
         ("tokens", Admin.AdminGroups.Tokens),
+        ("train", () => new Children.TrainChild()),
+        ("prove", () => new Children.ProveChild()),
+        ("engine", () => new Children.EngineChild()),
     ];
 
     public static IEnumerable<Command> For(string[] args)

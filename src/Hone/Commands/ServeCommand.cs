@@ -73,6 +73,7 @@ internal sealed class ServeCommand : CliCommand
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, app.Lifetime.ApplicationStopping);
         if (parse.GetValue(_untilInputEnds))
             _ = CancelWhenInputEndsAsync(stop);
+        using IDisposable? worker = parse.GetValue(_noWorker) ? null : WorkerLock.Take(app.Services.GetRequiredService<DataFolder>());
         try
         {
             await app.StartAsync(stop.Token);
