@@ -73,6 +73,8 @@ internal sealed class ServeCommand : CliCommand
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, app.Lifetime.ApplicationStopping);
         if (parse.GetValue(_untilInputEnds))
             _ = CancelWhenInputEndsAsync(stop);
+        // Asked first for the better message: a server that runs here has a worker, too.
+        app.Services.GetRequiredService<DataFolder>().Lock().Dispose();
         using IDisposable? worker = parse.GetValue(_noWorker) ? null : WorkerLock.Take(app.Services.GetRequiredService<DataFolder>());
         try
         {

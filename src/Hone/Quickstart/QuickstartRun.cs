@@ -41,7 +41,7 @@ internal sealed class QuickstartRun(QuickstartOptions options, Terminal terminal
         bool done = false;
         try
         {
-            terminal.Line($"Fine-tuning {QuickstartOptions.Model} on {Path.GetRelativePath(".", examples.Training)}; {examples.Questions.Count} other questions test it.");
+            terminal.Line($"Fine-tuning {QuickstartOptions.Model} on {Shown(examples.Training)}; {examples.Questions.Count} other questions test it.");
             await using ServerChild server = await ServerChild.StartAsync(folder, cancellationToken);
             try
             {
@@ -64,7 +64,7 @@ internal sealed class QuickstartRun(QuickstartOptions options, Terminal terminal
     private async Task<QuickstartResult> WithServerAsync(ServerChild server, string folder, Examples examples, byte[] config, CancellationToken cancellationToken)
     {
         using var client = new HoneClient(server.Connection);
-        terminal.Line($"server    {client.Url} with its data in {folder}");
+        terminal.Line($"server    {client.Url.AbsoluteUri.TrimEnd('/')} with its data in {folder}");
 
         Finetune finetune = await CreateAsync(client, cancellationToken);
         terminal.Line($"created   {finetune.Name} ({finetune.Id})");
@@ -114,6 +114,8 @@ internal sealed class QuickstartRun(QuickstartOptions options, Terminal terminal
             evaluation = await Evaluation.AskAsync(client, QuickstartOptions.Model, lora, questions, answered, cancellationToken));
         return evaluation!;
     }
+
+    private static string Shown(string path) => Path.GetRelativePath(".", path) is var relative && !relative.StartsWith("..", StringComparison.Ordinal) ? relative : path;
 
     /// <summary>The settings of --config, and the seed, so that the same command gives the same adapter.</summary>
     private byte[] Config()
