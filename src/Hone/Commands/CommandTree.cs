@@ -7,21 +7,19 @@ internal static class CommandTree
 {
     private static readonly (string Name, Func<Command> Create)[] All =
     [
+        ("quickstart", () => new QuickstartCommand()),
         ("serve", () => new ServeCommand()),
         ("worker", () => new WorkerCommand()),
-        ("quickstart", () => new QuickstartCommand()),
         ("finetune", Finetunes.FinetuneGroup.Create),
         ("run", () => new RunCommand()),
         ("models", Models.ModelsGroup.Create),
         ("lint", () => new LintCommand()),
+        ("accounts", Admin.AdminGroups.Accounts),
+        ("tokens", Admin.AdminGroups.Tokens),
+        ("bench", Bench.BenchGroup.Create),
         ("train", () => new Children.TrainCommand()),
         ("prove", () => new Children.ProveCommand()),
         ("engine", () => new Children.EngineCommand()),
-        ("accounts", Admin.AdminGroups.Accounts),
-        ("tokens", Admin.AdminGroups.Tokens),
-        ("train", () => new Children.TrainChild()),
-        ("prove", () => new Children.ProveChild()),
-        ("engine", () => new Children.EngineChild()),
     ];
 
     public static IEnumerable<Command> For(string[] args)

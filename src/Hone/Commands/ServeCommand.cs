@@ -72,7 +72,7 @@ internal sealed class ServeCommand : CliCommand
         });
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, app.Lifetime.ApplicationStopping);
         if (parse.GetValue(_untilInputEnds))
-            _ = CancelWhenInputEndsAsync(stop);
+            _ = StandardInput.WhenItEndsAsync(() => stop.CancelAsync());
         // Asked first for the better message: a server that runs here has a worker, too.
         app.Services.GetRequiredService<DataFolder>().Lock().Dispose();
         using IDisposable? worker = parse.GetValue(_noWorker) ? null : WorkerLock.Take(app.Services.GetRequiredService<DataFolder>());
@@ -138,21 +138,4 @@ internal sealed class ServeCommand : CliCommand
         => cause.GetBaseException() is SocketException { SocketErrorCode: SocketError.AccessDenied }
             ? new CliException($"{listen} cannot be listened on: this user may not.", "choose a port above 1023 with --listen.", cause)
             : new CliException($"{listen} cannot be listened on: {cause.GetBaseException().Message.TrimEnd('.')}.", "another program may have the port: choose another with --listen, or port 0 for a free one.", cause);
-
-    private static async Task CancelWhenInputEndsAsync(CancellationTokenSource stop)
-    {
-        byte[] nothing = new byte[256];
-        await using Stream input = Console.OpenStandardInput();
-        while (await input.ReadAsync(nothing) > 0)
-        {
-        }
-        try
-        {
-            await stop.CancelAsync();
-        }
-        catch (ObjectDisposedException)
-        {
-            // It has stopped already.
-        }
-    }
 }

@@ -1,10 +1,9 @@
 using System.CommandLine;
-using Hone.Terminals;
 
 namespace Hone.Commands.Children;
 
 /// <summary>The server's child; not in the list of commands.</summary>
-internal sealed class EngineCommand : CliCommand
+internal sealed class EngineCommand : ChildCommand
 {
     private readonly Argument<string> _model = new("model") { Description = "The base model's GGUF file.", HelpName = "MODEL" };
     private readonly Option<string> _socket = new("--socket") { Description = "The Unix socket to listen on.", HelpName = "PATH", Required = true };
@@ -13,12 +12,11 @@ internal sealed class EngineCommand : CliCommand
     public EngineCommand() : base("engine", "One base model in memory with any number of adapters, answering over a Unix socket until standard input ends.",
         "hone engine models/SmolLM2-135M-Instruct.Q4_1.gguf --socket /tmp/hone.sock", "hone engine model.gguf --socket hone.sock --threads 2")
     {
-        Hidden = true;
         Arguments.Add(_model);
         Options.Add(_socket);
         Options.Add(_threads);
     }
 
-    protected override Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken) =>
+    protected override Task<int> RunAsync(ParseResult parse, CancellationToken cancellationToken) =>
         Training.EngineCommand.RunAsync(parse.GetRequiredValue(_model), parse.GetRequiredValue(_socket), parse.GetValue(_threads), cancellationToken);
 }

@@ -1,0 +1,74 @@
+using System.CommandLine;
+using System.Text;
+using System.Text.Json;
+using Hone.Commands.Models;
+using Hone.Core.Models;
+using Hone.Core.Processes;
+using Hone.Terminals;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Hone.Commands.Bench;
+
+/// <summary>A measurement. It runs in a child with the environment that trainers and engines get: what is measured is what they do.</summary>
+internal abstract class BenchCommand : CliCommand
+{
+    private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
+    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the tensor library. Default: all cores.", HelpName = "N" };
+    private readonly Option<bool> _json = new("--json") { Description = "Print the figures as one line of JSON." };
+    private readonly Option<bool> _here = new("--in-this-process") { Description = "Measure here and print JSON.", Hidden = true };
+
+    protected BenchCommand(string name, string description, params string[] examples) : base(name, description, examples)
+    {
+        foreach (Option option in new Option[] { _model, _threads, _json, _here })
+            Options.Add(option);
+        Validators.Add(result =>
+        {
+            if (result.GetValue(_threads) is < 1)
+                result.AddError("--threads is 1 or more.");
+        });
+    }
+
+    /// <summary>The command's own options again, for the child.</summary>
+    protected abstract IEnumerable<string> Own(ParseResult parse);
+
+    /// <returns>The figures as JSON.</returns>
+    protected abstract string Measure(string modelPath, int? threads, ParseResult parse);
+
+    protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
+    {
+        string model = await LocalModel.PathOfAsync(parse.GetRequiredValue(_model), null, cancellationToken);
+        int? threads = parse.GetValue(_threads);
+        if (parse.GetValue(_here))
+        {
+            _ = StandardInput.WhenItEndsAsync(() =>
+            {
+                Environment.Exit(Cli.Interrupted);
+                return Task.CompletedTask;
+            });
+            terminal.Line(await Task.Run(() => Measure(model, threads, parse), cancellationToken));
+            return 0;
+        }
+        List<string> arguments = ["bench", Name, "--model", model, "--in-this-process", .. Own(parse)];
+        if (threads is { } count)
+            arguments.AddRange(["--threads", count.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
+        await using ChildProcess child = ChildProcess.Start(
+            new ChildStart { Executable = HoneExecutable.Locate(), Arguments = arguments, Threads = threads }, NullLogger.Instance, TimeProvider.System);
+        string? last = null;
+        await foreach (ReadOnlyMemory<byte> line in child.ReadLinesAsync(cancellationToken))
+            last = Encoding.UTF8.GetString(line.Span);
+        ChildExit exit = await child.Exited;
+        if (exit.Code != 0 || last is null)
+            throw new CliException($"The measurement ended with {exit}: {child.LastErrors(3)}");
+        if (parse.GetValue(_json))
+        {
+            terminal.Line(last);
+            return 0;
+        }
+        using JsonDocument figures = JsonDocument.Parse(last);
+        terminal.Facts([.. figures.RootElement.EnumerateObject().Select(figure => new[]
+        {
+            figure.Name, figure.Value.GetDouble().ToString("#,0.##", System.Globalization.CultureInfo.InvariantCulture),
+        })]);
+        return 0;
+    }
+}

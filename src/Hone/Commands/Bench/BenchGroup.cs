@@ -1,0 +1,10 @@
+using System.CommandLine;
+
+namespace Hone.Commands.Bench;
+
+internal static class BenchGroup
+{
+    public static Command Create() => new CommandGroup("bench", "Measures this machine: training and decoding on the embedded base.",
+        ["hone bench train", "hone bench serve --json"],
+        new BenchTrainCommand(), new BenchServeCommand());
+}

@@ -1,0 +1,30 @@
+using System.CommandLine;
+using Hone.Terminals;
+
+namespace Hone.Commands.Children;
+
+/// <summary>
+/// A child with native code in it; not in the list of commands. What it has to say about its work it says in its protocol; anything that escapes is a crash:
+/// the whole exception on standard error, and an exit code that is neither success nor an explained failure.
+/// </summary>
+internal abstract class ChildCommand : CliCommand
+{
+    private const int Crashed = 70;
+
+    protected ChildCommand(string name, string description, params string[] examples) : base(name, description, examples) => Hidden = true;
+
+    protected abstract Task<int> RunAsync(ParseResult parse, CancellationToken cancellationToken);
+
+    protected sealed override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await RunAsync(parse, cancellationToken);
+        }
+        catch (Exception fault) when (fault is not OperationCanceledException)
+        {
+            terminal.Note(fault.ToString());
+            return Crashed;
+        }
+    }
+}
