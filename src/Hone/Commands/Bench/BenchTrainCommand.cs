@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
-using Hone.Quickstart;
 using Hone.Training.Benchmarks;
 
 namespace Hone.Commands.Bench;
@@ -26,7 +25,7 @@ internal sealed class BenchTrainCommand : BenchCommand
     }
 
     protected override IEnumerable<string> Own(ParseResult parse)
-        => ["--rows", parse.GetValue(_rows)?.FullName ?? Examples.Open(null).Training, "--steps", parse.GetValue(_steps).ToString(CultureInfo.InvariantCulture)];
+        => ["--rows", parse.GetValue(_rows)?.FullName ?? Quickstart.Examples.Open(null).Training, "--steps", parse.GetValue(_steps).ToString(CultureInfo.InvariantCulture)];
 
     protected override string Measure(string modelPath, int? threads, ParseResult parse)
         => JsonSerializer.Serialize(TrainBenchmark.Run(modelPath, parse.GetValue(_rows)!.FullName, parse.GetValue(_steps), threads, Console.Error.WriteLine), FiguresJson.Default.TrainFigures);

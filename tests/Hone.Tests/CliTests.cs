@@ -1,0 +1,110 @@
+using System.CommandLine;
+using Hone.Commands;
+
+namespace Hone.Tests;
+
+public sealed class CliTests
+{
+    public static TheoryData<string> AllCommands { get; } = [.. CommandTree.For([]).SelectMany(command => Paths(command, "")), ""];
+
+    [Theory]
+    [MemberData(nameof(AllCommands))]
+    public async Task Help_AnyCommand_DescribesItAndShowsTwoExamples(string path)
+    {
+        CommandResult result = await CommandLine.RunAsync([.. path.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--help"]);
+
+        Assert.Equal((0, ""), (result.Code, result.Error));
+        string[] lines = result.Output.ReplaceLineEndings("\n").Split('\n');
+        Assert.NotEqual("", lines[1].Trim());
+        string[] examples = [.. lines.SkipWhile(line => line != "Examples:").Skip(1).Where(line => line.Length > 0)];
+        Assert.Equal(2, examples.Length);
+        Assert.All(examples, example => Assert.Contains($"hone {path}".Trim(), example, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("finetune create MODEL NAME --watch")]
+    [InlineData("finetune create MODEL NAME --train a.jsonl --adapter folder")]
+    [InlineData("serve --data /tmp/a --listen http://127.0.0.1:1")]
+    [InlineData("tokens create ci --expires 30d")]
+    [InlineData("quickstart --seed 3")]
+    public async Task Help_AfterOtherArguments_IsHelp(string line)
+    {
+        CommandResult result = await CommandLine.RunAsync([.. line.Split(' '), "--help"]);
+
+        Assert.Equal(0, result.Code);
+        Assert.Contains("Examples:", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Help_OfTheProgram_HidesTheChildren()
+    {
+        CommandResult result = await CommandLine.RunAsync("--help");
+
+        string[] listed = [.. result.Output.Split('\n').SkipWhile(line => line.Trim() != "Commands:").Skip(1).TakeWhile(line => line.Trim().Length > 0).Select(line => line.Trim().Split(' ')[0])];
+        Assert.Equal(["quickstart", "serve", "worker", "finetune", "run", "models", "lint", "accounts", "tokens", "bench"], listed);
+    }
+
+    [Theory]
+    [InlineData("", "Required command")]
+    [InlineData("nonsense", "nonsense")]
+    [InlineData("finetune", "Required command")]
+    [InlineData("finetune create", "Required argument")]
+    [InlineData("finetune list --nonsense", "--nonsense")]
+    [InlineData("finetune create m n --watch", "--train")]
+    [InlineData("finetune create m n --train a --adapter b", "exclude each other")]
+    [InlineData("finetune upload n a b --as training_data.jsonl", "--as")]
+    [InlineData("run", "Required argument")]
+    [InlineData("run m p --stream --json", "exclude each other")]
+    [InlineData("serve --listen https://127.0.0.1:4663", "TLS")]
+    [InlineData("serve --listen http://0.0.0.0:4663", "--insecure-http")]
+    [InlineData("serve --listen http://127.0.0.1", "port")]
+    [InlineData("serve --listen example", "example")]
+    [InlineData("serve --models /nonexistent", "/nonexistent")]
+    [InlineData("lint", "Required argument")]
+    [InlineData("lint a.jsonl b.jsonl c.jsonl", "at most one")]
+    [InlineData("tokens create ci --expires soon", "soon")]
+    [InlineData("accounts create lab --email nobody", "nobody")]
+    [InlineData("quickstart --seed -1", "--seed")]
+    [InlineData("quickstart --config /nonexistent.json", "/nonexistent.json")]
+    [InlineData("bench train --steps 0", "--steps")]
+    [InlineData("engine model.gguf", "--socket")]
+    public async Task Run_WrongUsage_Exits2WithOneLineAndAHint(string line, string named)
+    {
+        CommandResult result = await CommandLine.RunAsync(line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+
+        Assert.Equal((2, ""), (result.Code, result.Output));
+        string[] lines = result.Error.TrimEnd().ReplaceLineEndings("\n").Split('\n');
+        Assert.Equal(2, lines.Length);
+        Assert.StartsWith("error: ", lines[0], StringComparison.Ordinal);
+        Assert.Contains(named, lines[0], StringComparison.Ordinal);
+        Assert.StartsWith("hint: `hone", lines[1], StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("finetune list --url http://127.0.0.1:1 --token t --account a", "Cannot reach http://127.0.0.1:1", "hone serve")]
+    [InlineData("finetune list --data /nonexistent", "No server is known", "hone serve")]
+    [InlineData("finetune list --url nonsense --token t", "nonsense", "http://127.0.0.1:4663")]
+    [InlineData("finetune create m n --train /nonexistent.jsonl --url http://127.0.0.1:1 --token t", "/nonexistent.jsonl", "nothing was created")]
+    [InlineData("tokens list --data /nonexistent", "not a data folder", "hone serve")]
+    [InlineData("lint /nonexistent.jsonl", "/nonexistent.jsonl", "check the path")]
+    [InlineData("lint README.md --model /nonexistent.gguf", "README.md", "check the path")]
+    [InlineData("models check /nonexistent.gguf", "/nonexistent.gguf", "check the path")]
+    [InlineData("quickstart --examples /nonexistent", "/nonexistent", "test.jsonl")]
+    [InlineData("worker --data /nonexistent", "not a data folder", "hone serve")]
+    public async Task Run_ThatFails_Exits1WithOneLineAndAHint(string line, string message, string hint)
+    {
+        CommandResult result = await CommandLine.RunAsync(line.Split(' '));
+
+        Assert.Equal((1, ""), (result.Code, result.Output));
+        string[] lines = result.Error.TrimEnd().ReplaceLineEndings("\n").Split('\n');
+        Assert.Equal(2, lines.Length);
+        Assert.Contains(message, lines[0], StringComparison.Ordinal);
+        Assert.Contains(hint, lines[1], StringComparison.Ordinal);
+    }
+
+    private static IEnumerable<string> Paths(Command command, string before)
+    {
+        string path = $"{before} {command.Name}".Trim();
+        return command.Subcommands.SelectMany(inner => Paths(inner, path)).Prepend(path);
+    }
+}

@@ -1,0 +1,55 @@
+using Hone.Core.Models;
+using Hone.Formats.Models;
+using Hone.Formats.TrainingData;
+
+namespace Hone.Tests.Commands;
+
+[Trait("Category", "Slow")]
+public sealed class LintCommandTests
+{
+    private static readonly string _bad = Repository.PathOf("tests/Hone.Formats.Tests/data/bad");
+
+    [Theory]
+    [InlineData("bom.jsonl")]
+    [InlineData("invalid_json_in_line_3.jsonl")]
+    [InlineData("weight_2.jsonl")]
+    [InlineData("utf16.jsonl")]
+    [InlineData("duplicate_rows.jsonl")]
+    [InlineData("same_row_in_train_and_valid.train.jsonl", "same_row_in_train_and_valid.valid.jsonl")]
+    public async Task Json_AnyFile_IsTheLibrarysReport(string training, string? validation = null)
+    {
+        string[] files = [.. new[] { training, validation }.OfType<string>().Select(name => Path.Combine(_bad, name))];
+        using BaseModel model = BaseModel.Open(ModelCatalog.FindEmbedded()!.Path);
+        LintReport report = Linter.Lint(new LintRequest { TrainingPath = files[0], ValidationPath = files.ElementAtOrDefault(1), Model = model }, TestContext.Current.CancellationToken);
+
+        CommandResult result = await CommandLine.RunAsync(["lint", .. files, "--model", ModelCatalog.EmbeddedId, "--json"]);
+
+        Assert.Equal(report.ToJson(), result.Output.TrimEnd());
+        Assert.Equal(report.Ok ? 0 : 1, result.Code);
+    }
+
+    [Fact]
+    public async Task Pretty_BrokenRow_NamesFileLineAndWhatToDo()
+    {
+        string file = Path.Combine(_bad, "weight_2.jsonl");
+
+        CommandResult result = await CommandLine.RunAsync("lint", file);
+
+        Assert.Equal(1, result.Code);
+        Assert.Contains($"{file}:", result.Output, StringComparison.Ordinal);
+        Assert.Contains(": error: ", result.Output, StringComparison.Ordinal);
+        Assert.Contains("not ok", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Json_ConfigWithUnknownKey_IsAnError()
+    {
+        using var folder = new TemporaryFolder();
+        string config = folder.Write("training_config.json", """{"epochs":3}""");
+
+        CommandResult result = await CommandLine.RunAsync("lint", Repository.PathOf("examples/support-triage/train.jsonl"), config, "--json");
+
+        Assert.Equal(1, result.Code);
+        Assert.Contains("n_epochs", result.Output, StringComparison.Ordinal);
+    }
+}

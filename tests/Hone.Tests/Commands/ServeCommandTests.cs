@@ -1,0 +1,116 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+
+namespace Hone.Tests.Commands;
+
+[Trait("Category", "Slow")]
+[Trait("Category", "Native")]
+public sealed class ServeCommandTests : IDisposable
+{
+    private const int Terminate = 15;
+
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task Serve_FirstRun_PrintsWhatClientsNeedAndEndsCleanly()
+    {
+        string data = _folder.At("data");
+        await using var server = new HoneProcess("serve", "--listen", "http://127.0.0.1:0", "--data", data);
+        string url = (await server.LineWithAsync("Hone listens on ")).Split(' ')[3].TrimEnd(';');
+        string token = (await server.LineWithAsync("CLOUDFLARE_API_TOKEN=")).Split('=')[1];
+
+        string credentials = Path.Combine(data, "credentials.json");
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(credentials));
+        JsonElement file = JsonElement.Parse(File.ReadAllText(credentials));
+        Assert.Equal((url, token), (file.GetProperty("url").GetString(), file.GetProperty("token").GetString()));
+        CommandResult models = await CommandLine.RunAsync("models", "list", "--data", data);
+        Assert.True(models.Code == 0, models.Error);
+        Assert.Contains("@cf/huggingfacetb/smollm2-135m-instruct", models.Output, StringComparison.Ordinal);
+
+        CommandResult locked = await RunAsync("serve", "--listen", "http://127.0.0.1:0", "--data", data);
+        Assert.Equal(1, locked.Code);
+        Assert.Contains($"process {server.Id}", OneLine(locked.Error), StringComparison.Ordinal);
+
+        server.Signal(Terminate);
+        Assert.Equal(0, await server.ExitAsync());
+        await HoneProcess.NobodyUsesAsync(data);
+    }
+
+    [Fact]
+    public async Task Serve_InputThatEnds_EndsTheServer()
+    {
+        await using var server = new HoneProcess("serve", "--listen", "http://127.0.0.1:0", "--data", _folder.At("data"), "--json", "--until-input-ends");
+        JsonElement credentials = JsonElement.Parse(await server.LineWithAsync("{"));
+        Assert.StartsWith("http://127.0.0.1:", credentials.GetProperty("url").GetString(), StringComparison.Ordinal);
+
+        server.EndInput();
+
+        Assert.Equal(0, await server.ExitAsync());
+    }
+
+    [Fact]
+    public async Task Serve_PortInUse_SaysSoInOneLine()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+
+        CommandResult result = await RunAsync("serve", "--listen", $"http://{taken.LocalEndpoint}", "--data", _folder.At("data"));
+
+        Assert.Equal(1, result.Code);
+        Assert.Contains(taken.LocalEndpoint.ToString()!, OneLine(result.Error), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Serve_DataFolderThatCannotBe_SaysSoInOneLine()
+    {
+        string file = _folder.Write("file", "");
+
+        CommandResult result = await RunAsync("serve", "--listen", "http://127.0.0.1:0", "--data", Path.Combine(file, "data"));
+
+        Assert.Equal(1, result.Code);
+        Assert.Contains(file, OneLine(result.Error), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Finetune_CreatedListedAndDeleted_OverTheApi()
+    {
+        string data = _folder.At("data");
+        await using var server = new HoneProcess("serve", "--listen", "http://127.0.0.1:0", "--data", data, "--no-worker");
+        await server.LineWithAsync("credentials.json");
+        const string model = "@cf/huggingfacetb/smollm2-135m-instruct";
+
+        CommandResult created = await CommandLine.RunAsync("finetune", "create", model, "mine", "--description", "d", "--json", "--data", data);
+        Assert.True(created.Code == 0, created.Error);
+        Assert.Equal("awaiting_assets", JsonElement.Parse(created.Output).GetProperty("status").GetString());
+        CommandResult twice = await CommandLine.RunAsync("finetune", "create", model, "mine", "--data", data);
+        Assert.Equal(1, twice.Code);
+        Assert.Contains(JsonElement.Parse(created.Output).GetProperty("id").GetString()!, twice.Error, StringComparison.Ordinal);
+        CommandResult refused = await CommandLine.RunAsync(
+            "finetune", "upload", "mine", Repository.PathOf("tests/Hone.Formats.Tests/data/bad/weight_2.jsonl"), "--as", "training_data.jsonl", "--data", data);
+        Assert.Equal(1, refused.Code);
+        Assert.Contains("weight", refused.Error, StringComparison.Ordinal);
+        CommandResult missing = await CommandLine.RunAsync("finetune", "download", "mine", "--data", data);
+        Assert.Contains("no adapter yet", missing.Error, StringComparison.Ordinal);
+        Assert.Equal(0, (await CommandLine.RunAsync("finetune", "delete", "mine", "--data", data)).Code);
+        Assert.Equal("[]", (await CommandLine.RunAsync("finetune", "list", "--json", "--data", data)).Output.Trim());
+        Assert.Equal(1, (await CommandLine.RunAsync("finetune", "get", "mine", "--data", data)).Code);
+    }
+
+    private static async Task<CommandResult> RunAsync(params string[] args)
+    {
+        await using var process = new HoneProcess(args);
+        string output = await process.RestAsync();
+        return new CommandResult(await process.ExitAsync(), output, await process.ErrorAsync());
+    }
+
+    private static string OneLine(string error)
+    {
+        string[] lines = error.TrimEnd().Split('\n');
+        Assert.InRange(lines.Length, 1, 2);
+        Assert.StartsWith("error: ", lines[0], StringComparison.Ordinal);
+        return lines[0];
+    }
+}
