@@ -26,7 +26,8 @@ internal static class TrainingProgress
         {
             if (StepOf(happened) is not { } step)
             {
-                terminal.Line(Prefix(happened) + happened.Message);
+                foreach (string line in LinesOf(happened))
+                    terminal.Line(Prefix(happened) + line);
                 continue;
             }
             if (step.Number < step.Of && shown is { } before && clock.GetElapsedTime(before) < _pause)
@@ -49,12 +50,8 @@ internal static class TrainingProgress
                 {
                     if (StepOf(happened) is not { } step)
                     {
-                        terminal.Ansi.MarkupLine(happened.Level switch
-                        {
-                            "error" => $"[red]{Markup.Escape(happened.Message)}[/]",
-                            "warn" => $"[yellow]{Markup.Escape(happened.Message)}[/]",
-                            _ => $"[grey]{Markup.Escape(happened.Message)}[/]",
-                        });
+                        foreach (string line in LinesOf(happened))
+                            terminal.Ansi.MarkupLine($"[{happened.Level switch { "error" => "red", "warn" => "yellow", _ => "grey" }}]{Markup.Escape(line)}[/]");
                         continue;
                     }
                     bar ??= context.AddTask("training", maxValue: step.Of);
@@ -66,6 +63,18 @@ internal static class TrainingProgress
     }
 
     private static string Prefix(FinetuneEvent happened) => happened.Level switch { "error" => "error: ", "warn" => "warning: ", _ => "" };
+
+    /// <summary>The message; of the settings each on a line of its own, with where it came from.</summary>
+    private static IEnumerable<string> LinesOf(FinetuneEvent happened)
+    {
+        if (happened.Data is not { ValueKind: JsonValueKind.Object } data || !data.TryGetProperty("values", out JsonElement values) || values.ValueKind != JsonValueKind.Array)
+            return [happened.Message];
+        string[][] settings = [.. values.EnumerateArray().Select(setting => new[] { Text(setting, "key"), Text(setting, "value"), Text(setting, "origin") })];
+        int width = settings.Max(setting => setting[0].Length);
+        return settings.Select(setting => $"  {setting[0].PadRight(width)}  {setting[1]}  ({setting[2]})").Prepend("Settings");
+    }
+
+    private static string Text(JsonElement data, string name) => data.TryGetProperty(name, out JsonElement value) ? value.ToString() : "";
 
     private static (int Number, int Of, string Text)? StepOf(FinetuneEvent happened)
     {

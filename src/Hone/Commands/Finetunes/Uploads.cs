@@ -18,9 +18,14 @@ internal static class Uploads
     {
         try
         {
-            await client.UploadAssetAsync(finetune, file.Name, file.Path, cancellationToken);
+            JsonElement stored = await client.UploadAssetAsync(finetune, file.Name, file.Path, cancellationToken);
+            if (stored.TryGetProperty("warnings", out JsonElement warnings) && warnings.ValueKind == JsonValueKind.Array)
+            {
+                foreach (JsonElement warning in warnings.EnumerateArray())
+                    terminal.Note($"warning: {file.Path}: {warning}");
+            }
         }
-        catch (ApiException refused) when (refused.Result is { ValueKind: JsonValueKind.Object } report && report.TryGetProperty("errors", out _))
+        catch (ApiException refused) when (refused.Result is { ValueKind: JsonValueKind.Object } result && result.TryGetProperty("lint", out JsonElement report))
         {
             LintView.Print(terminal, file.Path, null, report, terminal.Error);
             terminal.Note($"error: {file.Path} was refused as {file.Name}; nothing of it is kept.");
