@@ -31,7 +31,7 @@ internal sealed class LintCommand : CliCommand
         Validators.Add(result =>
         {
             string[] files = result.GetValue(_files) ?? [];
-            if (files.Count(IsConfig) > 1 || files.Count(file => !IsConfig(file)) is 0 or > 2)
+            if (files.Length > 0 && (files.Count(IsConfig) > 1 || files.Count(file => !IsConfig(file)) is 0 or > 2))
                 result.AddError("Name the training rows, at most one file of validation rows, and at most one training_config.json.");
         });
     }

@@ -40,11 +40,12 @@ internal sealed class ServeCommand : CliCommand
             Options.Add(option);
         Validators.Add(result =>
         {
-            (IPEndPoint? address, string? error) = ServeOptions.Parse(result.GetValue(_listen)!);
+            string listen = result.GetResult(_listen)?.GetValueOrDefault<string>() ?? ServeOptions.DefaultListen;
+            (IPEndPoint? address, string? error) = ServeOptions.Parse(listen);
             if (error is not null)
                 result.AddError(error);
             else if (!IPAddress.IsLoopback(address!.Address) && !result.GetValue(_insecure))
-                result.AddError($"--listen {result.GetValue(_listen)} is reachable from other machines, and HTTP shows every token to the network: put a proxy that speaks TLS before it, or say --insecure-http.");
+                result.AddError($"--listen {listen} is reachable from other machines, and HTTP shows every token to the network: put a proxy that speaks TLS before it, or say --insecure-http.");
             foreach (DirectoryInfo folder in result.GetValue(_models) ?? [])
             {
                 if (!folder.Exists)

@@ -23,7 +23,7 @@ internal sealed class WorkerCommand : CliCommand
         Options.Add(_slots);
         Validators.Add(result =>
         {
-            if (result.GetValue(_slots) is < 1 or > 64)
+            if (result.GetResult(_slots)?.GetValueOrDefault<int>() is < 1 or > 64)
                 result.AddError("--slots is a number from 1 to 64.");
         });
     }

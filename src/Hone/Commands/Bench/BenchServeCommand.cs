@@ -14,7 +14,7 @@ internal sealed class BenchServeCommand : BenchCommand
         Options.Add(_tokens);
         Validators.Add(result =>
         {
-            if (result.GetValue(_tokens) is < 1 or > 4096)
+            if (result.GetResult(_tokens)?.GetValueOrDefault<int>() is < 1 or > 4096)
                 result.AddError("--tokens is a number from 1 to 4096.");
         });
     }

@@ -17,7 +17,7 @@ internal sealed class BenchTrainCommand : BenchCommand
         Options.Add(_steps);
         Validators.Add(result =>
         {
-            if (result.GetValue(_steps) < 1)
+            if (result.GetResult(_steps)?.GetValueOrDefault<int>() < 1)
                 result.AddError("--steps is 1 or more.");
             if (result.GetValue(_rows) is { Exists: false } missing)
                 result.AddError($"--rows: {missing} does not exist.");
