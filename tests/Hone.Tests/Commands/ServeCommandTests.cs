@@ -23,7 +23,8 @@ public sealed class ServeCommandTests : IDisposable
         string token = (await server.LineWithAsync("CLOUDFLARE_API_TOKEN=")).Split('=')[1];
 
         string credentials = Path.Combine(data, "credentials.json");
-        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(credentials));
+        if (!OperatingSystem.IsWindows())
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(credentials));
         JsonElement file = JsonElement.Parse(File.ReadAllText(credentials));
         Assert.Equal((url, token), (file.GetProperty("url").GetString(), file.GetProperty("token").GetString()));
         CommandResult models = await CommandLine.RunAsync("models", "list", "--data", data);
