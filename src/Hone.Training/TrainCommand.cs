@@ -33,14 +33,14 @@ public static class TrainCommand
     private static void Train(string folder, JobSpec job, EventWriter events, CancellationToken cancellation)
     {
         using BaseModel model = BaseModel.Open(job.ModelPath);
+        if (job.Config.NotOffered() is { Count: > 0 } refused)
+            throw new JobFailedException("bad_config", $"{TrainingConfig.FileName}, {string.Join(" ", refused)}");
         // 1
         (EncodedRow[] rows, EncodedRow[] validation) = TrainingRows.Read(folder, job, model, events);
         CrashPoint.Here("train.rows");
         // 2
         TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Length, rows.Sum(r => (long)r.Trained.Count(t => t)), preferencePairs: false);
         events.Write(new TrainerEvent.Settings(settings.Origins));
-        if (settings.Method != "supervised")
-            throw new JobFailedException("bad_config", $"The method '{settings.Method}' is not offered yet: use supervised.");
         // 3
         using Decoder decoder = DecoderLoader.Load(model);
         using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);

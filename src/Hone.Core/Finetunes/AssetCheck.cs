@@ -51,6 +51,8 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
             var report = new LintReport { Errors = errors, Warnings = [], Stats = new LintStats { Kinds = new Dictionary<string, int>() } };
             return new AssetVerdict([.. errors.Select(e => e.ToString())], []) { Report = report };
         }
+        if (config.NotOffered() is { Count: > 0 } refused)
+            return new AssetVerdict([.. refused.Select(r => $"{AssetFiles.TrainingConfigFile}, {r}")], []);
         return new AssetVerdict([], []) { ConfigJson = JsonSerializer.Serialize(config, JobJson.Default.TrainingConfig) };
     }
 
@@ -69,7 +71,10 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
             Config = config is null ? new TrainingConfig() : TrainingConfigParser.Parse(System.Text.Encoding.UTF8.GetBytes(config)).Config ?? new TrainingConfig(),
         };
         LintReport report = await Task.Run(() => Linter.Lint(request, cancellationToken), cancellationToken);
-        return new AssetVerdict([.. report.Errors.Select(e => e.ToString())], [.. report.Warnings.Select(w => w.ToString())]) { Report = report };
+        string[] errors = [.. report.Errors.Select(e => e.ToString())];
+        if (report.Ok && report.Stats.Kinds.ContainsKey("preference"))
+            errors = [$"{fileName}: preference pairs need the method dpo, which is not offered yet. Use rows of messages that end in the better answer."];
+        return new AssetVerdict(errors, [.. report.Warnings.Select(w => w.ToString())]) { Report = report };
     }
 
     /// <summary>One file by itself is checked as far as it goes; the second one, with the first, against the base model.</summary>

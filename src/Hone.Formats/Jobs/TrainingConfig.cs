@@ -53,4 +53,17 @@ public sealed record TrainingConfig
 
     /// <summary>DPO's β.</summary>
     public double? Beta { get; init; }
+
+    /// <summary>What is given but not offered so far, a sentence each: a job with any of it is refused, never run otherwise than it says.</summary>
+    public IReadOnlyList<string> NotOffered()
+    {
+        var refused = new List<string>();
+        if (Method == "dpo")
+            refused.Add("$.method: dpo is not offered yet. Use supervised, with rows of messages.");
+        if (UseDora == true)
+            refused.Add("$.use_dora: DoRA is not offered yet. Leave it out.");
+        if (Precision is not (null or "float32"))
+            refused.Add($"$.precision: {Precision} is not offered yet. Use float32, or leave it to Hone.");
+        return refused;
+    }
 }

@@ -1,0 +1,13 @@
+using Hone.Formats.Jobs;
+
+namespace Hone.Core.Tests.Finetunes;
+
+public sealed class NotOfferedTests
+{
+    [Fact]
+    public void NotOffered_WhatTheTrainerCannotDo_IsNamed()
+    {
+        Assert.Empty(new TrainingConfig { Method = "supervised", UseRslora = true, UseDora = false, Precision = "float32" }.NotOffered());
+        Assert.Equal(3, new TrainingConfig { Method = "dpo", UseDora = true, Precision = "bfloat16" }.NotOffered().Count);
+    }
+}
