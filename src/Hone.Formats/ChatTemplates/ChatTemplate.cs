@@ -80,8 +80,8 @@ public sealed record ChatTemplateInput
 /// <summary>Bounds of one rendering: templates come from models and are not trusted.</summary>
 public sealed record ChatTemplateLimits
 {
-    /// <summary>Evaluated nodes, visited items, and one for every 16 characters made. Default: 10 million.</summary>
-    public long MaxSteps { get; init; } = 10_000_000;
+    /// <summary>Evaluated nodes, visited items, and one for every 16 characters made. Default: 5 million, a second or less.</summary>
+    public long MaxSteps { get; init; } = 5_000_000;
 
     /// <summary>The longest text, in UTF-16 units. Default: 16 Mi.</summary>
     public long MaxTextLength { get; init; } = 16 * 1024 * 1024;

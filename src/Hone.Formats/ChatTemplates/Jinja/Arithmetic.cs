@@ -29,7 +29,7 @@ internal static class Arithmetic
         {
             return left is double || right is double || op == TokenKind.Div
                 ? (object)ApplyFloat(op, left, right)
-                : ApplyInteger(op, PyType.IntegerOf(left)!.Value, PyType.IntegerOf(right)!.Value);
+                : ApplyInteger(op, PyType.IntegerOf(left)!.Value, PyType.IntegerOf(right)!.Value, evaluator.Budget);
         }
 
         return op switch
@@ -75,8 +75,10 @@ internal static class Arithmetic
         }
     }
 
-    private static object ApplyInteger(TokenKind op, BigInteger left, BigInteger right)
+    private static object ApplyInteger(TokenKind op, BigInteger left, BigInteger right, Budget budget)
     {
+        var words = (left.GetBitLength() + right.GetBitLength()) / 32;
+        budget.Spend(words * words / 1000);
         if (right.IsZero && (op is TokenKind.FloorDiv or TokenKind.Mod))
         {
             throw Errors.ZeroDivision("integer division or modulo by zero");
@@ -128,8 +130,20 @@ internal static class Arithmetic
             : Integers.Normalize(BigInteger.Pow(left, (int)right));
     }
 
-    private static double ToDouble(BigInteger value) =>
-        (double)value is var number && double.IsInfinity(number) ? throw Errors.Overflow("int too large to convert to float") : number;
+    /// <summary>The nearest float, ties to even; the framework's conversion cuts off instead.</summary>
+    private static double ToDouble(BigInteger value)
+    {
+        var shift = (int)Math.Min(int.MaxValue, BigInteger.Abs(value).GetBitLength()) - 64;
+        var number = shift <= 0 ? (double)value : Math.ScaleB(value.Sign * Rounded(BigInteger.Abs(value), shift), shift);
+        return double.IsInfinity(number) ? throw Errors.Overflow("int too large to convert to float") : number;
+    }
+
+    /// <summary>The upper 64 bits; what lies below only decides ties.</summary>
+    private static double Rounded(BigInteger value, int shift)
+    {
+        var upper = (ulong)(value >> shift);
+        return upper | (value.IsZero || (value & ((BigInteger.One << shift) - 1)).IsZero ? 0UL : 1UL);
+    }
 
     public static double ToDouble(object? value) => value is double number ? number : ToDouble(PyType.IntegerOf(value)!.Value);
 

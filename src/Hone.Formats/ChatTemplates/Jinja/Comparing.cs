@@ -18,6 +18,7 @@ internal static class Comparing
             case (null, _) or (_, null):
                 return false;
             case (string a, string b):
+                budget.SpendText(a.Length == b.Length ? a.Length : 0);
                 return a == b;
             case (long a, long b):
                 return a == b;
@@ -106,6 +107,7 @@ internal static class Comparing
     /// <summary><c>left OP right</c> for the four orders.</summary>
     public static bool IsOrdered(Comparison comparison, object? left, object? right, Budget budget)
     {
+        budget.Spend(2);
         if (left is Undefined absent)
         {
             throw absent.Fail();
@@ -129,16 +131,18 @@ internal static class Comparing
 
         if ((left, right) is (PyList or PyTuple, PyList or PyTuple) && left.GetType() == right.GetType())
         {
-            return AreOrdered(comparison, [.. Sequences.Items(left)!], [.. Sequences.Items(right)!], budget);
+            return AreOrdered(comparison, ItemsOf(left), ItemsOf(right), budget);
         }
 
         throw Errors.Type($"'{Symbol(comparison)}' not supported between instances of '{PyType.Name(left)}' and '{PyType.Name(right)}'");
     }
 
-    private static bool AreOrdered(Comparison comparison, object?[] left, object?[] right, Budget budget)
+    private static IReadOnlyList<object?> ItemsOf(object sequence) => sequence is PyList list ? list.Items : ((PyTuple)sequence).Items;
+
+    private static bool AreOrdered(Comparison comparison, IReadOnlyList<object?> left, IReadOnlyList<object?> right, Budget budget)
     {
         budget.Enter();
-        var shared = Math.Min(left.Length, right.Length);
+        var shared = Math.Min(left.Count, right.Count);
         for (var i = 0; i < shared; i++)
         {
             if (!AreEqual(left[i], right[i], budget))
@@ -150,7 +154,7 @@ internal static class Comparing
         }
 
         budget.Leave();
-        return Holds(comparison, left.Length.CompareTo(right.Length));
+        return Holds(comparison, left.Count.CompareTo(right.Count));
     }
 
     private static bool Holds(Comparison comparison, int order) => comparison switch
@@ -182,9 +186,9 @@ internal static class Comparing
         switch (container)
         {
             case PyDict dict:
-                return dict.Contains(item);
+                return dict.Contains(item, budget);
             case DictView { Part: DictPart.Keys } view:
-                return view.Dict.Contains(item);
+                return view.Dict.Contains(item, budget);
             case PyRange range when PyType.IntegerOf(item) is { } number:
                 return range.Length > 0 && (number - range.Start) % range.Step == 0
                     && (number - range.Start) / range.Step is var index && index >= 0 && index < range.Length;

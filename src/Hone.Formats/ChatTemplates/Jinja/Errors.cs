@@ -5,11 +5,18 @@ internal static class Errors
 {
     public static ChatTemplateException Syntax(string reason, int line) => new("TemplateSyntaxError", reason, line);
 
+    /// <summary>What only the compilation of Jinja's Python code finds.</summary>
+    public static ChatTemplateException Python(string reason, int line) => new("SyntaxError", reason, line);
+
     public static ChatTemplateException Assertion(string reason, int line) => new("TemplateAssertionError", reason, line);
 
     public static ChatTemplateException Runtime(string reason) => new("TemplateRuntimeError", reason);
 
     public static ChatTemplateException Type(string reason) => new("TypeError", reason);
+
+    /// <summary>What calling a method on a value without it raises.</summary>
+    public static ChatTemplateException NoMethod(object? value, string method) =>
+        value is Undefined undefined ? undefined.Fail() : new("AttributeError", $"'{PyType.Name(value)}' object has no attribute '{method}'");
 
     public static ChatTemplateException Value(string reason) => new("ValueError", reason);
 

@@ -107,7 +107,7 @@ internal sealed partial class Evaluator
         foreach (var (key, value) in node.Items)
         {
             var keyValue = Evaluate(key);
-            dict.Set(keyValue, Evaluate(value));
+            dict.Set(keyValue, Evaluate(value), Budget);
         }
 
         return dict;

@@ -117,6 +117,7 @@ internal sealed partial class Evaluator
         while (context.MoveNext(out var item))
         {
             // A fresh scope each time: what the body sets is gone in the next round.
+            Budget.Spend(4);
             var scope = outer.Inner(loop.Body);
             scope.Set("loop", context);
             Bind(loop.Target, item, scope);

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Hone.Formats.ChatTemplates.Jinja;
 
@@ -45,6 +46,10 @@ internal sealed partial class Evaluator
         catch (ChatTemplateException error)
         {
             throw error.At(evaluator._here?.Line ?? 1);
+        }
+        catch (RegexMatchTimeoutException)
+        {
+            throw new ChatTemplateException("LimitError", "A filter takes too long on this input.", evaluator._here?.Line ?? 1);
         }
     }
 

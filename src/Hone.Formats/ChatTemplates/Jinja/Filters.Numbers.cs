@@ -13,8 +13,8 @@ internal static partial class Filters
             Undefined => throw Errors.Type("bad operand type for abs(): 'Undefined'"),
             _ => throw Errors.Type($"bad operand type for abs(): '{PyType.Name(a[0])}'"),
         });
-        add("int", "value, default=0, base=10", (_, a) => ToInteger(a[0], Integer(a[2], "int")) is { } number ? Integers.Normalize(number) : a[1]);
-        add("float", "value, default=none", (_, a) => ToFloat(a[0]) ?? a[1] ?? 0.0);
+        add("int", "value, default=0, base=10", (e, a) => ToInteger(Paid(a[0], e.Budget), Integer(a[2], "int")) is { } number ? Integers.Normalize(number) : a[1]);
+        add("float", "value, default=none", (e, a) => ToFloat(Paid(a[0], e.Budget)) ?? a[1] ?? 0.0);
         add("round", "value, precision=0, method='common'", Round);
         add("sum", "iterable, attribute=none, start=0", (e, a) =>
         {
@@ -28,6 +28,12 @@ internal static partial class Filters
                 ? throw Errors.Type("sum() can't sum strings [use ''.join(seq) instead]")
                 : items.Aggregate(a[2], (sum, item) => Arithmetic.Apply(TokenKind.Add, sum, item, e));
         });
+    }
+
+    private static object? Paid(object? value, Budget budget)
+    {
+        budget.SpendText(PyType.TextOf(value)?.Length ?? 0);
+        return value;
     }
 
     private static BigInteger? ToInteger(object? value, int radix)
@@ -70,9 +76,9 @@ internal static partial class Filters
             throw Errors.FilterArgument("method must be common, ceil or floor");
         }
 
-        if (a[0] is Undefined undefined)
+        if (a[0] is Undefined undefined && method != "common")
         {
-            throw Errors.Type($"type Undefined doesn't define __round__ method: {undefined.Message}");
+            throw undefined.Fail();
         }
 
         if (!PyType.IsNumber(a[0]))

@@ -4,19 +4,14 @@ internal static partial class Filters
 {
     private static void AddSequences(Adder add)
     {
-        add("length count", "obj", (_, a) => Sequences.Length(a[0]) ?? throw Errors.Type($"object of type '{PyType.Name(a[0])}' has no len()"));
+        add("length count", "obj", (e, a) => Length(a[0], e.Budget));
         add("list", "value", (e, a) => new PyList(e.ToList(a[0])));
         add("first", "seq", (e, a) => e.Iterate(a[0]).DefaultIfEmpty(new Undefined("No first item, sequence was empty.")).First());
         add("last", "seq", (e, a) => a[0] is PyIterator
             ? throw Errors.Type($"'{PyType.Name(a[0])}' object is not reversible")
             : e.ToList(a[0]) is { Count: > 0 } items ? items[^1] : new Undefined("No last item, sequence was empty."));
         add("join", "value, d='', attribute=none", Join);
-        add("items", "value", (_, a) => a[0] switch
-        {
-            Undefined => new PyIterator([]),
-            PyDict dict => new PyIterator(new DictView(dict, DictPart.Items).Items),
-            _ => throw Errors.Type("Can only get item pairs from a mapping."),
-        });
+        add("items", "value", (_, a) => new PyIterator(Pairs(a[0])));
         add("dictsort", "value, case_sensitive=false, by='key', reverse=false", DictSort);
         add("sort", "value, reverse=false, case_sensitive=false, attribute=none", Sort);
         add("unique", "value, case_sensitive=false, attribute=none", (e, a) => new PyIterator(Unique(e, a)));
@@ -26,6 +21,26 @@ internal static partial class Filters
         add("batch", "value, linecount, fill_with=none", (e, a) => new PyIterator(Batch(e, a)));
         add("slice", "value, slices, fill_with=none", (e, a) => new PyIterator(Slice(e, a)));
         add("groupby", "value, attribute, default=none, case_sensitive=false", GroupBy);
+    }
+
+    private static long Length(object? value, Budget budget)
+    {
+        budget.SpendText(PyType.TextOf(value)?.Length ?? 0);
+        return Sequences.Length(value) ?? throw Errors.Type($"object of type '{PyType.Name(value)}' has no len()");
+    }
+
+    private static IEnumerable<object?> Pairs(object? value)
+    {
+        var items = value switch
+        {
+            Undefined => [],
+            PyDict dict => new DictView(dict, DictPart.Items).Items,
+            _ => throw Errors.Type("Can only get item pairs from a mapping."),
+        };
+        foreach (var item in items)
+        {
+            yield return item;
+        }
     }
 
     private static object Join(Evaluator evaluator, object?[] a)
@@ -39,20 +54,18 @@ internal static partial class Filters
         return StringMethods.Join(evaluator.Str(a[1]), items.Select(evaluator.Str), evaluator.Budget);
     }
 
-    private static object? Lowered(object? value, bool ignoresCase) => ignoresCase && PyType.TextOf(value) is { } text ? Casing.Lower(text) : value;
-
     private static PyList DictSort(Evaluator evaluator, object?[] a)
     {
-        var dict = a[0] as PyDict ?? throw (a[0] is Undefined undefined ? undefined.Fail() : Errors.Type($"dictsort needs a mapping, not {PyType.Name(a[0])}"));
         var index = PyType.TextOf(a[2]) switch
         {
             "key" => 0,
             "value" => 1,
             _ => throw Errors.FilterArgument("You can only sort by either \"key\" or \"value\""),
         };
+        var dict = a[0] as PyDict ?? throw Errors.NoMethod(a[0], "items");
         var items = new DictView(dict, DictPart.Items).Items.ToList();
         return new PyList(Comparing.Sorted(
-            items, item => Lowered(((PyTuple)item!).Items[index], !PyType.IsTrue(a[1])), PyType.IsTrue(a[3]), evaluator.Budget));
+            items, item => Lowered(((PyTuple)item!).Items[index], !PyType.IsTrue(a[1]), evaluator.Budget), PyType.IsTrue(a[3]), evaluator.Budget));
     }
 
     private static PyList Sort(Evaluator evaluator, object?[] a)
@@ -71,7 +84,7 @@ internal static partial class Filters
         foreach (var item in evaluator.Iterate(a[0]))
         {
             var key = getter(item);
-            if (!seen.Contains(key))
+            if (!seen.Contains(key, evaluator.Budget))
             {
                 seen.Set(key, null);
                 yield return item;
@@ -110,7 +123,7 @@ internal static partial class Filters
 
         var items = evaluator.ToList(a[0]);
         items.Reverse();
-        return a[0] is PyIterator or Undefined ? new PyList(items) : new PyIterator(items, "reversed");
+        return a[0] is PyIterator ? new PyList(items) : new PyIterator(items, "reversed");
     }
 
     private static IEnumerable<object?> Batch(Evaluator evaluator, object?[] a)
@@ -153,7 +166,7 @@ internal static partial class Filters
         var start = 0;
         for (var i = 0; i < count; i++)
         {
-            evaluator.Budget.Spend(1);
+            evaluator.Budget.Spend(4);
             var length = i < longer ? size + 1 : size;
             var part = items.GetRange(start, length);
             start += length;

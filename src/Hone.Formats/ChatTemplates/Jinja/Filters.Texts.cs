@@ -8,7 +8,11 @@ internal static partial class Filters
     private delegate void Adder(string names, string parameters, Func<Evaluator, object?[], object?> body);
 
     /// <summary>A value as text for a filter that keeps what is safe.</summary>
-    private static object Soft(object? value, Evaluator evaluator) => value is Markup or string ? value : evaluator.Str(value);
+    private static object Soft(object? value, Evaluator evaluator)
+    {
+        var text = evaluator.Str(value);
+        return value is Markup ? value : text;
+    }
 
     private static string SoftText(object? value, Evaluator evaluator) => PyType.TextOf(Soft(value, evaluator))!;
 
@@ -40,9 +44,6 @@ internal static partial class Filters
 
     [GeneratedRegex(@"\w+")]
     private static partial Regex WordPattern();
-
-    [GeneratedRegex("<!--.*?-->|<[^>]*>", RegexOptions.Singleline, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex TagPattern();
 
     /// <summary>Each word, cut at white space and opening brackets or hyphens, begins with an upper-case letter.</summary>
     private static string Title(string text)
@@ -83,13 +84,30 @@ internal static partial class Filters
 
     private static string StripTags(string text)
     {
-        var words = TagPattern().Replace(text, "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+        var words = Without(Without(text, "<!--", "-->"), "<", ">").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
         return System.Net.WebUtility.HtmlDecode(string.Join(' ', words));
+    }
+
+    /// <summary>A text without what stands from a start mark to the next end mark.</summary>
+    private static string Without(string text, string start, string end)
+    {
+        var result = new StringBuilder(text.Length);
+        var position = 0;
+        while (text.IndexOf(start, position, StringComparison.Ordinal) is var from && from >= 0
+            && text.IndexOf(end, from, StringComparison.Ordinal) is var to && to >= 0)
+        {
+            result.Append(text, position, from - position);
+            position = to + end.Length;
+        }
+
+        return result.Append(text, position, text.Length - position).ToString();
     }
 
     private static object Indent(Evaluator evaluator, object?[] a)
     {
-        var text = RequiredText(a[0], "indent");
+        var text = PyType.TextOf(a[0]) ?? throw (a[0] is PyList
+            ? Errors.NoMethod(a[0], "splitlines")
+            : a[0] is Undefined undefined ? undefined.Fail() : Errors.Type($"unsupported operand type(s) for +=: '{PyType.Name(a[0])}' and 'str'"));
         var indent = PyType.TextOf(a[1]) ?? Text.Repeat(" ", Integer(a[1], "indent"), evaluator.Budget);
         var lines = Text.Lines(text + "\n");
         var isBlank = PyType.IsTrue(a[3]);
@@ -103,9 +121,8 @@ internal static partial class Filters
         return Like(a[0], result.ToString());
     }
 
-    private static object Truncate(Evaluator evaluator, object?[] a)
+    private static object? Truncate(Evaluator evaluator, object?[] a)
     {
-        var text = RequiredText(a[0], "truncate");
         var length = Integer(a[1], "truncate");
         var end = RequiredText(a[3], "truncate");
         var leeway = a[4] is null ? 5 : Integer(a[4], "truncate");
@@ -115,10 +132,13 @@ internal static partial class Filters
             throw new ChatTemplateException("AssertionError", leeway < 0 ? $"expected leeway >= 0, got {leeway}" : $"expected length >= {endLength}, got {length}");
         }
 
-        if (Text.Length(text) <= (long)length + leeway)
+        var size = Length(a[0], evaluator.Budget);
+        if (size <= (long)length + leeway)
         {
-            return a[0]!;
+            return a[0];
         }
+
+        var text = RequiredText(a[0], "truncate");
 
         var cut = text[..Text.UnitIndex(text, length - endLength)];
         var space = cut.LastIndexOf(' ');
@@ -161,7 +181,7 @@ internal static partial class Filters
 
     private static string XmlAttributes(Evaluator evaluator, object?[] a)
     {
-        var dict = a[0] as PyDict ?? throw Errors.Type($"xmlattr needs a mapping, not {PyType.Name(a[0])}");
+        var dict = a[0] as PyDict ?? throw Errors.NoMethod(a[0], "items");
         var parts = new List<string>();
         foreach (var (key, value) in dict.Entries)
         {
@@ -185,7 +205,9 @@ internal static partial class Filters
 
     private static string FileSize(Evaluator evaluator, object?[] a)
     {
-        var bytes = ToFloat(a[0]) ?? throw Errors.Value($"could not convert string to float: {Text.Repr(a[0], evaluator.Budget)}");
+        var bytes = ToFloat(a[0]) ?? throw (PyType.TextOf(a[0]) is { } text
+            ? Errors.Value($"could not convert string to float: {Text.Repr(text)}")
+            : Errors.Type($"float() argument must be a string or a real number, not '{PyType.Name(a[0])}'"));
         var isBinary = PyType.IsTrue(a[1]);
         double unit = isBinary ? 1024 : 1000;
         if (bytes == 1)

@@ -29,11 +29,11 @@ internal static partial class Filters
         Add("attr", "obj, name", (e, a) => AttributeOnly(a[0], a[1], e.Budget));
         Add("tojson", "x, ensure_ascii=false, indent=none, separators=none, sort_keys=false", (e, a) => JsonText.Write(e, a));
         Add("pprint", "value", (e, a) => Text.Repr(a[0], e.Budget));
-        all["map"] = Map;
-        all["select"] = (e, a) => Select(e, a, selects: true, byAttribute: false);
-        all["reject"] = (e, a) => Select(e, a, selects: false, byAttribute: false);
-        all["selectattr"] = (e, a) => Select(e, a, selects: true, byAttribute: true);
-        all["rejectattr"] = (e, a) => Select(e, a, selects: false, byAttribute: true);
+        all["map"] = (e, a) => new PyIterator(Map(e, a));
+        all["select"] = (e, a) => new PyIterator(Select(e, a, selects: true, byAttribute: false));
+        all["reject"] = (e, a) => new PyIterator(Select(e, a, selects: false, byAttribute: false));
+        all["selectattr"] = (e, a) => new PyIterator(Select(e, a, selects: true, byAttribute: true));
+        all["rejectattr"] = (e, a) => new PyIterator(Select(e, a, selects: false, byAttribute: true));
         all["format"] = Format;
         foreach (var name in new[] { "random", "urlize" })
         {
@@ -98,8 +98,19 @@ internal static partial class Filters
                 item = otherwise is not null && item is Undefined ? otherwise : item;
             }
 
-            return ignoresCase && PyType.TextOf(item) is { } text ? Casing.Lower(text) : item;
+            return Lowered(item, ignoresCase, evaluator.Budget);
         };
+    }
+
+    private static object? Lowered(object? value, bool ignoresCase, Budget budget)
+    {
+        if (!ignoresCase || PyType.TextOf(value) is not { } text)
+        {
+            return value;
+        }
+
+        budget.SpendText(text.Length);
+        return Casing.Lower(text);
     }
 
     private static List<object?> Parts(object? attribute) => attribute switch
@@ -110,54 +121,77 @@ internal static partial class Filters
         _ => [attribute],
     };
 
-    private static PyIterator Map(Evaluator evaluator, Arguments arguments)
+    // Python's generators: what is wrong with the arguments shows when the first item is asked for.
+    private static IEnumerable<object?> Map(Evaluator evaluator, Arguments arguments)
     {
         var value = arguments.Positional[0];
-        var rest = arguments.Skip(1);
         if (!PyType.IsTrue(value))
         {
-            return new PyIterator([]);
+            yield break;
         }
 
-        if (rest.Positional.Count == 0 && rest.Keywords.Exists(item => item.Name == "attribute"))
+        var apply = Mapping(evaluator, arguments.Skip(1));
+        foreach (var item in evaluator.Iterate(value))
         {
-            var bound = new Signature("map", "attribute, default=none").Bind(rest);
-            return new PyIterator(evaluator.Iterate(value).Select(Getter(bound[0], ignoresCase: false, bound[1], evaluator)));
+            yield return apply(item);
+        }
+    }
+
+    private static Func<object?, object?> Mapping(Evaluator evaluator, Arguments arguments)
+    {
+        if (arguments.Positional.Count == 0 && arguments.Keywords.Exists(item => item.Name == "attribute"))
+        {
+            var bound = new Signature("map", "attribute, default=none").Bind(arguments);
+            return Getter(bound[0], ignoresCase: false, bound[1], evaluator);
         }
 
-        var name = rest.Positional.Count > 0 ? PyType.TextOf(rest.Positional[0]) : throw Errors.FilterArgument("map requires a filter argument");
-        var filter = name is not null && All.TryGetValue(name, out var found) ? found : throw Errors.Runtime($"No filter named {Text.Repr(rest.Positional[0])}.");
-        return new PyIterator(evaluator.Iterate(value).Select(item => filter(evaluator, WithFirst(item, rest.Skip(1)))));
+        if (arguments.Positional.Count == 0)
+        {
+            throw Errors.FilterArgument("map requires a filter argument");
+        }
+
+        var rest = arguments.Skip(1);
+        return item => Named(All, arguments.Positional[0], "filter")(evaluator, WithFirst(item, rest));
     }
+
+    private static Applied Named(IReadOnlyDictionary<string, Applied> all, object? name, string what) =>
+        PyDict.Key(name) is string text && all.TryGetValue(text, out var found) ? found : throw Errors.Runtime($"No {what} named {Text.Repr(name)}.");
 
     private static Arguments WithFirst(object? first, Arguments rest) => new([first, .. rest.Positional], rest.Keywords);
 
-    private static PyIterator Select(Evaluator evaluator, Arguments arguments, bool selects, bool byAttribute)
+    private static IEnumerable<object?> Select(Evaluator evaluator, Arguments arguments, bool selects, bool byAttribute)
     {
         var value = arguments.Positional[0];
-        var rest = arguments.Skip(1);
         if (!PyType.IsTrue(value))
         {
-            return new PyIterator([]);
+            yield break;
         }
 
-        Func<object?, object?> read = item => item;
-        if (byAttribute)
+        var passes = Predicate(evaluator, arguments.Skip(1), byAttribute);
+        foreach (var item in evaluator.Iterate(value))
         {
-            read = rest.Positional.Count > 0
-                ? Getter(rest.Positional[0], ignoresCase: false, null, evaluator)
-                : throw Errors.FilterArgument("Missing parameter for attribute name");
-            rest = rest.Skip(1);
+            if (passes(item) == selects)
+            {
+                yield return item;
+            }
         }
+    }
 
-        Func<object?, bool> passes = PyType.IsTrue;
-        if (rest.Positional.Count > 0)
+    private static Func<object?, bool> Predicate(Evaluator evaluator, Arguments arguments, bool byAttribute)
+    {
+        if (byAttribute && arguments.Positional.Count == 0)
         {
-            var name = PyType.TextOf(rest.Positional[0]);
-            var test = name is not null && Tests.All.TryGetValue(name, out var found) ? found : throw Errors.Runtime($"No test named {Text.Repr(rest.Positional[0])}.");
-            passes = item => PyType.IsTrue(test(evaluator, WithFirst(item, rest.Skip(1))));
+            throw Errors.FilterArgument("Missing parameter for attribute name");
         }
 
-        return new PyIterator(evaluator.Iterate(value).Where(item => passes(read(item)) == selects));
+        var read = byAttribute ? Getter(arguments.Positional[0], ignoresCase: false, null, evaluator) : item => item;
+        var test = arguments.Skip(byAttribute ? 1 : 0);
+        if (test.Positional.Count == 0)
+        {
+            return item => PyType.IsTrue(read(item));
+        }
+
+        var rest = test.Skip(1);
+        return item => PyType.IsTrue(Named(Tests.All, test.Positional[0], "test")(evaluator, WithFirst(read(item), rest)));
     }
 }

@@ -147,7 +147,7 @@ internal static class Floats
     /// <summary><c>float(text)</c>, or null where it raises.</summary>
     public static double? Parse(string text)
     {
-        var number = Text.Strip(text, null);
+        var number = Integers.AsciiDigits(Text.Strip(text, null));
         var unsigned = number.StartsWith('-') || number.StartsWith('+') ? number[1..] : number;
         if (unsigned.Equals("inf", StringComparison.OrdinalIgnoreCase) || unsigned.Equals("infinity", StringComparison.OrdinalIgnoreCase))
         {

@@ -8,9 +8,10 @@ internal sealed class FormatSpec
 {
     private string _fill = " ";
     private char _align;
-    private char _sign = '-';
+    private char _sign;
     private bool _noNegativeZero;
     private bool _isAlternate;
+    private bool _isZeroPadded;
     private int _width;
     private char _grouping;
     private int? _precision;
@@ -27,7 +28,6 @@ internal sealed class FormatSpec
         return value switch
         {
             _ when PyType.TextOf(value) is { } text => spec.FormatText(text, evaluator.Budget),
-            bool when spec._type == '\0' => spec.FormatText(evaluator.Str(value), evaluator.Budget, isNumber: true),
             double number => spec.FormatFloat(number, evaluator.Budget),
             _ when PyType.IntegerOf(value) is { } number => spec.FormatInteger(number, evaluator.Budget),
             _ => throw Errors.Type($"unsupported format string passed to {PyType.Name(value)}.__format__"),
@@ -67,7 +67,7 @@ internal sealed class FormatSpec
         spec._isAlternate = Take('#');
         if (Take('0') && spec._align == '\0')
         {
-            (spec._fill, spec._align) = ("0", '=');
+            (spec._fill, spec._align, spec._isZeroPadded) = ("0", '=', true);
         }
 
         spec._width = Number(text, ref i) ?? 0;
@@ -102,16 +102,18 @@ internal sealed class FormatSpec
             : throw Errors.Value("Too many decimal digits in format string");
     }
 
-    private string FormatText(string text, Budget budget, bool isNumber = false)
+    private string FormatText(string text, Budget budget)
     {
         if (_type is not ('\0' or 's'))
         {
             throw UnknownType("str");
         }
 
-        if (_align == '=' && !isNumber && _fill != "0")
+        var refused = _sign != '\0' ? "Sign" : _noNegativeZero ? "Negative zero coercion (z)" : _isAlternate ? "Alternate form (#)"
+            : _grouping != '\0' ? $"Grouping '{_grouping}'" : _align == '=' && !_isZeroPadded ? "'=' alignment" : null;
+        if (refused is not null)
         {
-            throw Errors.Value("'=' alignment not allowed in string format specifier");
+            throw Errors.Value($"{refused} not allowed in string format specifier");
         }
 
         if (_precision is { } precision)
@@ -119,7 +121,7 @@ internal sealed class FormatSpec
             text = text[..Text.UnitIndex(text, precision)];
         }
 
-        return Aligned("", text, _align == '=' ? '<' : _align == '\0' ? isNumber ? '>' : '<' : _align, budget);
+        return Aligned("", text, _align is '=' or '\0' ? '<' : _align, budget);
     }
 
     private ChatTemplateException UnknownType(string type) => Errors.Value($"Unknown format code '{_type}' for object of type '{type}'");
@@ -131,6 +133,11 @@ internal sealed class FormatSpec
             return FormatFloat(Arithmetic.ToDouble(Integers.Normalize(value)), budget);
         }
 
+        if (_noNegativeZero || (_grouping != '\0' && (_type is 'n' or 'c')) || (_grouping == ',' && (_type is 'x' or 'X' or 'b' or 'o')))
+        {
+            throw Errors.Value(_noNegativeZero ? "Negative zero coercion (z) not allowed in integer format specifier" : $"Cannot specify '{_grouping}' with '{_type}'.");
+        }
+
         if (_precision is not null)
         {
             throw Errors.Value("Precision not allowed in integer format specifier");
@@ -138,6 +145,11 @@ internal sealed class FormatSpec
 
         if (_type == 'c')
         {
+            if (_sign != '\0' || _isAlternate)
+            {
+                throw Errors.Value("Sign and alternate form (#) are not allowed with integer format specifier 'c'");
+            }
+
             return Aligned("", NumberFormat.Character(value), _align == '\0' ? '<' : _align, budget);
         }
 
@@ -146,8 +158,9 @@ internal sealed class FormatSpec
             throw UnknownType("int");
         }
 
-        var prefix = _isAlternate && _type is 'x' or 'X' or 'b' or 'o' && _isAlternate ? $"0{_type}" : "";
-        var size = _type is 'x' or 'X' or 'b' or 'o' ? 4 : 3;
+        var isBased = _type is 'x' or 'X' or 'b' or 'o';
+        var prefix = _isAlternate && isBased ? $"0{_type}" : "";
+        var size = isBased ? 4 : 3;
         return Aligned(SignOf(value.Sign < 0) + prefix, Grouped(NumberFormat.Digits(value, _type), size), _align == '\0' ? '>' : _align, budget);
     }
 
@@ -190,7 +203,7 @@ internal sealed class FormatSpec
         return (mantissa.Contains('.', StringComparison.Ordinal) ? mantissa.TrimEnd('0').TrimEnd('.') : mantissa) + text[e..];
     }
 
-    private string SignOf(bool isNegative) => isNegative ? "-" : _sign == '-' ? "" : _sign.ToString();
+    private string SignOf(bool isNegative) => isNegative ? "-" : _sign is '-' or '\0' ? "" : _sign.ToString();
 
     private string Grouped(string digits, int size, string rest = "")
     {

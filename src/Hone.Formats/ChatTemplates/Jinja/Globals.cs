@@ -76,7 +76,7 @@ internal static class Globals
                     throw Errors.Value($"dictionary update sequence element #{dict.Count} has length {pair.Count}; 2 is required");
                 }
 
-                dict.Set(pair[0], pair[1]);
+                dict.Set(pair[0], pair[1], evaluator.Budget);
             }
         }
 

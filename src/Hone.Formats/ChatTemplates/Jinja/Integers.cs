@@ -9,7 +9,7 @@ internal static class Integers
     public const int MaxDigits = 4300;
 
     /// <summary>The largest result of a power, a product or a shift.</summary>
-    public const int MaxBits = 65_536;
+    public const int MaxBits = 32_768;
 
     private static readonly BigInteger PrintLimit = BigInteger.Pow(10, MaxDigits);
 
@@ -74,7 +74,7 @@ internal static class Integers
     }
 
     /// <summary>Other scripts' decimal digits as ASCII ones.</summary>
-    private static string AsciiDigits(string text)
+    public static string AsciiDigits(string text)
     {
         if (System.Text.Ascii.IsValid(text))
         {

@@ -153,7 +153,8 @@ internal sealed partial class Lexer
             }
         }
 
-        throw Errors.Syntax("Missing end of raw directive", LineAt(start));
+        // Jinja lets a mark at the very end pass.
+        _position = start == _source.Length ? start : throw Errors.Syntax("Missing end of raw directive", LineAt(start));
     }
 
     /// <summary>The position behind a block's end (<c>%}</c>, <c>-%}</c>, <c>+%}</c>) at <paramref name="position"/>, or null.</summary>
@@ -170,7 +171,8 @@ internal sealed partial class Lexer
         var end = _source.IndexOf("#}", _position, StringComparison.Ordinal);
         if (end < 0)
         {
-            throw Errors.Syntax("Missing end of comment tag", LineAt(_position));
+            _position = _position == _source.Length ? _position : throw Errors.Syntax("Missing end of comment tag", LineAt(_position));
+            return;
         }
 
         var sign = end > _position ? _source[end - 1] : '\0';

@@ -8,6 +8,15 @@ namespace Hone.Formats.ChatTemplates.Jinja;
 /// </summary>
 internal static class Members
 {
+    private static readonly HashSet<string> ObjectMembers =
+    [
+        "__class__", "__delattr__", "__dir__", "__doc__", "__eq__", "__format__", "__ge__", "__getattribute__", "__getstate__", "__gt__", "__hash__",
+        "__init__", "__init_subclass__", "__le__", "__lt__", "__module__", "__ne__", "__new__", "__reduce__", "__reduce_ex__", "__repr__", "__setattr__",
+        "__sizeof__", "__slots__", "__str__", "__subclasshook__",
+    ];
+
+    private static readonly Signature GetSignature = new("get", "key, default=none");
+
     private static readonly HashSet<string> ListMutators = ["append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"];
     private static readonly HashSet<string> DictMutators = ["clear", "pop", "popitem", "setdefault", "update"];
 
@@ -39,7 +48,8 @@ internal static class Members
     {
         if (name.StartsWith("__", StringComparison.Ordinal) && name.EndsWith("__", StringComparison.Ordinal) && name.Length > 4)
         {
-            return owner is Namespace ns && ns.Attributes.TryGet(name, out _) ? Undefined.Unsafe(owner, name)
+            return owner is Undefined absent && !ObjectMembers.Contains(name) ? throw absent.Fail()
+                : owner is Namespace ns && ns.Attributes.TryGet(name, out _) ? Undefined.Unsafe(owner, name)
                 : owner is PyDict dict && dict.Contains(name) ? Missing.Value
                 : Undefined.Unsafe(owner, name);
         }
@@ -76,11 +86,11 @@ internal static class Members
         switch (name)
         {
             case "get":
-                return Method(name, arguments =>
+                return new Function(name, (evaluator, arguments) =>
                 {
-                    var bound = new Signature("get", "key, default=none").Bind(arguments);
-                    return dict.TryGet(bound[0], out var value) ? value : bound[1];
-                });
+                    var bound = GetSignature.Bind(arguments);
+                    return dict.TryGet(bound[0], out var value, evaluator.Budget) ? value : bound[1];
+                }, "builtin_function_or_method");
             case "items" or "keys" or "values":
                 var part = name == "items" ? DictPart.Items : name == "keys" ? DictPart.Keys : DictPart.Values;
                 return Method(name, arguments =>
@@ -97,7 +107,7 @@ internal static class Members
                     var made = new PyDict();
                     foreach (var key in evaluator.Iterate(bound[0]))
                     {
-                        made.Set(key, bound[1]);
+                        made.Set(key, bound[1], evaluator.Budget);
                     }
 
                     return made;
@@ -162,7 +172,7 @@ internal static class Members
     private static object? NumberMember(object number, string name) => name switch
     {
         "real" => number is double ? number : Integers.Normalize(PyType.IntegerOf(number)!.Value),
-        "imag" => number is double ? 0.0 : 0L,
+        "imag" => number is double ? 0.0 : (object)0L,
         "numerator" when number is not double => Integers.Normalize(PyType.IntegerOf(number)!.Value),
         "denominator" when number is not double => 1L,
         "bit_length" when number is not double => Method(name, _ => (long)BigInteger.Abs(PyType.IntegerOf(number)!.Value).GetBitLength()),

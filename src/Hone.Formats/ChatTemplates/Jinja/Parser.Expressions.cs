@@ -221,13 +221,14 @@ internal sealed partial class Parser
 
     private Node ParseUnary(bool withFilters = true)
     {
-        Enter();
         var token = Current;
         Node node;
         if (token.Kind is TokenKind.Sub or TokenKind.Add)
         {
+            Enter();
             Next();
             node = new Sign(token.Kind == TokenKind.Sub, ParseUnary(withFilters: false), token.Line);
+            Leave();
         }
         else
         {
@@ -240,7 +241,6 @@ internal sealed partial class Parser
             node = ParseFiltersAndTests(node);
         }
 
-        Leave();
         return node;
     }
 
@@ -276,9 +276,7 @@ internal sealed partial class Parser
             case TokenKind.Integer or TokenKind.Float:
                 return new Const(token.Value, token.Line);
             case TokenKind.LeftParen:
-                Enter();
                 var tuple = ParseTuple(isParenthesized: true);
-                Leave();
                 Expect(TokenKind.RightParen, ")");
                 return tuple;
             case TokenKind.LeftBracket:

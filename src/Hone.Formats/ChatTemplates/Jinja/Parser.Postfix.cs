@@ -147,7 +147,7 @@ internal sealed partial class Parser
                 Next();
                 if (arguments.Keywords.Exists(other => other.Name == name))
                 {
-                    throw Errors.Syntax($"keyword argument repeated: {name}", line);
+                    throw Errors.Python($"keyword argument repeated: {name}", line);
                 }
 
                 arguments.Keywords.Add((name, ParseExpression()));

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Hone.Formats.ChatTemplates.Jinja;
 
 /// <summary>Tokens to nodes: statements here, expressions in the other half.</summary>
@@ -14,6 +16,7 @@ internal sealed partial class Parser
     private readonly Stack<string[]> _awaited = new();
     private int _position;
     private int _nesting;
+    private readonly HashSet<string> _blocks = new(StringComparer.Ordinal);
     private int _loops;
 
     private Parser(List<Token> tokens) => _tokens = tokens;
@@ -86,9 +89,9 @@ internal sealed partial class Parser
 
     private void Enter()
     {
-        if (++_nesting > MaxNesting)
+        if (++_nesting > MaxNesting || !RuntimeHelpers.TryEnsureSufficientExecutionStack())
         {
-            throw Errors.Syntax($"The template nests more than {MaxNesting} levels.", Current.Line);
+            throw Errors.Syntax($"The template nests more than {MaxNesting} levels, or than the thread's stack allows.", Current.Line);
         }
     }
 
@@ -181,7 +184,7 @@ internal sealed partial class Parser
 
     private LoopJump ParseJump(Token tag) => _loops > 0
         ? new LoopJump(tag.Text == "break", tag.Line)
-        : throw Errors.Syntax($"'{tag.Text}' outside loop", tag.Line);
+        : throw Errors.Python($"'{tag.Text}' outside loop", tag.Line);
 
     private Node ParseStatement()
     {
@@ -302,7 +305,7 @@ internal sealed partial class Parser
 
             if (parameters.Any(other => other.Id == parameter.Id))
             {
-                throw Errors.Syntax($"duplicate argument '{parameter.Id}' in function definition", parameter.Line);
+                throw Errors.Python($"duplicate argument '{parameter.Id}' in function definition", parameter.Line);
             }
 
             parameters.Add(parameter);
@@ -355,6 +358,11 @@ internal sealed partial class Parser
         if (Current.Kind == TokenKind.Sub)
         {
             throw Errors.Syntax("Block names may not contain hyphens, use an underscore instead.", Current.Line);
+        }
+
+        if (!_blocks.Add(name))
+        {
+            throw Errors.Assertion($"block '{name}' defined twice", line);
         }
 
         var node = new BlockNode(name, isScoped, null, ParseFunctionBody("endblock"), line);

@@ -19,7 +19,7 @@ internal sealed class PercentFormat
         _evaluator = evaluator;
         _escapes = escapes;
         _values = values is PyTuple tuple ? tuple.Items : [values];
-        _mapping = values is PyDict ? values : null;
+        _mapping = values is PyDict or PyList or PyRange or Undefined ? values : null;
     }
 
     public static object Apply(object? format, object? values, Evaluator evaluator)
@@ -45,7 +45,7 @@ internal sealed class PercentFormat
             _evaluator.Budget.CheckText(result.Length);
         }
 
-        if (_used < _values.Length && _mapping is null && !(_used == 0 && _values is [PyDict or PyList]))
+        if (_used < _values.Length && _mapping is null)
         {
             throw Errors.Type("not all arguments converted during string formatting");
         }
@@ -58,6 +58,7 @@ internal sealed class PercentFormat
 
     private string Field()
     {
+        var start = _position;
         object? named = Missing.Value;
         if (Peek() == '(')
         {
@@ -96,7 +97,7 @@ internal sealed class PercentFormat
 
         var type = Peek();
         _position++;
-        if (type == '%')
+        if (type == '%' && _position - start == 1)
         {
             return "%";
         }

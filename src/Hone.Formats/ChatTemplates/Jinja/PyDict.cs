@@ -6,6 +6,9 @@ namespace Hone.Formats.ChatTemplates.Jinja;
 /// <summary>A dict: keeps insertion order; 1, 1.0 and True are one key.</summary>
 internal sealed class PyDict
 {
+    private const int MaxTupleDepth = 100;
+    private const int MaxTupleItems = 10_000;
+
     private readonly Dictionary<object, int> _index = new(KeyComparer.Instance);
     private readonly List<KeyValuePair<object?, object?>> _entries = [];
 
@@ -17,16 +20,16 @@ internal sealed class PyDict
 
     public IEnumerable<object?> Values => _entries.Select(entry => entry.Value);
 
-    public bool TryGet(object? key, out object? value)
+    public bool TryGet(object? key, out object? value, Budget? budget = null)
     {
-        var found = _index.TryGetValue(Key(key), out var index);
+        var found = _index.TryGetValue(Key(key, budget), out var index);
         value = found ? _entries[index].Value : null;
         return found;
     }
 
-    public void Set(object? key, object? value)
+    public void Set(object? key, object? value, Budget? budget = null)
     {
-        var normal = Key(key);
+        var normal = Key(key, budget);
         if (_index.TryGetValue(normal, out var index))
         {
             _entries[index] = new(_entries[index].Key, value);
@@ -38,7 +41,7 @@ internal sealed class PyDict
         }
     }
 
-    public bool Contains(object? key) => _index.ContainsKey(Key(key));
+    public bool Contains(object? key, Budget? budget = null) => _index.ContainsKey(Key(key, budget));
 
     public PyDict Copy()
     {
@@ -51,8 +54,15 @@ internal sealed class PyDict
         return copy;
     }
 
-    /// <summary>A form of the key that equals all equal keys. Lists and dicts cannot be keys.</summary>
-    public static object Key(object? key) => key switch
+    /// <summary>A form of the key that equals all equal keys. Lists and dicts cannot be keys. Where a template chooses the key, its budget pays.</summary>
+    public static object Key(object? key, Budget? budget = null)
+    {
+        budget?.SpendText(PyType.TextOf(key)?.Length ?? 0);
+        var items = 0;
+        return Normal(key, 0, ref items);
+    }
+
+    private static object Normal(object? key, int depth, ref int items) => key switch
     {
         string => key,
         null => Missing.Value,
@@ -60,11 +70,28 @@ internal sealed class PyDict
         long => key,
         double number when Math.Floor(number) == number && Math.Abs(number) < 1e300 => Integers.Normalize(new BigInteger(number)),
         Markup markup => markup.Text,
-        PyTuple tuple => new TupleKey(Array.ConvertAll(tuple.Items, Key)),
+        PyTuple tuple => NormalTuple(tuple, depth, ref items),
         PyList or PyDict or Namespace or DictView { Part: not DictPart.Values } or SliceValue => throw Errors.Type($"unhashable type: '{PyType.Name(key)}'"),
         Undefined => typeof(Undefined),
         _ => key,
     };
+
+    private static TupleKey NormalTuple(PyTuple tuple, int depth, ref int items)
+    {
+        items += tuple.Items.Length;
+        if (depth > MaxTupleDepth || items > MaxTupleItems)
+        {
+            throw Errors.Recursion();
+        }
+
+        var normal = new object[tuple.Items.Length];
+        for (var i = 0; i < normal.Length; i++)
+        {
+            normal[i] = Normal(tuple.Items[i], depth + 1, ref items);
+        }
+
+        return new TupleKey(normal);
+    }
 
     private sealed class TupleKey(object[] items)
     {

@@ -79,7 +79,7 @@ internal sealed class ScopeAnalysis
         switch (node)
         {
             case Name name when name.IsTarget:
-                CheckLoopTarget(name);
+                CheckLoopTarget(name, _isInLoop);
                 Store(name.Id, inBranch);
                 break;
             case Name name:
@@ -161,7 +161,7 @@ internal sealed class ScopeAnalysis
 
     private void VisitLoop(For loop)
     {
-        CheckLoopTarget(loop.Target);
+        CheckLoopTarget(loop.Target, isInLoop: true);
         void Declare(ScopeAnalysis scope) => scope.Parameters(loop.Target);
         InnerLoop(loop.Body, scope =>
         {
@@ -215,12 +215,16 @@ internal sealed class ScopeAnalysis
         Analyze(body, scope, first);
     });
 
-    private void CheckLoopTarget(Node target)
+    private static void CheckLoopTarget(Node target, bool isInLoop)
     {
-        var isLoopTarget = target is Name { Id: "loop", IsTarget: true };
-        if (isLoopTarget && _isInLoop)
+        if (isInLoop && target is Name { Id: "loop" })
         {
             throw Errors.Assertion("Can't assign to special loop variable in for-loop target", target.Line);
+        }
+
+        foreach (var child in target.Children)
+        {
+            CheckLoopTarget(child, isInLoop);
         }
     }
 

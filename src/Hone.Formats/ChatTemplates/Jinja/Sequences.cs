@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace Hone.Formats.ChatTemplates.Jinja;
@@ -27,7 +28,7 @@ internal static class Sequences
         PyList list => list.Items,
         PyTuple tuple => tuple.Items,
         string text => CodePoints(text),
-        Markup markup => CodePoints(markup.Text).Select(item => (object?)new Markup((string)item!)),
+        Markup markup => CodePoints(markup.Text),
         PyDict dict => dict.Keys,
         DictView view => view.Items,
         PyRange range => Numbers(range),
@@ -56,7 +57,8 @@ internal static class Sequences
 
     private static IEnumerable<object?> Rest(IEnumerator<object?> items)
     {
-        while (items.MoveNext())
+        // Lazy filters upon lazy filters nest as deeply as a template stacks them.
+        while (RuntimeHelpers.TryEnsureSufficientExecutionStack() ? items.MoveNext() : throw Errors.Recursion())
         {
             yield return items.Current;
         }
@@ -67,7 +69,7 @@ internal static class Sequences
     {
         if (owner is PyDict dict)
         {
-            return key is PyList or PyDict ? Missing.Value : dict.TryGet(key, out var value) ? value : Missing.Value;
+            return key is PyList or PyDict ? Missing.Value : dict.TryGet(key, out var value, budget) ? value : Missing.Value;
         }
 
         if (owner is Undefined undefined)

@@ -27,6 +27,11 @@ internal static partial class StringMethods
             {
                 var text = PyType.TextOf(owner)!;
                 evaluator.Budget.SpendText(text.Length);
+                if (owner is Markup)
+                {
+                    arguments = Escaped(name, arguments, evaluator);
+                }
+
                 return Like(owner, method.Body(text, method.Signature.Bind(arguments), evaluator));
             },
             "builtin_function_or_method");
@@ -40,6 +45,20 @@ internal static partial class StringMethods
         PyTuple tuple => new PyTuple([.. tuple.Items.Select(item => Like(owner, item))]),
         _ => value,
     } : value;
+
+    /// <summary>What is put into safe text is escaped first; the methods that only cut take their arguments as they are.</summary>
+    private static Arguments Escaped(string method, Arguments arguments, Evaluator evaluator)
+    {
+        object? Escape(object? value) => value is string ? Html.Escape(value, evaluator) : value;
+        return method switch
+        {
+            "join" when arguments.Positional is [var items] && Sequences.Items(items) is not null =>
+                new Arguments([new PyList(evaluator.ToList(items).ConvertAll(item => (object?)Html.Escape(item, evaluator)))], arguments.Keywords),
+            "replace" or "center" or "ljust" or "rjust" when arguments.Positional.Count > 1 =>
+                new Arguments([arguments.Positional[0], .. arguments.Positional.Skip(1).Select(Escape)], arguments.Keywords),
+            _ => arguments,
+        };
+    }
 
     private static Dictionary<string, (Signature Signature, Body Body)> Build()
     {
@@ -99,21 +118,10 @@ internal static partial class StringMethods
     private static (int Start, int End)? Range(string text, object? start, object? end)
     {
         var length = Text.Length(text);
-        var from = Position(start, 0, length);
-        var to = Position(end, length, length);
-        return from > to || from > length ? null : (Text.UnitIndex(text, from), Text.UnitIndex(text, to));
-    }
-
-    private static int Position(object? bound, int otherwise, int length)
-    {
-        if (bound is null)
-        {
-            return otherwise;
-        }
-
-        var index = (long)Filters.Integer(bound, "slice index");
-        index += index < 0 ? length : 0;
-        return bound is not null && index > length ? otherwise == length ? length : int.MaxValue : (int)Math.Max(0, index);
+        long Position(object? bound) => Filters.Integer(bound, "slice index") is var index && index < 0 ? Math.Max(0, (long)index + length) : index;
+        var from = start is null ? 0 : Position(start);
+        var to = end is null ? length : Math.Min(length, Position(end));
+        return from > to ? null : (Text.UnitIndex(text, (int)from), Text.UnitIndex(text, (int)to));
     }
 
     private static void AddSearching(Adder add)

@@ -32,17 +32,17 @@ internal static class Tests
         AddKind("number", PyType.IsNumber);
         AddKind("string", value => value is string or Markup);
         AddKind("mapping", value => value is PyDict);
-        AddKind("sequence", value => value is string or Markup or PyList or PyTuple or PyDict or PyRange);
+        AddKind("sequence", value => value is string or Markup or PyList or PyTuple or PyDict or PyRange or Undefined);
         AddKind("iterable", value => value is LoopContext || Sequences.Items(value) is not null);
         AddKind("callable", value => value is Callable or LoopContext or Undefined);
         AddKind("escaped", value => value is Markup);
         Add("lower", "value", (e, a) => Casing.IsLowerText(e.Str(a[0])));
         Add("upper", "value", (e, a) => Casing.IsUpperText(e.Str(a[0])));
-        Add("odd", "value", (e, a) => Remainder(e, a[0], 2L) == 1);
-        Add("even", "value", (e, a) => Remainder(e, a[0], 2L) == 0);
-        Add("divisibleby", "value, num", (e, a) => Remainder(e, a[0], a[1]) == 0);
-        Add("filter", "value", (_, a) => PyType.TextOf(a[0]) is { } name && Filters.All.ContainsKey(name));
-        Add("test", "value", (_, a) => PyType.TextOf(a[0]) is { } name && all.ContainsKey(name));
+        Add("odd", "value", (e, a) => HasRemainder(e, a[0], 2L, 1));
+        Add("even", "value", (e, a) => HasRemainder(e, a[0], 2L, 0));
+        Add("divisibleby", "value, num", (e, a) => HasRemainder(e, a[0], a[1], 0));
+        Add("filter", "value", (_, a) => PyDict.Key(a[0]) is string name && Filters.All.ContainsKey(name));
+        Add("test", "value", (_, a) => PyDict.Key(a[0]) is string name && all.ContainsKey(name));
         Add("sameas", "value, other", (_, a) => IsSame(a[0], a[1]));
         Add("== eq equalto", "a, b", (e, a) => e.Holds(Comparison.Equal, a[0], a[1]));
         Add("!= ne", "a, b", (e, a) => e.Holds(Comparison.NotEqual, a[0], a[1]));
@@ -54,15 +54,15 @@ internal static class Tests
         return all;
     }
 
-    private static double Remainder(Evaluator evaluator, object? value, object? divisor) =>
-        Arithmetic.Apply(TokenKind.Mod, value, divisor, evaluator) is var rest && PyType.IsNumber(rest)
-            ? rest is double number ? number : (double)PyType.IntegerOf(rest)!.Value
-            : throw Errors.Type("not all arguments converted during string formatting");
+    private static bool HasRemainder(Evaluator evaluator, object? value, object? divisor, long remainder) =>
+        Comparing.AreEqual(Arithmetic.Apply(TokenKind.Mod, value, divisor, evaluator), remainder, evaluator.Budget);
 
     /// <summary>One and the same object; small integers, booleans and none are such everywhere.</summary>
-    private static bool IsSame(object? left, object? right) =>
-        ReferenceEquals(left, right)
-        || (left is bool or long or string && left.Equals(right) && left is not long and not string)
-        || (left is long number && right is long other && number == other && number is >= -5 and <= 256)
-        || (left is string text && right is string otherText && text == otherText);
+    private static bool IsSame(object? left, object? right) => ReferenceEquals(left, right) || (left, right) switch
+    {
+        (bool a, bool b) => a == b,
+        (long a, long b) => a == b && a is >= -5 and <= 256,
+        (string a, string b) => a == b,
+        _ => false,
+    };
 }

@@ -46,6 +46,7 @@ internal static partial class Text
                 builder.Append(flag ? "True" : "False");
                 break;
             case long or BigInteger:
+                budget.Spend(value is BigInteger ? 100 : 0);
                 builder.Append(Integers.ToText(PyType.IntegerOf(value)!.Value));
                 break;
             case double number:

@@ -13,7 +13,7 @@ internal static partial class WordWrap
 
     public static object Apply(Evaluator evaluator, object?[] a)
     {
-        var text = PyType.TextOf(a[0]) ?? throw Errors.Type("wordwrap needs a str");
+        var text = PyType.TextOf(a[0]) ?? throw Errors.NoMethod(a[0], "splitlines");
         var width = Filters.Integer(a[1], "wordwrap");
         if (width <= 0)
         {
