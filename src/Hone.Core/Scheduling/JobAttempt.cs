@@ -198,6 +198,12 @@ internal sealed partial class JobAttempt(
         {
             throw new ChildProtocolException($"The trainer told of the checkpoint {checkpoint.File}, which is not there.", error);
         }
+        catch (StorageException error)
+        {
+            // A full disk may have room again before the training ends, which needs no checkpoint to end well.
+            await events.AddAsync(new NewEvent($"The checkpoint of step {checkpoint.AtStep} could not be stored: {error.Message}", "warn"), null, lease.Ended);
+            return;
+        }
         if (sha256 != checkpoint.Sha256)
         {
             // The trainer was faster and has replaced it; its next line tells of the newer one.

@@ -72,11 +72,18 @@ internal sealed class JobFolder : IDisposable
 
     private static void Remove(string path)
     {
-        if (!Directory.Exists(path))
-            return;
-        Directory.Delete(path, recursive: true);
-        string job = System.IO.Path.GetDirectoryName(path)!;
-        if (Directory.Exists(job) && !Directory.EnumerateFileSystemEntries(job).Any())
-            Directory.Delete(job);
+        try
+        {
+            if (!Directory.Exists(path))
+                return;
+            Directory.Delete(path, recursive: true);
+            string job = System.IO.Path.GetDirectoryName(path)!;
+            if (Directory.Exists(job) && !Directory.EnumerateFileSystemEntries(job).Any())
+                Directory.Delete(job);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // No reason to lose a result over it; the next start of the worker removes what is left.
+        }
     }
 }

@@ -9,7 +9,7 @@ namespace Hone.Core.Tests.Processes;
 public sealed partial class ScriptedChild : IDisposable
 {
     /// <summary>A test that waits longer than this has failed.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
     private readonly string _script;
 

@@ -1,0 +1,146 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json.Nodes;
+using Hone.Core.Processes;
+
+namespace Hone.Tests.Crash;
+
+/// <summary>The real <c>hone serve</c> on a data folder, armed to be killed at a named point, and a client of its public API.</summary>
+internal sealed class CrashServer : IAsyncDisposable
+{
+    /// <summary>A test that waits longer for one thing has failed.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
+
+    private readonly Process _process;
+    private readonly HttpClient _http;
+    private readonly Task<string> _errors;
+    private readonly Task<string> _output;
+
+    private CrashServer(Process process, JsonNode credentials, Task<string> output, Task<string> errors)
+    {
+        _process = process;
+        _output = output;
+        _errors = errors;
+        _http = new HttpClient { BaseAddress = new Uri($"{credentials["url"]}/client/v4/accounts/{credentials["account_id"]}/ai/"), Timeout = Timeout.InfiniteTimeSpan };
+        _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", credentials["token"]!.GetValue<string>());
+    }
+
+    public int Id => _process.Id;
+
+    /// <param name="crashAt">Name of a crash point, as HONE_CRASH_AT takes it; null: none.</param>
+    /// <param name="marker">Made by the process that is killed, so that it happens once over all processes.</param>
+    public static async Task<CrashServer> StartAsync(string dataFolder, string? crashAt = null, string? marker = null)
+    {
+        HoneExecutable hone = HoneExecutable.Locate();
+        var info = new ProcessStartInfo(hone.FileName) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (string argument in hone.LeadingArguments.Concat(["serve", "--listen", "http://127.0.0.1:0", "--data", dataFolder, "--json", "--until-input-ends"]))
+            info.ArgumentList.Add(argument);
+        info.Environment["HONE_CRASH_AT"] = crashAt;
+        info.Environment["HONE_CRASH_MARKER"] = marker;
+        Process process = Process.Start(info)!;
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        string? line = await process.StandardOutput.ReadLineAsync().WaitAsync(Patience);
+        if (line is null)
+            throw new InvalidOperationException($"The server did not start: {await errors}");
+        return new CrashServer(process, JsonNode.Parse(line)!, process.StandardOutput.ReadToEndAsync(), errors);
+    }
+
+    public async Task<string> CreateAsync(string name)
+    {
+        using HttpResponseMessage answer = await _http.PostAsJsonAsync("finetunes", new { model = "@cf/huggingfacetb/smollm2-135m-instruct", name });
+        return (await ResultAsync(answer))["id"]!.GetValue<string>();
+    }
+
+    public async Task UploadAsync(string id, string fileName, string content)
+    {
+        using var form = new MultipartFormDataContent { { new StringContent(fileName), "file_name" }, { new ByteArrayContent(Encoding.UTF8.GetBytes(content)), "file", fileName } };
+        using HttpResponseMessage answer = await _http.PostAsync($"finetunes/{id}/finetune-assets", form);
+        _ = await ResultAsync(answer);
+    }
+
+    /// <summary>Follows the job to its final state, which is answered.</summary>
+    public async Task<JsonNode> FinishAsync(string id)
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"finetunes/{id}/events");
+        request.Headers.Accept.ParseAdd("text/event-stream");
+        using HttpResponseMessage answer = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, patience.Token);
+        answer.EnsureSuccessStatusCode();
+        using var reader = new StreamReader(await answer.Content.ReadAsStreamAsync(patience.Token));
+        bool final = false;
+        while (await reader.ReadLineAsync(patience.Token) is { } line)
+        {
+            if (line == "event: state")
+                final = true;
+            else if (final && line.StartsWith("data:", StringComparison.Ordinal))
+                return JsonNode.Parse(line.AsSpan(5).ToString())!;
+        }
+        throw new InvalidOperationException("The event stream ended before the job.");
+    }
+
+    public async Task<List<string>> MessagesAsync(string id)
+    {
+        using HttpResponseMessage answer = await _http.GetAsync($"finetunes/{id}/events?limit=1000");
+        return [.. (await ResultAsync(answer)).AsArray().Select(e => e!["message"]!.GetValue<string>())];
+    }
+
+    public Task<byte[]> DownloadAsync(string id, string fileName) => _http.GetByteArrayAsync($"finetunes/{id}/finetune-assets/{fileName}");
+
+    /// <summary>Returns when the server is gone, with its exit code.</summary>
+    public async Task<int> ExitAsync()
+    {
+        await _process.WaitForExitAsync().WaitAsync(Patience);
+        return _process.ExitCode;
+    }
+
+    /// <summary>Returns when no process names the folder on its command line: the trainers of a killed server end with their life line.</summary>
+    public static async Task NobodyWorksInAsync(string folder)
+    {
+        foreach (string entry in Directory.EnumerateDirectories("/proc"))
+        {
+            if (!int.TryParse(Path.GetFileName(entry), NumberStyles.None, CultureInfo.InvariantCulture, out int id) || id == Environment.ProcessId)
+                continue;
+            try
+            {
+                if (!(await File.ReadAllTextAsync(Path.Combine(entry, "cmdline"))).Contains(folder, StringComparison.Ordinal))
+                    continue;
+                using var process = Process.GetProcessById(id);
+                await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(30));
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException or InvalidOperationException)
+            {
+                // It is gone.
+            }
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _http.Dispose();
+        if (!_process.HasExited)
+        {
+            _process.StandardInput.Close();
+            try
+            {
+                await _process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(60));
+            }
+            catch (TimeoutException)
+            {
+                _process.Kill(entireProcessTree: true);
+                await _process.WaitForExitAsync();
+            }
+        }
+        _ = await _errors;
+        _ = await _output;
+        _process.Dispose();
+    }
+
+    private static async Task<JsonNode> ResultAsync(HttpResponseMessage answer)
+    {
+        string text = await answer.Content.ReadAsStringAsync();
+        return answer.IsSuccessStatusCode ? JsonNode.Parse(text)!["result"]! : throw new InvalidOperationException($"{(int)answer.StatusCode}: {text}");
+    }
+}
