@@ -129,6 +129,7 @@ public sealed class CrashTests(UndisturbedRun undisturbed) : IClassFixture<Undis
         Assert.Single(messages, m => m == "The job has successfully completed");
         Assert.Single(messages, m => m.StartsWith("New fine-tuned model created", StringComparison.Ordinal));
         Assert.Equal(Encoding.UTF8.GetString(undisturbed.AdapterConfig), Encoding.UTF8.GetString(await server.DownloadAsync(id, "adapter_config.json")));
-        Assert.True(undisturbed.Adapter.AsSpan().SequenceEqual(await server.DownloadAsync(id, "adapter_model.safetensors")), "The adapter's bytes differ from those of an undisturbed run.");
+        byte[] adapter = await server.DownloadAsync(id, "adapter_model.safetensors");
+        Assert.True(undisturbed.Adapter.AsSpan().SequenceEqual(adapter), "The adapter's bytes differ from those of an undisturbed run.");
     }
 }
