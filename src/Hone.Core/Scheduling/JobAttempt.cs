@@ -6,6 +6,7 @@ using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Hone.Core.Processes;
 using Hone.Core.Store;
+using Hone.Formats;
 using Hone.Formats.Jobs;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
@@ -66,10 +67,21 @@ internal sealed partial class JobAttempt(
     /// <summary>Steps 1 to 4.</summary>
     private async Task<AttemptResult> TrainAsync(LeaseKeeper lease, EventForwarder events)
     {
-        if (await models.FindAsync(job.ModelId, lease.Ended) is not { } model || !File.Exists(model.Path))
-            return new AttemptResult.Rejected("bad_model", $"The base model {job.ModelId} is no longer there. `hone models list` shows what there is; add it again and create the finetune anew.");
+        ModelEntry model;
+        string modelSha256;
+        try
+        {
+            // Opening it is what tells that the file is there and still the one that was added.
+            _ = await models.OpenAsync(job.ModelId, lease.Ended);
+            model = (await models.FindAsync(job.ModelId, lease.Ended))!;
+            modelSha256 = await models.Sha256Async(model, lease.Ended);
+        }
+        catch (InvalidFileException error)
+        {
+            return new AttemptResult.Rejected("bad_model", error.Message);
+        }
 
-        using JobFolder folder = MakeFolder(model);
+        using JobFolder folder = MakeFolder(model, modelSha256);
         CrashPoint.Here("worker.folder_made");
 
         AttemptResult trained = await RunChildAsync(TrainerProcess.Train, folder, lease, events);
@@ -93,7 +105,7 @@ internal sealed partial class JobAttempt(
         return new AttemptResult.Trained(files, finished.Metrics, proof);
     }
 
-    private JobFolder MakeFolder(ModelEntry model)
+    private JobFolder MakeFolder(ModelEntry model, string modelSha256)
     {
         var inputs = new Dictionary<string, string>
         {
@@ -110,7 +122,7 @@ internal sealed partial class JobAttempt(
             Name = job.Name,
             ModelId = job.ModelId,
             ModelPath = Path.GetFullPath(model.Path),
-            ModelSha256 = model.Sha256,
+            ModelSha256 = modelSha256,
             TrainingData = AssetFiles.TrainingData,
             ValidationData = validation is null ? null : AssetFiles.ValidationData,
             Config = job.Config with { Seed = job.Config.Seed ?? job.Seed },

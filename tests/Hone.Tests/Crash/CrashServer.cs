@@ -12,7 +12,7 @@ namespace Hone.Tests.Crash;
 internal sealed class CrashServer : IAsyncDisposable
 {
     /// <summary>A test that waits longer for one thing has failed.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     private readonly Process _process;
     private readonly HttpClient _http;
@@ -30,16 +30,19 @@ internal sealed class CrashServer : IAsyncDisposable
 
     public int Id => _process.Id;
 
+    /// <param name="models">Folder of GGUF files to offer.</param>
     /// <param name="crashAt">Name of a crash point, as HONE_CRASH_AT takes it; null: none.</param>
     /// <param name="marker">Made by the process that is killed, so that it happens once over all processes.</param>
-    public static async Task<CrashServer> StartAsync(string dataFolder, string? crashAt = null, string? marker = null)
+    public static async Task<CrashServer> StartAsync(string dataFolder, string models, string? crashAt = null, string? marker = null)
     {
         HoneExecutable hone = HoneExecutable.Locate();
         var info = new ProcessStartInfo(hone.FileName) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (string argument in hone.LeadingArguments.Concat(["serve", "--listen", "http://127.0.0.1:0", "--data", dataFolder, "--json", "--until-input-ends"]))
+        foreach (string argument in hone.LeadingArguments.Concat(["serve", "--listen", "http://127.0.0.1:0", "--data", dataFolder, "--models", models, "--json", "--until-input-ends"]))
             info.ArgumentList.Add(argument);
         info.Environment["HONE_CRASH_AT"] = crashAt;
         info.Environment["HONE_CRASH_MARKER"] = marker;
+        // On a machine that is busy with other tests, threads that wait for each other had better sleep.
+        info.Environment["OMP_WAIT_POLICY"] = "passive";
         Process process = Process.Start(info)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string? line = await process.StandardOutput.ReadLineAsync().WaitAsync(Patience);
@@ -48,9 +51,9 @@ internal sealed class CrashServer : IAsyncDisposable
         return new CrashServer(process, JsonNode.Parse(line)!, process.StandardOutput.ReadToEndAsync(), errors);
     }
 
-    public async Task<string> CreateAsync(string name)
+    public async Task<string> CreateAsync(string model, string name)
     {
-        using HttpResponseMessage answer = await _http.PostAsJsonAsync("finetunes", new { model = "@cf/huggingfacetb/smollm2-135m-instruct", name });
+        using HttpResponseMessage answer = await _http.PostAsJsonAsync("finetunes", new { model, name });
         return (await ResultAsync(answer))["id"]!.GetValue<string>();
     }
 
@@ -71,12 +74,21 @@ internal sealed class CrashServer : IAsyncDisposable
         answer.EnsureSuccessStatusCode();
         using var reader = new StreamReader(await answer.Content.ReadAsStreamAsync(patience.Token));
         bool final = false;
-        while (await reader.ReadLineAsync(patience.Token) is { } line)
+        var seen = new StringBuilder();
+        try
         {
-            if (line == "event: state")
-                final = true;
-            else if (final && line.StartsWith("data:", StringComparison.Ordinal))
-                return JsonNode.Parse(line.AsSpan(5).ToString())!;
+            while (await reader.ReadLineAsync(patience.Token) is { } line)
+            {
+                seen.AppendLine(line);
+                if (line == "event: state")
+                    final = true;
+                else if (final && line.StartsWith("data:", StringComparison.Ordinal))
+                    return JsonNode.Parse(line.AsSpan(5).ToString())!;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            throw new TimeoutException($"The job did not end. Its events:\n{seen}");
         }
         throw new InvalidOperationException("The event stream ended before the job.");
     }

@@ -6,14 +6,20 @@ namespace Hone.Tests.Crash;
 /// <summary>The adapter of a run that nobody disturbed; made once.</summary>
 public sealed class UndisturbedRun : IAsyncLifetime
 {
+    private readonly string _models = Directory.CreateTempSubdirectory("hone-crash-models-").FullName;
+
+    /// <summary>Folder of the small model.</summary>
+    public string Models => _models;
+
     public byte[] Adapter { get; private set; } = [];
 
     public byte[] AdapterConfig { get; private set; } = [];
 
     public async ValueTask InitializeAsync()
     {
+        SmallModel.Write(EmbeddedModel(), Path.Combine(_models, "small.gguf"));
         using var folder = new CrashFolder();
-        await using CrashServer server = await CrashServer.StartAsync(folder.Data);
+        await using CrashServer server = await CrashServer.StartAsync(folder.Data, _models);
         string id = await CrashTests.QueueAsync(server);
         JsonNode state = await server.FinishAsync(id);
         Assert.True(state["status"]!.GetValue<string>() == "ready", state.ToJsonString());
@@ -21,7 +27,19 @@ public sealed class UndisturbedRun : IAsyncLifetime
         AdapterConfig = await server.DownloadAsync(id, "adapter_config.json");
     }
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public ValueTask DisposeAsync()
+    {
+        Directory.Delete(_models, recursive: true);
+        return ValueTask.CompletedTask;
+    }
+
+    private static string EmbeddedModel()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder.FullName, "Hone.slnx")))
+            folder = folder.Parent ?? throw new DirectoryNotFoundException("The tests run outside their repository.");
+        return Path.Combine(folder.FullName, "models", "SmolLM2-135M-Instruct.Q4_1.gguf");
+    }
 }
 
 internal sealed class CrashFolder : IDisposable
@@ -36,7 +54,7 @@ internal sealed class CrashFolder : IDisposable
 }
 
 /// <summary>
-/// SIGKILL of the server or of its trainer at named points, with the real executable, the real model and nothing but the public API. Each job ends
+/// SIGKILL of the server or of its trainer at named points, with the real executable and trainer, a small model, and nothing but the public API. Each job ends
 /// ready exactly once, with the bytes of an undisturbed run, and no process is left.
 /// </summary>
 [Trait("Category", "Slow")]
@@ -68,7 +86,7 @@ public sealed class CrashTests(UndisturbedRun undisturbed) : IClassFixture<Undis
     {
         using var folder = new CrashFolder();
         string id;
-        await using (CrashServer doomed = await CrashServer.StartAsync(folder.Data, point, folder.Marker))
+        await using (CrashServer doomed = await CrashServer.StartAsync(folder.Data, undisturbed.Models, point, folder.Marker))
         {
             id = await QueueAsync(doomed, mayDie: true);
             Assert.Equal(Killed, await doomed.ExitAsync());
@@ -76,7 +94,7 @@ public sealed class CrashTests(UndisturbedRun undisturbed) : IClassFixture<Undis
         Assert.True(File.Exists(folder.Marker));
         await CrashServer.NobodyWorksInAsync(folder.Data);
 
-        await using CrashServer server = await CrashServer.StartAsync(folder.Data);
+        await using CrashServer server = await CrashServer.StartAsync(folder.Data, undisturbed.Models);
         await HoldsAsync(server, id);
     }
 
@@ -95,7 +113,7 @@ public sealed class CrashTests(UndisturbedRun undisturbed) : IClassFixture<Undis
     public async Task Trainer_KilledAtPoint_JobEndsReadyOnceWithTheSameBytes(string point)
     {
         using var folder = new CrashFolder();
-        await using (CrashServer server = await CrashServer.StartAsync(folder.Data, point, folder.Marker))
+        await using (CrashServer server = await CrashServer.StartAsync(folder.Data, undisturbed.Models, point, folder.Marker))
         {
             string id = await QueueAsync(server);
             await HoldsAsync(server, id);
@@ -108,7 +126,7 @@ public sealed class CrashTests(UndisturbedRun undisturbed) : IClassFixture<Undis
     /// <param name="mayDie">The server may be gone before it has answered the last upload; that it took it shows after the restart.</param>
     internal static async Task<string> QueueAsync(CrashServer server, bool mayDie = false)
     {
-        string id = await server.CreateAsync("crash");
+        string id = await server.CreateAsync("@local/small", "crash");
         await server.UploadAsync(id, "training_config.json", Config);
         try
         {
