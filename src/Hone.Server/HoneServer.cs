@@ -32,10 +32,9 @@ public static class HoneServer
         });
         builder.Logging.SetMinimumLevel(LogLevel.Information)
             .AddFilter("Microsoft", LogLevel.Warning)
-            .AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Error)
-            // Their scopes would put connection and path before every line; the ray says enough.
+            // Their scopes would put connection and path before every line; the ray says enough, and failures are logged under it.
             .AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None)
-            .AddFilter("Microsoft.AspNetCore.Server.Kestrel.Connections", LogLevel.None);
+            .AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.None);
         (options.Logging ?? LogToStandardError)(builder.Logging);
         AddServices(builder.Services, options);
         var app = builder.Build();

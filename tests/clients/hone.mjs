@@ -64,9 +64,9 @@ class Hone {
 
   /** Trains a small adapter on the example's first rows and downloads it into a folder. */
   async train(name) {
-    const rows = (await readFile(path.join(root, 'examples/support-triage/train.jsonl'), 'utf8')).split('\n').slice(0, 16).join('\n');
+    const rows = (await readFile(path.join(root, 'examples/support-triage/train.jsonl'), 'utf8')).split('\n').slice(0, 12).join('\n');
     await this.call('POST', '/finetunes', JSON.stringify({ model, name }));
-    await this.upload(name, 'training_config.json', JSON.stringify({ n_epochs: 1, batch_size: 4, rank: 4, seed: 7 }));
+    await this.upload(name, 'training_config.json', JSON.stringify({ n_epochs: 1, batch_size: 6, rank: 4, seed: 7 }));
     await this.upload(name, 'training_data.jsonl', `${rows}\n`);
     const state = await this.end(name);
     if (state.status !== 'ready') throw new Error(`training ended ${state.status}: ${JSON.stringify(state.error)}\n${this.log()}`);
