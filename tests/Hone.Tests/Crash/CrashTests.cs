@@ -17,7 +17,7 @@ public sealed class UndisturbedRun : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        SmallModel.Write(EmbeddedModel(), Path.Combine(_models, "small.gguf"));
+        SmallModel.Write(Repository.PathOf("models/SmolLM2-135M-Instruct.Q4_1.gguf"), Path.Combine(_models, "small.gguf"));
         using var folder = new CrashFolder();
         await using CrashServer server = await CrashServer.StartAsync(folder.Data, _models);
         string id = await CrashTests.QueueAsync(server);
@@ -31,14 +31,6 @@ public sealed class UndisturbedRun : IAsyncLifetime
     {
         Directory.Delete(_models, recursive: true);
         return ValueTask.CompletedTask;
-    }
-
-    private static string EmbeddedModel()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Hone.slnx")))
-            folder = folder.Parent ?? throw new DirectoryNotFoundException("The tests run outside their repository.");
-        return Path.Combine(folder.FullName, "models", "SmolLM2-135M-Instruct.Q4_1.gguf");
     }
 }
 
