@@ -41,12 +41,12 @@ public sealed class RunningServer : IAsyncLifetime
     public ValueTask InitializeAsync() => StartAsync(new HoneLimits());
 
     /// <summary>Starts, or starts again over the same data.</summary>
-    public async ValueTask StartAsync(HoneLimits limits, HoneExecutable? engine = null, int maxRequests = 64)
+    public async ValueTask StartAsync(HoneLimits limits, HoneExecutable? engine = null, int maxRequests = 64, string? blobs = null)
     {
         app = HoneServer.Build(new HoneServerOptions
         {
             Listen = new IPEndPoint(IPAddress.Loopback, 0),
-            Core = new HoneCoreOptions { DataFolder = DataFolder, Limits = limits },
+            Core = new HoneCoreOptions { DataFolder = DataFolder, BlobFolder = blobs, Limits = limits },
             Engines = new EngineSettings { DataFolder = DataFolder, Executable = engine, MaxRequests = maxRequests },
             Logging = logging => logging.AddProvider(new Lines(Log)),
         });
