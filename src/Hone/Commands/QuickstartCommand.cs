@@ -41,7 +41,22 @@ internal sealed class QuickstartCommand : CliCommand
             KeepServing = parse.GetValue(_keepServing),
         };
         var run = new QuickstartRun(options, json ? new Terminal(terminal.Error, terminal.Error) : terminal, TimeProvider.System);
-        QuickstartResult result = await run.RunAsync(cancellationToken);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task parent = DotnetRun.WhenItEndsAsync(() => stop.CancelAsync(), stop.Token);
+        QuickstartResult result;
+        try
+        {
+            result = await run.RunAsync(stop.Token);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            return Cli.Interrupted;
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await Task.WhenAny(parent);
+        }
         if (json)
             terminal.Line(JsonSerializer.Serialize(result, QuickstartJson.Default.QuickstartResult));
         return 0;

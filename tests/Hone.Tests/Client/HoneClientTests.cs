@@ -35,6 +35,7 @@ public sealed class HoneClientTests : IAsyncLifetime
     public async Task WatchEvents_StreamThatBreaks_GoesOnWhereItBroke()
     {
         var asked = new List<string>();
+        var second = new TaskCompletionSource();
         _app.MapGet(Account + "/ai/finetunes/n/events", async (HttpContext context) =>
         {
             asked.Add(context.Request.Headers["Last-Event-ID"].ToString());
@@ -43,16 +44,24 @@ public sealed class HoneClientTests : IAsyncLifetime
             for (int i = first; i < first + 2; i++)
                 await context.Response.WriteAsync($"id: {i}\nevent: message\ndata: {{\"sequence\":{i},\"created_at\":\"2026-01-01T00:00:00Z\",\"level\":\"info\",\"type\":\"message\",\"message\":\"e{i}\"}}\n\n");
             await context.Response.Body.FlushAsync();
-            if (asked.Count == 1)
-                context.Abort();
-            else
+            if (asked.Count > 1)
+            {
                 await context.Response.WriteAsync($"event: state\ndata: {Finetune}\n\n");
+                return;
+            }
+            // What an abort overtakes never arrives.
+            await second.Task;
+            context.Abort();
         });
         HoneClient client = await StartAsync();
 
         List<string> messages = [];
         await foreach (FinetuneEvent happened in client.WatchEventsAsync("n", 0, TestContext.Current.CancellationToken))
+        {
             messages.Add(happened.Message);
+            if (happened.Sequence == 2)
+                second.TrySetResult();
+        }
 
         Assert.Equal(["e1", "e2", "e3", "e4"], messages);
         Assert.Equal(["", "2"], asked);
