@@ -54,7 +54,7 @@ internal static class QuickstartView
             table.AddRow(
                 new Text(after.Questions[i].Text),
                 new Text(Short(before.Answers[i]), new Style(Color.Grey)),
-                new Text(right ? after.Answers[i].Trim() : $"{after.Answers[i].Trim()}\nexpected {after.Questions[i].Expected}", new Style(right ? Color.Green : Color.Yellow)));
+                new Text(right ? after.Answers[i].Trim() : $"{Short(after.Answers[i])}\nexpected {after.Questions[i].Expected}", new Style(right ? Color.Green : Color.Yellow)));
         }
         terminal.Ansi.Write(table);
     }
@@ -65,7 +65,7 @@ internal static class QuickstartView
         {
             terminal.Line($"question  {after.Questions[i].Text}");
             terminal.Line($"  base      {Short(before.Answers[i])}");
-            terminal.Line($"  adapter   {after.Answers[i].Trim()}{(Evaluation.IsExact(after.Questions[i], after.Answers[i]) ? "" : $"   (expected {after.Questions[i].Expected})")}");
+            terminal.Line($"  adapter   {Short(after.Answers[i])}{(Evaluation.IsExact(after.Questions[i], after.Answers[i]) ? "" : $"   (expected {after.Questions[i].Expected})")}");
         }
     }
 
