@@ -58,24 +58,29 @@ public static class ProveCommand
     /// <summary>Held-out rows that end in an answer, asked without it, greedily, with and without the adapter.</summary>
     private static List<AnswerReport> Answer(string folder, JobSpec job, BaseModel model, Decoder decoder, LoraAdapter adapter, CancellationToken cancellation)
     {
-        var answers = new List<AnswerReport>();
         if (job.ValidationData is not { } name)
-            return answers;
+            return [];
+        var rows = new List<(int Line, string Question, string Expected, GenerationStream Base, GenerationStream Adapter)>();
         foreach (TrainingRow row in RowReader.Read(Path.Combine(folder, name)))
         {
-            if (answers.Count == Answers)
+            if (rows.Count == Answers)
                 break;
             if (Question(row) is not var (messages, question, expected))
                 continue;
             var request = new GenerateRequest { Messages = messages, MaxTokens = AnswerTokens };
-            answers.Add(new AnswerReport(row.Line, question, expected, Generate(null), Generate(adapter)));
-
-            string Generate(LoraAdapter? with)
-            {
-                using var stream = new GenerationStream(model, request, PromptEncoder.Encode(model, request, cancellation), with, cancellation);
-                return Generator.Complete(decoder, stream);
-            }
+            int[] prompt = PromptEncoder.Encode(model, request, cancellation);
+            if (prompt.Length < model.Config.ContextLength)
+                rows.Add((row.Line, question, expected, new(model, request, prompt, null, cancellation), new(model, request, prompt, adapter, cancellation)));
         }
+        GenerationStream[] streams = [.. rows.SelectMany(r => new[] { r.Base, r.Adapter })];
+        while (streams.Any(s => !s.Finished))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            Generator.Pass(decoder, [.. streams.Where(s => !s.Finished)]);
+        }
+        List<AnswerReport> answers = [.. rows.Select(r => new AnswerReport(r.Line, r.Question, r.Expected, Generator.TextOf(r.Base), Generator.TextOf(r.Adapter)))];
+        foreach (GenerationStream stream in streams)
+            stream.Dispose();
         return answers;
     }
 

@@ -48,14 +48,6 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         }
     }
 
-    /// <summary>The whole text of one stream, on the caller's thread.</summary>
-    public static string Complete(Decoder decoder, GenerationStream stream)
-    {
-        while (!stream.Finished)
-            Pass(decoder, [stream]);
-        return TextOf(stream);
-    }
-
     /// <summary>What a finished stream has said.</summary>
     public static string TextOf(GenerationStream stream)
     {

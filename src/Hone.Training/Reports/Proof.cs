@@ -21,49 +21,51 @@ internal static class Proof
     /// <summary>Relative to the largest logit of a row.</summary>
     public const double Tolerance = 1e-4;
 
-    private const int MaxTokens = 256;
+    private const int MaxTokens = 256; // of a row: the proof takes seconds, whatever the rows
 
     public static void Write(string folder, Decoder decoder, LoraAdapter adapter, IReadOnlyList<EncodedRow> rows)
     {
-        var tensors = new List<SafetensorsData>();
-        foreach ((EncodedRow row, int r) in rows.Take(MaxRows).Select((row, r) => (row, r)))
+        int[][] tokens = [.. rows.Take(MaxRows).Select(r => r.Tokens[..Math.Min(r.Tokens.Length, MaxTokens)])];
+        float[][] logits = Logits(decoder, adapter, tokens);
+        // A token's number is exact in float32 up to 2²⁴.
+        SafetensorsWriter.Write(Path.Combine(folder, FileName), tokens.SelectMany((row, r) => new[]
         {
-            // A token's number is exact in float32 up to 2²⁴.
-            int[] tokens = row.Tokens[..Math.Min(row.Tokens.Length, MaxTokens)];
-            tensors.Add(new SafetensorsData($"row.{r}.tokens", [tokens.Length], tokens.Select(t => (float)t).ToArray()));
-            float[] logits = Logits(decoder, adapter, tokens);
-            tensors.Add(new SafetensorsData($"row.{r}.logits", [logits.Length], logits));
-        }
-        SafetensorsWriter.Write(Path.Combine(folder, FileName), tensors);
+            new SafetensorsData($"row.{r}.tokens", [row.Length], row.Select(t => (float)t).ToArray()),
+            new SafetensorsData($"row.{r}.logits", [logits[r].Length], logits[r]),
+        }));
     }
 
-    /// <summary>The largest relative difference of this adapter's logits from the trainer's, and the smallest from the base's.</summary>
+    /// <summary>The largest relative difference of this adapter's logits from the trainer's, and from the base's.</summary>
     public static (double FromTrainer, double FromBase, int Rows) Compare(string folder, Decoder decoder, LoraAdapter adapter)
     {
         using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, FileName));
-        double fromTrainer = 0, fromBase = 0;
-        int rows = 0;
-        for (; file.Find($"row.{rows}.tokens") is { } stored; rows++)
+        var tokens = new List<int[]>();
+        var trainers = new List<float[]>();
+        while (file.Find($"row.{tokens.Count}.tokens") is { } stored)
         {
-            var tokens = new float[stored.Elements];
-            file.ReadFloat32(stored.Name, tokens);
-            int[] ids = [.. tokens.Select(t => (int)t)];
-            float[] mine = Logits(decoder, adapter, ids);
-            var trainers = new float[mine.Length];
-            file.ReadFloat32($"row.{rows}.logits", trainers);
-            fromTrainer = Math.Max(fromTrainer, Difference(mine, trainers));
-            fromBase = Math.Max(fromBase, Difference(mine, Logits(decoder, null, ids)));
+            trainers.Add(Read(file, $"row.{tokens.Count}.logits"));
+            tokens.Add([.. Read(file, stored.Name).Select(t => (int)t)]);
         }
-        return (fromTrainer, fromBase, rows);
+        float[][] mine = Logits(decoder, adapter, tokens), bases = Logits(decoder, null, tokens);
+        return (Enumerable.Range(0, mine.Length).Max(r => Difference(mine[r], trainers[r])), Enumerable.Range(0, mine.Length).Max(r => Difference(mine[r], bases[r])), mine.Length);
     }
 
-    /// <summary>[V] after the row's last token.</summary>
-    private static float[] Logits(Decoder decoder, LoraAdapter? adapter, int[] tokens)
+    private static float[] Read(SafetensorsFile file, string name)
+    {
+        var values = new float[file.Find(name)!.Elements];
+        file.ReadFloat32(name, values);
+        return values;
+    }
+
+    /// <summary>[V] after each row's last token; the rows make one batch.</summary>
+    private static float[][] Logits(Decoder decoder, LoraAdapter? adapter, IReadOnlyList<int[]> rows)
     {
         using var scope = NewDisposeScope();
-        var batch = PackedBatch.Pack([new EncodedRow(0, tokens, new bool[tokens.Length])]);
-        Tensor logits = decoder.Logits(decoder.Forward(batch, adapter).narrow(0, tokens.Length - 1, 1));
-        return MemoryMarshal.Cast<byte, float>(logits.bytes).ToArray();
+        PackedBatch batch = PackedBatch.Pack([.. rows.Select(r => new EncodedRow(0, r, new bool[r.Length]))]);
+        Tensor last = tensor([.. batch.RowTokens.Select(r => (long)r[^1])]);
+        Tensor logits = decoder.Logits(decoder.Forward(batch, adapter).index_select(0, last)); // [R, V]
+        int width = (int)logits.shape[1];
+        return [.. Enumerable.Range(0, rows.Count).Select(r => MemoryMarshal.Cast<byte, float>(logits.bytes).Slice(r * width, width).ToArray())];
     }
 
     private static double Difference(float[] a, float[] b)
