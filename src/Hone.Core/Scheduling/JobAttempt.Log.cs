@@ -29,4 +29,7 @@ internal sealed partial class JobAttempt
 
     [LoggerMessage(3058, LogLevel.Warning, "Job {Job}: its row could not be read")]
     private static partial void LogNotWatched(ILogger logger, Exception error, Guid job);
+
+    [LoggerMessage(3059, LogLevel.Warning, "Job {Job}: process {ProcessId} has said its last word and does not end; killing it")]
+    private static partial void LogHangs(ILogger logger, Guid job, int processId);
 }

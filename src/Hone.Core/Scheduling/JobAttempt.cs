@@ -147,18 +147,36 @@ internal sealed partial class JobAttempt(
         try
         {
             TrainerEvent? last = null;
-            await foreach (TrainerEvent e in trainer.ReadEventsAsync(lease.Ended))
+            using var patience = new CancellationTokenSource(Timeout.InfiniteTimeSpan, clock);
+            using var reading = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, lease.Ended);
+            bool hangs = false;
+            try
             {
-                await HandleAsync(e, folder, lease, events);
-                if (e is TrainerEvent.Finished or TrainerEvent.Proven or TrainerEvent.Failed)
-                    last = e;
+                await foreach (TrainerEvent e in trainer.ReadEventsAsync(reading.Token))
+                {
+                    await HandleAsync(e, folder, lease, events);
+                    if (e is TrainerEvent.Finished or TrainerEvent.Proven or TrainerEvent.Failed)
+                    {
+                        last = e;
+                        patience.CancelAfter(settings.StopGrace);
+                    }
+                }
+                await child.Exited.WaitAsync(settings.StopGrace, clock, lease.Ended);
             }
-            ChildExit exit = await child.Exited.WaitAsync(settings.StopGrace, clock, lease.Ended);
+            catch (Exception error) when (error is TimeoutException or OperationCanceledException && !lease.Ended.IsCancellationRequested)
+            {
+                // It has said its last word, or closed its output, and does not end: native code may hang on its way out.
+                LogHangs(logger, job.FinetuneId, child.Id);
+                hangs = true;
+                child.Kill();
+            }
+            ChildExit exit = await child.Exited;
             lease.Ended.ThrowIfCancellationRequested();
             return last switch
             {
                 TrainerEvent.Failed failed => new AttemptResult.Rejected(failed.Code, failed.Text),
-                not null when exit.Code == 0 => new AttemptResult.Completed(last),
+                not null when exit.Code == 0 || hangs => new AttemptResult.Completed(last),
+                null when hangs => new AttemptResult.Crashed($"The trainer closed its output but did not end within {settings.StopGrace.TotalSeconds:0} s."),
                 _ => new AttemptResult.Crashed(Describe(command, child, exit)),
             };
         }
@@ -171,10 +189,6 @@ internal sealed partial class JobAttempt(
         catch (ChildProtocolException error)
         {
             return new AttemptResult.Crashed(error.Message);
-        }
-        catch (TimeoutException)
-        {
-            return new AttemptResult.Crashed($"The trainer closed its output but did not end within {settings.StopGrace.TotalSeconds:0} s.");
         }
     }
 

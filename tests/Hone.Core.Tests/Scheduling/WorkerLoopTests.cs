@@ -106,6 +106,23 @@ public sealed class WorkerLoopTests
         Assert.DoesNotContain("adapter_model.safetensors", (await fixture.FilesAsync(id)).Keys);
     }
 
+    [Theory]
+    [InlineData("resumed\nstep 4 4\nfinish\ndeaf\n[prove]\nproven\ndeaf", "Ready")]
+    [InlineData("resumed\nfailed not_finite The loss is NaN.\ndeaf", "Failed")]
+    public async Task Job_TrainerHangsAfterItsLastWord_IsTakenAtItsWord(string script, string state)
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\n{script}");
+        fixture.Settings = fixture.Settings with { StopGrace = TimeSpan.FromMilliseconds(300) };
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((state, 1), (row.State.ToString(), row.Attempts));
+        Assert.Empty(LeftoverProcesses.Find(fixture.JobsFolder));
+    }
+
     [Fact]
     public async Task Cancel_DeafTrainer_IsGoneWhenTheJobIsCancelled()
     {
