@@ -18,7 +18,8 @@ public sealed class ModelTemplateReferenceTests
     {
         var wrong = new List<string>();
         var templates = 0;
-        foreach (var path in References.Folders("chat-templates").SelectMany(folder => Directory.GetFiles(folder, "*.json")).Where(path => !path.EndsWith("jinja.json", StringComparison.Ordinal)))
+        var paths = References.Folders("chat-templates").SelectMany(folder => Directory.GetFiles(folder, "*.json"));
+        foreach (var path in paths.Where(path => !Path.GetFileName(path).StartsWith("jinja", StringComparison.Ordinal)))
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             if (Source(document.RootElement) is not { } source)

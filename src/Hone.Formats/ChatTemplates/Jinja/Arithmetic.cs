@@ -27,7 +27,7 @@ internal static class Arithmetic
 
         if (PyType.IsNumber(left) && PyType.IsNumber(right))
         {
-            return left is double || right is double || op == TokenKind.Div
+            return left is double || right is double
                 ? (object)ApplyFloat(op, left, right)
                 : ApplyInteger(op, PyType.IntegerOf(left)!.Value, PyType.IntegerOf(right)!.Value, evaluator.Budget);
         }
@@ -79,9 +79,9 @@ internal static class Arithmetic
     {
         var words = (left.GetBitLength() + right.GetBitLength()) / 32;
         budget.Spend(words * words / 1000);
-        if (right.IsZero && (op is TokenKind.FloorDiv or TokenKind.Mod))
+        if (right.IsZero && (op is TokenKind.Div or TokenKind.FloorDiv or TokenKind.Mod))
         {
-            throw Errors.ZeroDivision("integer division or modulo by zero");
+            throw Errors.ZeroDivision(op == TokenKind.Div ? "division by zero" : "integer division or modulo by zero");
         }
 
         switch (op)
@@ -92,6 +92,8 @@ internal static class Arithmetic
                 return Integers.Normalize(Checked(left - right));
             case TokenKind.Mul:
                 return Integers.Normalize(Checked(left * right));
+            case TokenKind.Div:
+                return Divide(left, right);
             case TokenKind.FloorDiv:
                 return Integers.Normalize(FloorDivide(left, right).Quotient);
             case TokenKind.Mod:
@@ -104,6 +106,24 @@ internal static class Arithmetic
     private static BigInteger Checked(BigInteger value) => value.GetBitLength() > Integers.MaxBits
         ? throw Errors.Overflow($"The template computes an integer of more than {Integers.MaxBits} bits.")
         : value;
+
+    /// <summary>The float nearest to the exact quotient.</summary>
+    private static double Divide(BigInteger left, BigInteger right)
+    {
+        const int Exact = 53;
+        if (left.GetBitLength() <= Exact && right.GetBitLength() <= Exact)
+        {
+            return (double)left / (double)right;
+        }
+
+        // Enough bits that the cut-off rest, marked in the last one, cannot decide the rounding wrongly.
+        var shift = (int)(right.GetBitLength() - left.GetBitLength()) + 70;
+        var (top, bottom) = (BigInteger.Abs(left) << Math.Max(shift, 0), BigInteger.Abs(right) << Math.Max(-shift, 0));
+        var quotient = BigInteger.DivRem(top, bottom, out var rest);
+        quotient = rest.IsZero ? quotient : quotient | BigInteger.One;
+        var value = Math.ScaleB(ToDouble(quotient), -shift);
+        return double.IsInfinity(value) ? throw Errors.Overflow("integer division result too large for a float") : left.Sign * right.Sign < 0 ? -value : value;
+    }
 
     private static (BigInteger Quotient, BigInteger Modulus) FloorDivide(BigInteger left, BigInteger right)
     {
@@ -159,7 +179,7 @@ internal static class Arithmetic
             case TokenKind.Mul:
                 return left * right;
             case TokenKind.Div when right == 0:
-                throw Errors.ZeroDivision(leftValue is double || rightValue is double ? "float division by zero" : "division by zero");
+                throw Errors.ZeroDivision("float division by zero");
             case TokenKind.Div:
                 return left / right;
             case TokenKind.FloorDiv or TokenKind.Mod when right == 0:

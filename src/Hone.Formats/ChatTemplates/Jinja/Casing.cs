@@ -61,7 +61,17 @@ internal static class Casing
     public static string Fold(string text)
     {
         // Folding goes through upper case: it joins forms that lower case keeps apart, such as ß and ss or the final sigma.
-        var upper = Map(text, (builder, item, _) => AppendUpper(builder, item));
+        var upper = Map(text, (builder, item, _) =>
+        {
+            if (item == "\u0131")
+            {
+                builder.Append(item);
+            }
+            else
+            {
+                AppendUpper(builder, item);
+            }
+        });
         return Map(upper, (builder, item, _) => builder.Append(SimpleLower(item)));
     }
 

@@ -9,7 +9,7 @@ internal static partial class Filters
         add("first", "seq", (e, a) => e.Iterate(a[0]).DefaultIfEmpty(new Undefined("No first item, sequence was empty.")).First());
         add("last", "seq", (e, a) => a[0] is PyIterator
             ? throw Errors.Type($"'{PyType.Name(a[0])}' object is not reversible")
-            : e.ToList(a[0]) is { Count: > 0 } items ? items[^1] : new Undefined("No last item, sequence was empty."));
+            : e.ToList(a[0]) is { Count: > 0 } items ? Like(a[0], items[^1]) : new Undefined("No last item, sequence was empty."));
         add("join", "value, d='', attribute=none", Join);
         add("items", "value", (_, a) => new PyIterator(Pairs(a[0])));
         add("dictsort", "value, case_sensitive=false, by='key', reverse=false", DictSort);

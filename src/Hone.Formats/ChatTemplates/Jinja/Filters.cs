@@ -65,6 +65,8 @@ internal static partial class Filters
     /// <summary>A filter's result in the form of its operand: what was safe stays safe.</summary>
     private static object Like(object? operand, string text) => operand is Markup ? new Markup(text) : text;
 
+    private static object? Like(object? operand, object? value) => operand is Markup && value is string text ? new Markup(text) : value;
+
     private static object? Format(Evaluator evaluator, Arguments arguments)
     {
         var rest = arguments.Skip(1);

@@ -161,7 +161,7 @@ internal sealed class FormatSpec
         var isBased = _type is 'x' or 'X' or 'b' or 'o';
         var prefix = _isAlternate && isBased ? $"0{_type}" : "";
         var size = isBased ? 4 : 3;
-        return Aligned(SignOf(value.Sign < 0) + prefix, Grouped(NumberFormat.Digits(value, _type), size), _align == '\0' ? '>' : _align, budget);
+        return Aligned(SignOf(value.Sign < 0) + prefix, Grouped(NumberFormat.Digits(value, _type), size, SignOf(value.Sign < 0).Length + prefix.Length), _align == '\0' ? '>' : _align, budget);
     }
 
     private string FormatFloat(double value, Budget budget)
@@ -186,14 +186,14 @@ internal sealed class FormatSpec
             // Like g, but with at least one digit behind the point.
             text = Floats.General(absolute, _precision.Value);
             var needsExponent = !text.Contains('e', StringComparison.Ordinal) && Floats.Scientific(absolute, Math.Max(_precision.Value, 1) - 1) is var e
-                && int.Parse(e[(e.IndexOf('e', StringComparison.Ordinal) + 1)..]) >= Math.Max(_precision.Value, 1) - 1 && absolute != 0;
+                && int.Parse(e[(e.IndexOf('e', StringComparison.Ordinal) + 1)..]) >= Math.Max(_precision.Value, 1) - 1;
             text = needsExponent ? NumberFormat.Float(absolute, 'e', Math.Max(_precision.Value, 1) - 1, false) is var scientific ? TrimMantissa(scientific) : text
                 : text.AsSpan().ContainsAny(".e") ? text : text + ".0";
         }
 
         var isNegative = double.IsNegative(value) && !double.IsNaN(value) && !(_noNegativeZero && text.All(c => c is '0' or '.' or '%'));
         var split = text.AsSpan().IndexOfAnyExceptInRange('0', '9') is var at && at < 0 ? text.Length : at;
-        return Aligned(SignOf(isNegative), split == 0 ? text : Grouped(text[..split], 3, text[split..]), _align == '\0' ? '>' : _align, budget);
+        return Aligned(SignOf(isNegative), split == 0 ? text : Grouped(text[..split], 3, SignOf(isNegative).Length, text[split..]), _align == '\0' ? '>' : _align, budget);
     }
 
     private static string TrimMantissa(string text)
@@ -205,7 +205,7 @@ internal sealed class FormatSpec
 
     private string SignOf(bool isNegative) => isNegative ? "-" : _sign is '-' or '\0' ? "" : _sign.ToString();
 
-    private string Grouped(string digits, int size, string rest = "")
+    private string Grouped(string digits, int size, int signLength, string rest = "")
     {
         if (_grouping == '\0')
         {
@@ -216,7 +216,7 @@ internal sealed class FormatSpec
         if (_fill == "0" && _align == '=')
         {
             // Zeros that fill the width are grouped as well.
-            while (digits.Length + ((digits.Length - 1) / size) + rest.Length < _width && _width < Integers.MaxDigits)
+            while (digits.Length + ((digits.Length - 1) / size) + rest.Length + signLength < _width && _width < Integers.MaxDigits)
             {
                 digits = "0" + digits;
             }

@@ -71,7 +71,7 @@ internal sealed class PyDict
         double number when Math.Floor(number) == number && Math.Abs(number) < 1e300 => Integers.Normalize(new BigInteger(number)),
         Markup markup => markup.Text,
         PyTuple tuple => NormalTuple(tuple, depth, ref items),
-        PyList or PyDict or Namespace or DictView { Part: not DictPart.Values } or SliceValue => throw Errors.Type($"unhashable type: '{PyType.Name(key)}'"),
+        PyList or PyDict or DictView { Part: not DictPart.Values } or SliceValue => throw Errors.Type($"unhashable type: '{PyType.Name(key)}'"),
         Undefined => typeof(Undefined),
         _ => key,
     };
