@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using Encoding = System.Text.Encoding;
 using System.Text.Json;
 using Hone.Formats;
 using Hone.Formats.Adapters;
@@ -14,6 +13,7 @@ using Hone.Training.Processes;
 using Hone.Training.Reports;
 using Hone.Training.Training;
 using TorchSharp;
+using Encoding = System.Text.Encoding;
 
 namespace Hone.Training;
 

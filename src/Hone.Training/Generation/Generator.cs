@@ -1,13 +1,13 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using StringBuilder = System.Text.StringBuilder;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using TorchSharp;
 using static TorchSharp.torch;
+using StringBuilder = System.Text.StringBuilder;
 
 namespace Hone.Training.Generation;
 

@@ -20,7 +20,7 @@ internal sealed record TrainProgress
     public long Tokens { get; init; }
     public long TrainedTokens { get; init; }
     public double Seconds { get; init; }
-    
+
     /// <summary>One a step.</summary>
     public List<double> Losses { get; init; } = [];
     public List<EvaluationPoint> Evaluations { get; init; } = [];

@@ -15,8 +15,13 @@ internal static class SmallModel
 
     private static readonly Dictionary<string, uint> Shape = new()
     {
-        ["llama.block_count"] = 1, ["llama.embedding_length"] = Hidden, ["llama.feed_forward_length"] = Inner,
-        ["llama.attention.head_count"] = 2, ["llama.attention.head_count_kv"] = 1, ["llama.rope.dimension_count"] = 32, ["general.file_type"] = 0,
+        ["llama.block_count"] = 1,
+        ["llama.embedding_length"] = Hidden,
+        ["llama.feed_forward_length"] = Inner,
+        ["llama.attention.head_count"] = 2,
+        ["llama.attention.head_count_kv"] = 1,
+        ["llama.rope.dimension_count"] = 32,
+        ["general.file_type"] = 0,
     };
 
     private static readonly (string Name, int[] Size)[] Tensors =
