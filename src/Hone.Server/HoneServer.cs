@@ -24,7 +24,7 @@ public static class HoneServer
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Listen(options.Listen);
+            kestrel.Listen(options.Listen, listen => RejectedRequests.Answer(listen, kestrel.ApplicationServices));
             // Bodies are limited where they are read, so that the answer arrives: see LimitedStream.
             kestrel.Limits.MaxRequestBodySize = null;
             // Ids of 10,000 characters are answered in the envelope.

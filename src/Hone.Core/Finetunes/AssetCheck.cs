@@ -24,7 +24,8 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
 {
     internal async Task<AssetVerdict> RunAsync(Finetune finetune, string fileName, StagedBlob file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
     {
-        if (file.Size == 0)
+        // What rows and settings lack is said in a report, also where they lack everything.
+        if (file.Size == 0 && AssetFiles.IsAdapter(fileName))
             return new AssetVerdict([$"{fileName} is empty."], []);
         try
         {

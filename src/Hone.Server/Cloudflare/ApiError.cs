@@ -33,16 +33,16 @@ internal sealed record ApiError(int Status, IReadOnlyList<ApiMessage> Errors) : 
             response.Headers["x-should-retry"] = retry ? "true" : "false";
         if (RetryAfter is { } after)
             response.Headers.RetryAfter = ((int)Math.Ceiling(after.TotalSeconds)).ToString();
-        return Envelope.WriteAsync(httpContext, writer => WriteBody(writer, httpContext));
+        return Envelope.WriteAsync(httpContext, writer => WriteBody(writer, httpContext.RequestUuid()));
     }
 
-    internal void WriteBody(Utf8JsonWriter writer, HttpContext context)
+    internal void WriteBody(Utf8JsonWriter writer, Guid requestId)
     {
         writer.WriteStartObject();
         writer.WriteBoolean("success", false);
         writer.WriteStartArray("errors");
         foreach (var error in Errors)
-            WriteMessage(writer, error, context);
+            WriteMessage(writer, error, requestId);
         writer.WriteEndArray();
         writer.WriteStartArray("messages");
         writer.WriteEndArray();
@@ -63,18 +63,18 @@ internal sealed record ApiError(int Status, IReadOnlyList<ApiMessage> Errors) : 
         writer.WriteEndObject();
     }
 
-    private static void WriteMessage(Utf8JsonWriter writer, ApiMessage error, HttpContext context)
+    private static void WriteMessage(Utf8JsonWriter writer, ApiMessage error, Guid requestId)
     {
         writer.WriteStartObject();
         writer.WriteNumber("code", error.Code);
         // Messages of the model side name the request, as the original's do.
         writer.WriteString("message", error.Message.StartsWith("AiError:", StringComparison.Ordinal)
-            ? $"{error.Message} ({context.RequestUuid()})"
+            ? $"{error.Message} ({requestId})"
             : error.Message);
         if (error.Chain is { } chain)
         {
             writer.WriteStartArray("error_chain");
-            WriteMessage(writer, chain, context);
+            WriteMessage(writer, chain, requestId);
             writer.WriteEndArray();
         }
         writer.WriteEndObject();

@@ -67,12 +67,17 @@ internal static class ApiErrors
 
     public static ApiError EngineFailed(int status, string why) => new(status, 3043, $"AiError: Internal server error: {why}") { FromAi = true };
 
-    public static ApiError StorageFailed(StorageException e) => e.Problem switch
+    /// <summary>Where the folder lies is the server's business: its log has the exception, under the answer's id.</summary>
+    public static ApiError StorageFailed(StorageProblem problem) => problem switch
     {
-        StorageProblem.DiskFull => new(507, 10507, e.Message) { Retry = false },
-        StorageProblem.Busy => new(503, 10503, e.Message) { RetryAfter = TimeSpan.FromSeconds(1) },
-        _ => new(500, 10501, e.Message) { Retry = false },
+        StorageProblem.DiskFull => new(507, 10507, $"The server's disk is full. Nothing of this request is stored; send it again once there is space. {InTheLog}") { Retry = false },
+        StorageProblem.Busy => new(503, 10503, $"Another process is writing the server's database; try again. {InTheLog}") { RetryAfter = TimeSpan.FromSeconds(1) },
+        StorageProblem.ReadOnly => new(500, 10501, $"The server cannot write its data folder. Nothing of this request is stored. {InTheLog}") { Retry = false },
+        StorageProblem.Damaged => new(500, 10501, $"The server's database is damaged. {InTheLog}") { Retry = false },
+        _ => new(500, 10501, $"The server's data folder cannot be used. {InTheLog}") { Retry = false },
     };
 
-    public static ApiError Internal { get; } = new(500, 10500, "Internal server error: the server's log has the details under this answer's cf-ray");
+    private const string InTheLog = "Its log has the details under this answer's cf-ray.";
+
+    public static ApiError Internal { get; } = new(500, 10500, $"Internal server error. {InTheLog}");
 }

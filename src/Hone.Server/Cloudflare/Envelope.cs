@@ -12,10 +12,12 @@ internal static class Envelope
 
     public static Answer<T> Ok<T>(T result, JsonTypeInfo<T> type) => new(result, type);
 
+    public static Utf8JsonWriter Writer(IBufferWriter<byte> output) => new(output, WriterOptions);
+
     public static async Task WriteAsync(HttpContext context, Action<Utf8JsonWriter> write)
     {
         var buffer = new ArrayBufferWriter<byte>(512);
-        using (var writer = new Utf8JsonWriter(buffer, WriterOptions))
+        using (var writer = Writer(buffer))
             write(writer);
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = buffer.WrittenCount;

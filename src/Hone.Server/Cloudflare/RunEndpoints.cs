@@ -162,7 +162,7 @@ internal static class RunEndpoints
     }
 
     private static Task WriteErrorAsync(ServerSentEvents stream, HttpContext context, ApiError error, CancellationToken cancellationToken) =>
-        stream.WriteAsync(writer => error.WriteBody(writer, context), cancellationToken, name: "error");
+        stream.WriteAsync(writer => error.WriteBody(writer, context.RequestUuid()), cancellationToken, name: "error");
 
     private static ApiError Describe(GenerateEvent.Failed failed) => failed.Code switch
     {

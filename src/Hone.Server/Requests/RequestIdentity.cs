@@ -14,17 +14,24 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
     public async Task InvokeAsync(HttpContext context)
     {
         var uuid = Guid.NewGuid();
-        string ray = $"{uuid.ToString("n")[..16]}-HON";
+        string ray = Name(context.Response.Headers, uuid);
         context.TraceIdentifier = ray;
         context.Items[typeof(RequestIdentity)] = uuid;
-        context.Response.Headers["cf-ray"] = ray;
-        context.Response.Headers["cf-ai-req-id"] = uuid.ToString();
         long start = clock.GetTimestamp();
         using (Scope(logger, ray))
         {
             await AnswerAsync(context);
             LogRequest(context.Request.Method, context.Request.Path.Value.Shown(), context.Response.StatusCode, clock.GetElapsedTime(start).TotalMilliseconds);
         }
+    }
+
+    /// <summary>Writes the request's id into an answer's headers; what the log calls it.</summary>
+    internal static string Name(IHeaderDictionary headers, Guid id)
+    {
+        string ray = $"{id.ToString("n")[..16]}-HON";
+        headers["cf-ray"] = ray;
+        headers["cf-ai-req-id"] = id.ToString();
+        return ray;
     }
 
     private async Task AnswerAsync(HttpContext context)
@@ -69,12 +76,12 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
     {
         ApiErrorException { Error: var error } => error,
         BadHttpRequestException { StatusCode: 413 } => new ApiError(413, 3006, "Request is too large") { FromAi = true },
-        BadHttpRequestException bad => new ApiError(bad.StatusCode, 10000 + bad.StatusCode, $"The request cannot be read: {bad.Message}"),
+        BadHttpRequestException bad => new ApiError(bad.StatusCode, 10000 + bad.StatusCode, $"The request cannot be read: {bad.Message.Shown()}"),
         ModelNotFoundException missing => ApiErrors.NoSuchModel(missing.ModelId),
         EngineBusyException => ApiErrors.Busy,
         EngineUnavailableException down => ApiErrors.EngineFailed(503, down.Message) with { RetryAfter = down.RetryAfter },
         EngineException crashed => ApiErrors.EngineFailed(500, crashed.Message),
-        _ when StorageException.From(exception, "The data folder") is { } storage => ApiErrors.StorageFailed(storage),
+        _ when StorageException.From(exception, "The data folder") is { } storage => ApiErrors.StorageFailed(storage.Problem),
         _ => ApiErrors.Internal,
     };
 

@@ -34,11 +34,6 @@ public sealed class BadTrainingDataTests(RunningServer server) : IClassFixture<R
             Assert.All(reply.Errors, e => Assert.StartsWith("1007: ", e, StringComparison.Ordinal));
             Assert.Equal("awaiting_assets", state);
             Assert.Equal(0, (await account.GetAsync($"/ai/finetunes/{name}/finetune-assets")).Result.GetArrayLength());
-            if (new FileInfo(file).Length == 0)
-            {
-                Assert.Contains("empty", Assert.Single(reply.Errors), StringComparison.Ordinal);
-                continue;
-            }
             var lint = reply.Result.GetProperty("lint");
             Assert.False(lint.GetProperty("ok").GetBoolean());
             Assert.Equal(lint.GetProperty("errors").GetArrayLength(), reply.Errors.Count);
@@ -62,6 +57,22 @@ public sealed class BadTrainingDataTests(RunningServer server) : IClassFixture<R
         var reply = await account.UploadAsync("pair", "training_data.jsonl", await File.ReadAllBytesAsync(Path.Combine(Folder, "same_row_in_train_and_valid.train.jsonl")));
         Assert.Equal(400, (int)reply.Status);
         Assert.Contains(reply.Errors, e => e.Contains("line 2", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("training_data.jsonl", "file_empty")]
+    [InlineData("validation_data.jsonl", "file_empty")]
+    [InlineData("training_config.json", null)]
+    public async Task Upload_Empty_HasAReportAsOtherRefusalsDo(string fileName, string? code)
+    {
+        var account = await server.NewAccountAsync();
+        await account.CreatedAsync("empty");
+        var reply = await account.UploadAsync("empty", fileName, []);
+        Assert.Equal(400, (int)reply.Status);
+        var error = Assert.Single(reply.Result.GetProperty("lint").GetProperty("errors").EnumerateArray());
+        Assert.Equal(code ?? error.GetProperty("code").GetString(), error.GetProperty("code").GetString());
+        Assert.NotEqual("", error.GetProperty("hint").GetString());
+        Assert.StartsWith("1007: ", Assert.Single(reply.Errors), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -21,6 +21,8 @@ public sealed class FullDiskTests
         var file = ("file", (string?)"blob", Encoding.ASCII.GetBytes(new string(' ', 2 << 20)));
         using var form = TestAccount.Form(fileFirst ? [file, name] : [name, file]);
         var reply = (await account.SendAsync(HttpMethod.Post, "/ai/finetunes/full/finetune-assets", form)).MustFail(507, 10507, "full");
+        Assert.DoesNotContain(disk.Path, reply.Body.GetRawText(), StringComparison.Ordinal);
+        Assert.Contains(server.Log, l => l.Contains(Assert.Single(reply.Headers.GetValues("cf-ray")), StringComparison.Ordinal) && l.Contains("No space left", StringComparison.Ordinal));
         Assert.Equal("false", Assert.Single(reply.Headers.GetValues("x-should-retry")));
         Assert.Empty(Directory.EnumerateFiles(disk.Path, "*", SearchOption.AllDirectories));
         // What fits is taken, by the same server.

@@ -73,19 +73,50 @@ public sealed class BadRequestTests(RunningServer server) : IClassFixture<Runnin
 
     /// <summary>What a client library would not send.</summary>
     [Theory]
-    [InlineData("GET /client/v4/user HTTP/1.1\r\n\r\n", "HTTP/1.1 400")]
-    [InlineData("GET /client/v4/%00 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400")]
-    [InlineData("NONSENSE\r\n\r\n", "HTTP/1.1 400")]
     [InlineData("GET http://x/client/v4/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404")]
     [InlineData("GET /client/v4/%ff%fe/%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404")]
     [InlineData("GET /client/v4/user/../accounts/./x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 403")]
     public async Task Raw_OddRequest_IsAnsweredAndTheServerLives(string request, string expected)
     {
-        using var socket = new TcpClient();
-        await socket.ConnectAsync(server.Url.Host, server.Url.Port);
-        await socket.GetStream().WriteAsync(Encoding.ASCII.GetBytes(request));
-        using var reader = new StreamReader(socket.GetStream());
-        Assert.StartsWith(expected, await reader.ReadLineAsync().WaitAsync(RunningServer.Patience), StringComparison.Ordinal);
+        Assert.StartsWith(expected, await RawAsync(request), StringComparison.Ordinal);
+        (await (await server.NewAccountAsync()).GetAsync("/ai/finetunes")).MustSucceed();
+    }
+
+    /// <summary>What no pipeline ever sees.</summary>
+    public static TheoryData<string, int> Refused => new()
+    {
+        { "GET /client/v4/%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+        { "GET /client/v4/accounts/x/ai/finetunes/a%00b HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+        { "GET /client/v4/user HTTP/1.1\r\n\r\n", 400 },
+        { "NONSENSE\r\n\r\n", 400 },
+        { "GET /client/v4/user HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400 },
+        { "GET /client/v4/user HTTP/7.7\r\nHost: x\r\n\r\n", 505 },
+        { $"GET /{new string('a', 70_000)} HTTP/1.1\r\nHost: x\r\n\r\n", 414 },
+        { $"GET /client/v4/user HTTP/1.1\r\nHost: x\r\nBig: {new string('a', 40_000)}\r\n\r\n", 431 },
+        { $"GET /client/v4/user HTTP/1.1\r\nHost: x\r\n{string.Concat(Enumerable.Range(0, 200).Select(i => $"H{i}: x\r\n"))}\r\n", 431 },
+        // The second of two on one connection.
+        { "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Refused))]
+    public async Task Raw_RefusedBeforeThePipeline_HasEnvelopeAndRay(string request, int status)
+    {
+        string answer = await RawAsync(request);
+        answer = answer[answer.LastIndexOf("HTTP/1.1 ", StringComparison.Ordinal)..];
+        Assert.StartsWith($"HTTP/1.1 {status} ", answer, StringComparison.Ordinal);
+        string[] parts = answer.Split("\r\n\r\n", 2);
+        Assert.Contains("\r\nContent-Type: application/json", parts[0], StringComparison.Ordinal);
+        Assert.Contains($"\r\nContent-Length: {parts[1].Length}", parts[0], StringComparison.Ordinal);
+        var envelope = JsonElement.Parse(parts[1]);
+        Assert.False(envelope.GetProperty("success").GetBoolean());
+        Assert.Equal(JsonValueKind.Null, envelope.GetProperty("result").ValueKind);
+        Assert.Empty(envelope.GetProperty("messages").EnumerateArray());
+        var error = Assert.Single(envelope.GetProperty("errors").EnumerateArray());
+        Assert.Equal(10000 + status, error.GetProperty("code").GetInt32());
+        Assert.StartsWith("The request cannot be read: ", error.GetProperty("message").GetString(), StringComparison.Ordinal);
+        string ray = parts[0].Split("cf-ray: ")[1][..20];
+        await InLogAsync(ray, status.ToString());
         (await (await server.NewAccountAsync()).GetAsync("/ai/finetunes")).MustSucceed();
     }
 
@@ -94,13 +125,18 @@ public sealed class BadRequestTests(RunningServer server) : IClassFixture<Runnin
     {
         var account = await server.NewAccountAsync();
         string id = await account.CreatedAsync("b c");
+        string answer = await RawAsync($"GET http://x{account.Root}/ai/finetunes/b%20c HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {account.Token}\r\n\r\n");
+        Assert.Equal(id, JsonElement.Parse(answer[answer.IndexOf("\r\n\r\n", StringComparison.Ordinal)..]).GetProperty("result").GetProperty("id").GetString());
+    }
+
+    /// <summary>All that the server answers until it closes.</summary>
+    private async Task<string> RawAsync(string request)
+    {
         using var socket = new TcpClient();
         await socket.ConnectAsync(server.Url.Host, server.Url.Port);
-        await socket.GetStream().WriteAsync(Encoding.ASCII.GetBytes(
-            $"GET http://x{account.Root}/ai/finetunes/b%20c HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {account.Token}\r\n\r\n"));
+        await socket.GetStream().WriteAsync(Encoding.ASCII.GetBytes(request));
         using var reader = new StreamReader(socket.GetStream());
-        string answer = await reader.ReadToEndAsync().WaitAsync(RunningServer.Patience);
-        Assert.Equal(id, JsonElement.Parse(answer[answer.IndexOf("\r\n\r\n", StringComparison.Ordinal)..]).GetProperty("result").GetProperty("id").GetString());
+        return await reader.ReadToEndAsync().WaitAsync(RunningServer.Patience);
     }
 
     /// <summary>A request's line is written when its answer is out.</summary>
