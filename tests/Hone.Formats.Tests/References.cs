@@ -5,8 +5,9 @@ internal static class References
 {
     public static string Repository { get; } = FindRepository();
 
-    /// <summary>The copy in the repository.</summary>
-    public static string Own(string part) => Path.Combine(Repository, "tests", "Hone.Formats.Tests", "references", part);
+    /// <summary>The copy in the repository; what other projects' tests use too lies in a folder for all.</summary>
+    public static string Own(string part) =>
+        new[] { Path.Combine("Hone.Formats.Tests", "references"), "references" }.Select(root => Path.Combine(Repository, "tests", root, part)).First(Path.Exists);
 
     public static IEnumerable<string> Folders(string part) =>
         (Environment.GetEnvironmentVariable("HONE_REFERENCES") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)

@@ -1,5 +1,3 @@
-using System.Numerics;
-using System.Runtime.InteropServices;
 using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
 
@@ -248,37 +246,13 @@ public sealed class AdapterCheck
                 Span<float> run = buffer.AsSpan(0, (int)Math.Min(RunValues, tensor.Elements - start));
                 file.ReadFloat32(tensor, start, run);
                 any |= run.ContainsAnyExcept(0f);
-                if (at >= 0 || AllFinite(run))
-                    continue;
-                for (int i = 0; i < run.Length; i++)
-                {
-                    if (!float.IsFinite(run[i]))
-                    {
-                        (at, first) = (start + i, run[i]);
-                        break;
-                    }
-                }
+                if (at < 0 && FiniteValues.FirstOther(run) is >= 0 and var found)
+                    (at, first) = (start + found, run[found]);
             }
             if (at >= 0)
                 notFinite.Add($"'{tensor.Name}' holds {first} at element {at}");
             return any;
         }
-    }
-
-    private static bool AllFinite(ReadOnlySpan<float> values)
-    {
-        ReadOnlySpan<Vector<float>> vectors = MemoryMarshal.Cast<float, Vector<float>>(values);
-        foreach (Vector<float> vector in vectors)
-        {
-            if (!Vector.EqualsAll(vector - vector, Vector<float>.Zero)) // infinity minus itself is no number
-                return false;
-        }
-        foreach (float value in values[(vectors.Length * Vector<float>.Count)..])
-        {
-            if (!float.IsFinite(value))
-                return false;
-        }
-        return true;
     }
 
     private void AddList<T>(IReadOnlyList<T> items, string what, Func<T, string> text, string hint)

@@ -49,6 +49,21 @@ public sealed class GgufFile : IDisposable
     /// <param name="destination">As long as the tensor has elements.</param>
     public void ReadFloat32(string name, Span<float> destination) => ReadFloat32(Required(name), destination, permutedHeads: 0);
 
+    /// <summary>A run of a tensor's values in the file's order: <paramref name="destination"/> takes those from element <paramref name="start"/> on. Both are multiples of the type's block.</summary>
+    internal unsafe void ReadFloat32(GgufTensor tensor, long start, Span<float> destination)
+    {
+        (int values, int bytes) = GgmlTypes.Block(tensor.Type)!.Value;
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, tensor.Elements - destination.Length);
+        if (start % values != 0 || destination.Length % values != 0)
+            throw new ArgumentException($"{tensor.Type} is read in blocks of {values}.", nameof(start));
+        if (destination.IsEmpty)
+            return;
+        using MappedFile.Pin pin = _file.PinRange(tensor.Offset + start / values * bytes, (long)destination.Length / values * bytes);
+        fixed (float* to = destination)
+            Dequantizer.Decode(tensor.Type, pin.Pointer, to, destination.Length);
+    }
+
     /// <summary>
     /// With <paramref name="permutedHeads"/> &gt; 0 the rows [heads, d/2, 2] come out as [heads, 2, d/2]: converters store the query and key rows of llama models
     /// in the first order (rotary pairs are neighbours), Hugging Face in the second (rotary pairs are half a head apart).

@@ -10,46 +10,35 @@ namespace Hone.Formats.Models;
 /// </summary>
 public sealed class BaseModel : IDisposable
 {
-    private const int MaxListed = 8;
-
     private static readonly string[] s_stopKeys = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
 
-    private readonly GgufFile _file;
-    private readonly Dictionary<string, ModelTensor> _byName;
+    private readonly ModelWeights _weights;
 
     private BaseModel(GgufFile file)
     {
-        _file = file;
-        Config = GgufModelConfig.Read(file);
-        ModelTensor[] tensors = [.. LlamaTensors.Of(Config)];
-        CheckTensors(tensors);
-        _byName = tensors.ToDictionary(t => t.Name, StringComparer.Ordinal);
-        Tensors = [.. tensors.Select(t => new NamedShape(t.Name, t.Shape))];
-        LinearModules = [.. tensors.Where(t => t.Linear).Select(t => new LinearModule(t.Name[..^".weight".Length], (int)t.Shape[1], (int)t.Shape[0]))];
-
+        _weights = ModelWeights.OpenGguf(file);
+        Name = file.Metadata.String("general.name");
         Tokenizer = Tokenizer.FromGguf(file);
-        if (Tokenizer.VocabularySize > Config.VocabularySize) // fewer are fine: embeddings are often padded
-            throw new InvalidFileException($"{Path}: the tokenizer has {Tokenizer.VocabularySize} tokens, but the model has embeddings for {Config.VocabularySize}. Convert the model again with a current converter.");
-        BosToken = SpecialToken("tokenizer.ggml.bos_token_id")?.Text;
-        EosToken = SpecialToken("tokenizer.ggml.eos_token_id")?.Text;
-        ChatTemplate = Template();
-        int? endOfTurn = ChatTemplate is null ? null : EndOfTurn.Find(ChatTemplate, Tokenizer, BosToken, EosToken);
-        StopTokens = [.. s_stopKeys.Select(key => SpecialToken(key)?.Id).Append(endOfTurn).OfType<int>().Distinct()];
-        Quantization = file.Tensors.GroupBy(t => t.Type).MaxBy(g => g.Sum(t => t.Elements))!.Key.ToString();
+        CheckVocabulary("Convert the model again with a current converter.");
+        BosToken = SpecialToken(file, "tokenizer.ggml.bos_token_id")?.Text;
+        EosToken = SpecialToken(file, "tokenizer.ggml.eos_token_id")?.Text;
+        ChatTemplate = Template(file);
+        StopTokens = WithEndOfTurn(s_stopKeys.Select(key => SpecialToken(file, key)?.Id).OfType<int>());
     }
 
-    public string Path => _file.Path;
-    public ModelConfig Config { get; }
+    /// <summary>The GGUF file, or the Hugging Face folder.</summary>
+    public string Path => _weights.Path;
+    public ModelConfig Config => _weights.Config;
     public int ContextLength => Config.ContextLength;
 
     /// <summary>The name that the file gives the model; null where it has none.</summary>
-    public string? Name => _file.Metadata.String("general.name");
+    public string? Name { get; }
 
-    /// <summary>The type that most weights are stored in, such as <c>Q4_1</c>.</summary>
-    public string Quantization { get; }
+    /// <summary>The type that most weights are stored in, such as <c>Q4_1</c> or <c>BF16</c>.</summary>
+    public string Quantization => _weights.Type;
 
     /// <summary>Values of all tensors; a tied output matrix counts once.</summary>
-    public long Parameters => Tensors.Sum(t => t.Shape.Aggregate(1L, (product, size) => product * size));
+    public long Parameters => _weights.Parameters;
 
     public Tokenizer Tokenizer { get; }
     public string? BosToken { get; }
@@ -61,11 +50,11 @@ public sealed class BaseModel : IDisposable
     /// <summary>Tokens that end an answer: those that the file names, and the one that the chat template ends a turn with.</summary>
     public IReadOnlyList<int> StopTokens { get; }
 
-    /// <summary>The matrices of the layers, in the order of a forward pass; the output matrix is none of them.</summary>
-    public IReadOnlyList<LinearModule> LinearModules { get; }
+    /// <inheritdoc cref="ModelWeights.LinearModules"/>
+    public IReadOnlyList<LinearModule> LinearModules => _weights.LinearModules;
 
-    /// <summary>All tensors by Hugging Face's names, in the order of a forward pass.</summary>
-    public IReadOnlyList<NamedShape> Tensors { get; }
+    /// <inheritdoc cref="ModelWeights.Tensors"/>
+    public IReadOnlyList<NamedShape> Tensors => _weights.Tensors;
 
     /// <exception cref="InvalidFileException">The file is no readable GGUF, or holds a model that is not supported or not whole.</exception>
     public static BaseModel Open(string path)
@@ -82,37 +71,29 @@ public sealed class BaseModel : IDisposable
         }
     }
 
-    /// <summary>A tensor's values, row-major [out, in], in Hugging Face's order of rows. Safe from many threads.</summary>
-    /// <param name="destination">As long as the tensor has elements.</param>
-    public void ReadFloat32(string huggingFaceName, Span<float> destination)
+    /// <inheritdoc cref="ModelWeights.ReadFloat32"/>
+    public void ReadFloat32(string huggingFaceName, Span<float> destination) => _weights.ReadFloat32(huggingFaceName, destination);
+
+    /// <inheritdoc cref="ModelWeights.FindNotFinite"/>
+    public IReadOnlyList<string> FindNotFinite(CancellationToken cancellationToken) => _weights.FindNotFinite(cancellationToken);
+
+    public void Dispose() => _weights.Dispose();
+
+    private void CheckVocabulary(string hint)
     {
-        if (!_byName.TryGetValue(huggingFaceName, out ModelTensor? tensor))
-            throw new ArgumentException($"The model has no tensor '{huggingFaceName}'.", nameof(huggingFaceName));
-        _file.ReadFloat32(_file.Find(tensor.GgufName)!, destination, tensor.PermutedHeads);
+        if (Tokenizer.VocabularySize > Config.VocabularySize) // fewer are fine: embeddings are often padded
+            throw new InvalidFileException($"{Path}: the tokenizer has {Tokenizer.VocabularySize} tokens, but the model has embeddings for {Config.VocabularySize}. {hint}");
     }
 
-    public void Dispose() => _file.Dispose();
-
-    private void CheckTensors(ModelTensor[] tensors)
+    private int[] WithEndOfTurn(IEnumerable<int> stops)
     {
-        var wrong = new List<string>();
-        foreach (ModelTensor tensor in tensors)
-        {
-            GgufTensor? stored = _file.Find(tensor.GgufName);
-            if (stored is null)
-                wrong.Add($"'{tensor.GgufName}' is missing");
-            else if (!stored.Shape.SequenceEqual(tensor.Shape))
-                wrong.Add($"'{tensor.GgufName}' has the shape [{string.Join(", ", stored.Shape)}] where the config demands [{string.Join(", ", tensor.Shape)}]");
-        }
-        var known = tensors.Select(t => t.GgufName).ToHashSet(StringComparer.Ordinal);
-        wrong.AddRange(_file.Tensors.Where(t => !known.Contains(t.Name)).Select(t => $"'{t.Name}' has no place in a {Config.Architecture} model"));
-        if (wrong.Count > 0)
-            throw new InvalidFileException($"{Path}: {wrong.Count} tensors do not fit: {string.Join("; ", wrong.Take(MaxListed))}{(wrong.Count > MaxListed ? "; …" : "")}. Convert the model again, or use another.");
+        int? endOfTurn = ChatTemplate is null ? null : EndOfTurn.Find(ChatTemplate, Tokenizer, BosToken, EosToken);
+        return [.. stops.Concat(endOfTurn is { } id ? [id] : []).Distinct()];
     }
 
-    private ChatTemplate? Template()
+    private static ChatTemplate? Template(GgufFile file)
     {
-        if (_file.Metadata.String("tokenizer.chat_template") is not { } source)
+        if (file.Metadata.String("tokenizer.chat_template") is not { } source)
             return null;
         try
         {
@@ -120,17 +101,17 @@ public sealed class BaseModel : IDisposable
         }
         catch (ChatTemplateException e)
         {
-            throw new InvalidFileException($"{Path}: the metadata key 'tokenizer.chat_template' cannot be used: {e.Message} Correct the template and convert the model again.", e);
+            throw new InvalidFileException($"{file.Path}: the metadata key 'tokenizer.chat_template' cannot be used: {e.Message} Correct the template and convert the model again.", e);
         }
     }
 
-    private (int Id, string Text)? SpecialToken(string key)
+    private static (int Id, string Text)? SpecialToken(GgufFile file, string key)
     {
-        if (_file.Metadata.Int32(key) is not { } id)
+        if (file.Metadata.Int32(key) is not { } id)
             return null;
-        IReadOnlyList<string> tokens = _file.Metadata.RequiredStrings("tokenizer.ggml.tokens");
+        IReadOnlyList<string> tokens = file.Metadata.RequiredStrings("tokenizer.ggml.tokens");
         return id >= 0 && id < tokens.Count
             ? (id, tokens[id])
-            : throw new InvalidFileException($"{Path}: the metadata key '{key}' is {id}, but the tokenizer has {tokens.Count} tokens. Convert the model again with a current converter.");
+            : throw new InvalidFileException($"{file.Path}: the metadata key '{key}' is {id}, but the tokenizer has {tokens.Count} tokens. Convert the model again with a current converter.");
     }
 }

@@ -2,75 +2,184 @@ using Hone.Formats.Gguf;
 
 namespace Hone.Formats.Models;
 
-/// <summary>Reads a <see cref="ModelConfig"/> from GGUF metadata, and refuses by name whatever would change the model's numbers and is not supported.</summary>
+/// <summary>
+/// Reads a <see cref="ModelConfig"/> from GGUF metadata, and refuses by name whatever would change the model's numbers and is not supported. What a family's files
+/// do not say is what llama.cpp takes for it.
+/// </summary>
 internal static class GgufModelConfig
 {
+    /// <summary>Tables of factors that divide the rotary frequencies.</summary>
+    public const string Frequencies = "rope_freqs.weight";
+    public const string LongFactors = "rope_factors_long.weight";
+    public const string ShortFactors = "rope_factors_short.weight";
+
+    private static readonly string[] s_architectures = ["llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3"];
+
     public static ModelConfig Read(GgufFile file)
     {
-        GgufMetadata metadata = file.Metadata;
-        string architecture = metadata.RequiredString("general.architecture");
-        if (architecture != "llama")
-            throw Unsupported(file, $"the architecture '{architecture}'", "Models of the architecture 'llama' can be used.");
-
-        string Key(string name) => $"{architecture}.{name}";
-        if (metadata.Int32(Key("expert_count")) is > 0)
-            throw Unsupported(file, "a mixture of experts", "Use a dense model.");
-        if (metadata.String(Key("rope.scaling.type")) is { } scaling and not "none")
-            throw Unsupported(file, $"rotary scaling '{scaling}' ({Key("rope.scaling.type")})", "Use a model without it.");
-        if (file.Find("rope_freqs.weight") is not null)
-            throw Unsupported(file, "rotary scaling by a table (the tensor 'rope_freqs.weight')", "Use a model without it.");
-
-        int heads = Positive(file, Key("attention.head_count"));
-        int hidden = Positive(file, Key("embedding_length"));
-        if (metadata.Contains(Key("attention.head_count_kv")))
-            _ = Positive(file, Key("attention.head_count_kv"));
-        int keyValueHeads = metadata.Int32(Key("attention.head_count_kv")) ?? heads;
-        if (heads % keyValueHeads != 0)
-            throw Wrong(file, $"{heads} heads are no multiple of {keyValueHeads} key and value heads");
-        int headDim = metadata.Int32(Key("attention.key_length")) ?? (hidden % heads == 0 ? hidden / heads : throw Wrong(file, $"{heads} heads do not divide the hidden size {hidden}"));
-        if (headDim <= 0 || headDim % 2 != 0)
-            throw Wrong(file, $"a head has {headDim} dimensions; an even number is needed");
-        if (metadata.Int32(Key("attention.value_length")) is { } valueDim && valueDim != headDim)
-            throw Unsupported(file, $"values of {valueDim} dimensions beside keys of {headDim}", "Use another model.");
-        if (metadata.Int32(Key("rope.dimension_count")) is { } rotary && rotary != headDim)
-            throw Unsupported(file, $"rotary embeddings on {rotary} of {headDim} dimensions", "Use another model.");
-
-        if ((long)heads * headDim > int.MaxValue)
-            throw Wrong(file, $"{heads} heads of {headDim} dimensions cannot be right");
-        int layers = Positive(file, Key("block_count"));
-        if (layers > file.Tensors.Count)
-            throw Wrong(file, $"the metadata key '{Key("block_count")}' is {layers}, but the file has {file.Tensors.Count} tensors");
-
-        GgufTensor embedding = file.Find("token_embd.weight") ?? throw Wrong(file, "the tensor 'token_embd.weight' is missing");
-        if (embedding.Shape.Length != 2 || embedding.Shape[0] is <= 0 or > int.MaxValue)
-            throw Wrong(file, $"the tensor 'token_embd.weight' has the shape [{string.Join(", ", embedding.Shape)}]; wanted are [vocabulary, hidden size]");
-        return new ModelConfig
-        {
-            Architecture = architecture,
-            Layers = layers,
-            HiddenSize = hidden,
-            Heads = heads,
-            KeyValueHeads = keyValueHeads,
-            HeadDim = headDim,
-            IntermediateSize = Positive(file, Key("feed_forward_length")),
-            VocabularySize = (int)embedding.Shape[0],
-            RopeTheta = Finite(file, Key("rope.freq_base"), metadata.Number(Key("rope.freq_base")) ?? 10_000),
-            NormEpsilon = Finite(file, Key("attention.layer_norm_rms_epsilon"), metadata.RequiredNumber(Key("attention.layer_norm_rms_epsilon"))),
-            ContextLength = Positive(file, Key("context_length")),
-            TiedEmbeddings = file.Find("output.weight") is null,
-        };
+        string architecture = file.Metadata.RequiredString("general.architecture");
+        return s_architectures.Contains(architecture)
+            ? new Reader(file, architecture).Read()
+            : throw Unsupported(file, $"the architecture '{architecture}'", $"Models of the architectures {string.Join(", ", s_architectures)} can be used as GGUF.");
     }
-
-    private static int Positive(GgufFile file, string key)
-    {
-        int value = file.Metadata.RequiredInt32(key);
-        return value > 0 ? value : throw Wrong(file, $"the metadata key '{key}' is {value}; a number above 0 is needed");
-    }
-
-    private static double Finite(GgufFile file, string key, double value) =>
-        double.IsFinite(value) && value > 0 ? value : throw Wrong(file, $"the metadata key '{key}' is {value}; a finite number above 0 is needed");
 
     private static InvalidFileException Unsupported(GgufFile file, string what, string hint) => new($"{file.Path}: the model uses {what}, which is not supported. {hint}");
 
-    private static InvalidFileException Wrong(GgufFile file, string what) => new($"{file.Path}: {what}. Convert the model again with a current converter.");
+    private sealed class Reader(GgufFile file, string architecture)
+    {
+        private readonly GgufMetadata _metadata = file.Metadata;
+
+        private bool IsGemma => architecture is "gemma" or "gemma2" or "gemma3";
+
+        private bool HasSoftcaps => architecture is "gemma2" or "gemma3";
+
+        public ModelConfig Read()
+        {
+            if (_metadata.Int32(Key("expert_count")) is > 0)
+                throw Unsupported(file, "a mixture of experts", "Use the model's Hugging Face folder, or a dense model.");
+            int heads = Positive("attention.head_count"), hidden = Positive("embedding_length"), layers = Positive("block_count"), context = Positive("context_length");
+            int keyValueHeads = _metadata.Contains(Key("attention.head_count_kv")) ? Positive("attention.head_count_kv") : heads;
+            if (heads % keyValueHeads != 0)
+                throw Wrong($"{heads} heads are no multiple of {keyValueHeads} key and value heads");
+            int headDim = _metadata.Int32(Key("attention.key_length")) ?? (hidden % heads == 0 ? hidden / heads : throw Wrong($"{heads} heads do not divide the hidden size {hidden}"));
+            if (headDim <= 0 || headDim % 2 != 0)
+                throw Wrong($"a head has {headDim} dimensions; an even number is needed");
+            if (_metadata.Int32(Key("attention.value_length")) is { } valueDim && valueDim != headDim)
+                throw Unsupported(file, $"values of {valueDim} dimensions beside keys of {headDim}", "Use another model.");
+            int rotary = _metadata.Int32(Key("rope.dimension_count")) ?? headDim;
+            if (rotary != headDim && (architecture != "phi3" || rotary <= 0 || rotary > headDim || rotary % 2 != 0))
+                throw Unsupported(file, $"rotary embeddings on {rotary} of {headDim} dimensions", "Use another model.");
+            if ((long)heads * headDim > int.MaxValue)
+                throw Wrong($"{heads} heads of {headDim} dimensions cannot be right");
+            if (layers > file.Tensors.Count)
+                throw Wrong($"the metadata key '{Key("block_count")}' is {layers}, but the file has {file.Tensors.Count} tensors");
+
+            GgufTensor embedding = file.Find("token_embd.weight") ?? throw Wrong("the tensor 'token_embd.weight' is missing");
+            if (embedding.Shape.Length != 2 || embedding.Shape[0] is <= 0 or > int.MaxValue)
+                throw Wrong($"the tensor 'token_embd.weight' has the shape [{string.Join(", ", embedding.Shape)}]; wanted are [vocabulary, hidden size]");
+            (int? window, IReadOnlyList<bool> sliding) = Windows(layers);
+            return new ModelConfig
+            {
+                Architecture = architecture == "gemma3" ? "gemma3_text" : architecture,
+                Layers = layers,
+                HiddenSize = hidden,
+                Heads = heads,
+                KeyValueHeads = keyValueHeads,
+                HeadDim = headDim,
+                IntermediateSize = Positive("feed_forward_length"),
+                VocabularySize = (int)embedding.Shape[0],
+                RopeTheta = Number("rope.freq_base") ?? (architecture == "gemma3" ? 1_000_000 : 10_000),
+                RopeScaling = Scaling(rotary / 2, context),
+                LocalRope = architecture == "gemma3" ? new RopeConfig(Number("rope.freq_base_swa") ?? 10_000, null) : null,
+                PartialRotaryFactor = (double)rotary / headDim,
+                NormEpsilon = Number("attention.layer_norm_rms_epsilon") ?? throw Wrong($"the metadata key '{Key("attention.layer_norm_rms_epsilon")}' is missing"),
+                NormAddsOne = IsGemma,
+                BlockNorms = HasSoftcaps ? BlockNorms.Both : BlockNorms.Before,
+                QueryKeyNorm = architecture is "qwen3" or "gemma3" ? QueryKeyNorm.Head : QueryKeyNorm.None,
+                ContextLength = context,
+                TiedEmbeddings = file.Find("output.weight") is null,
+                QueryKeyValueBias = file.Find("blk.0.attn_q.bias") is not null,
+                OutputBias = file.Find("blk.0.attn_output.bias") is not null,
+                MlpBias = file.Find("blk.0.ffn_down.bias") is not null,
+                FusedProjections = architecture == "phi3",
+                Activation = IsGemma ? Activation.GeluTanh : Activation.Silu,
+                AttentionMultiplier = AttentionMultiplier(layers, hidden, heads, headDim),
+                AttentionSoftcap = architecture == "gemma2" ? Number("attn_logit_softcapping") ?? 50 : null,
+                LogitSoftcap = architecture == "gemma2" ? Number("final_logit_softcapping") ?? 30 : Number("final_logit_softcapping"),
+                EmbeddingMultiplier = IsGemma ? Math.Sqrt(hidden) : 1,
+                SlidingWindow = window,
+                SlidingLayers = sliding,
+            };
+        }
+
+        /// <summary>The files do not hold <c>query_pre_attn_scalar</c>: it is a head's width but in the largest gemma models.</summary>
+        private double? AttentionMultiplier(int layers, int hidden, int heads, int headDim) => architecture switch
+        {
+            "gemma2" when layers == 46 => 1 / Math.Sqrt((double)hidden / heads),
+            "gemma3" when layers == 62 => 1 / Math.Sqrt((double)hidden / heads),
+            "gemma2" or "gemma3" => 1 / Math.Sqrt(headDim),
+            _ => Number("attention.scale"),
+        };
+
+        private (int? Window, IReadOnlyList<bool> Layers) Windows(int layers)
+        {
+            int? window = _metadata.Int32(Key("attention.sliding_window"));
+            if (_metadata.Contains(Key("attention.sliding_window_pattern")))
+                throw Unsupported(file, $"windows by a pattern ({Key("attention.sliding_window_pattern")})", "Use the model's Hugging Face folder.");
+            if (window is null or <= 0)
+                return architecture is "gemma2" or "gemma3" ? throw Wrong($"the metadata key '{Key("attention.sliding_window")}' is missing or not above 0") : (null, []);
+            return architecture switch
+            {
+                "gemma2" => (window, [.. Enumerable.Range(0, layers).Select(i => i % 2 == 0)]),
+                "gemma3" => (window, [.. Enumerable.Range(0, layers).Select(i => (i + 1) % 6 != 0)]),
+                "phi3" => (window, []),
+                _ => throw Unsupported(file, $"a sliding window ({Key("attention.sliding_window")})", "Use the model's Hugging Face folder."),
+            };
+        }
+
+        private RopeScaling? Scaling(int pairs, int context)
+        {
+            string? kind = _metadata.String(Key("rope.scaling.type"));
+            double factor = Number("rope.scaling.factor") ?? 1;
+            int original = _metadata.Contains(Key("rope.scaling.original_context_length")) ? Positive("rope.scaling.original_context_length") : context;
+            bool table = file.Find(Frequencies) is not null, lists = file.Find(LongFactors) is not null || file.Find(ShortFactors) is not null;
+            if (lists)
+            {
+                double growth = (double)context / original;
+                return new RopeScaling
+                {
+                    Kind = RopeKind.LongRope,
+                    Factor = growth,
+                    OriginalContext = original,
+                    Magnitude = Number("rope.scaling.attn_factor") ?? (growth <= 1 || original < 2 ? 1 : Math.Sqrt(1 + Math.Log(growth) / Math.Log(original))),
+                    ShortFactors = Factors(ShortFactors, pairs),
+                    LongFactors = Factors(LongFactors, pairs),
+                };
+            }
+            if (table && (kind is null or "none" || (kind == "linear" && factor == 1)))
+                return new RopeScaling { Kind = RopeKind.Table, LongFactors = Factors(Frequencies, pairs) };
+            if (table)
+                throw Unsupported(file, $"rotary scaling '{kind}' ({Key("rope.scaling.type")}) beside the tensor '{Frequencies}'", "Use a model with one of them.");
+            return kind switch
+            {
+                null or "none" => null,
+                "linear" => factor == 1 ? null : new RopeScaling { Kind = RopeKind.Linear, Factor = factor },
+                "yarn" => new RopeScaling
+                {
+                    Kind = RopeKind.Yarn,
+                    Factor = factor,
+                    OriginalContext = original,
+                    BetaFast = Number("rope.scaling.yarn_beta_fast") ?? 32,
+                    BetaSlow = Number("rope.scaling.yarn_beta_slow") ?? 1,
+                    Magnitude = (Number("rope.scaling.attn_factor") ?? 1) * (factor <= 1 ? 1 : 0.1 * Math.Log(factor) + 1),
+                },
+                _ => throw Unsupported(file, $"rotary scaling '{kind}' ({Key("rope.scaling.type")})", "Use a model without it."),
+            };
+        }
+
+        private float[] Factors(string name, int pairs)
+        {
+            GgufTensor tensor = file.Find(name) ?? throw Wrong($"the tensor '{name}' is missing");
+            if (tensor.Shape.Length != 1 || tensor.Shape[0] != pairs)
+                throw Wrong($"the tensor '{name}' has the shape [{string.Join(", ", tensor.Shape)}] where [{pairs}] is needed");
+            var factors = new float[pairs];
+            file.ReadFloat32(name, factors);
+            return Array.TrueForAll(factors, f => float.IsFinite(f) && f > 0) ? factors : throw Wrong($"the tensor '{name}' holds values that are not above 0");
+        }
+
+        private string Key(string name) => $"{architecture}.{name}";
+
+        private int Positive(string name)
+        {
+            int value = _metadata.RequiredInt32(Key(name));
+            return value > 0 ? value : throw Wrong($"the metadata key '{Key(name)}' is {value}; a number above 0 is needed");
+        }
+
+        private double? Number(string name) =>
+            _metadata.Number(Key(name)) is not { } value ? null
+            : double.IsFinite(value) && value > 0 ? value
+            : throw Wrong($"the metadata key '{Key(name)}' is {value}; a finite number above 0 is needed");
+
+        private InvalidFileException Wrong(string what) => new($"{file.Path}: {what}. Convert the model again with a current converter.");
+    }
 }
