@@ -8,6 +8,7 @@ internal static class HuggingFaceConfig
     public const string FileName = "config.json";
     private const int MaxBytes = 4 << 20;
     private const int MaxLayers = 4_096;
+    private const int MaxExperts = 100_000;
 
     /// <summary>The families by <c>model_type</c>.</summary>
     public static readonly IReadOnlyList<string> Families =
@@ -202,8 +203,10 @@ internal static class HuggingFaceConfig
             bool mixtral = family == "mixtral";
             string count = mixtral ? "num_local_experts" : "num_experts";
             int experts = keys.RequiredCount(count), perToken = keys.RequiredCount("num_experts_per_tok");
-            if (perToken > experts || experts > 4_096)
+            if (perToken > experts)
                 throw keys.Refused(count, $"of which {perToken} serve a token");
+            if ((long)experts * layers > MaxExperts)
+                throw keys.Refused(count, $"in {layers} layers, but at most {MaxExperts} together are possible");
             return new ExpertConfig
             {
                 Count = experts,

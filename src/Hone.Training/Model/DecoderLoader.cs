@@ -17,6 +17,7 @@ internal static class DecoderLoader
 
     public static Decoder Load(ModelConfig config, ReadTensor read)
     {
+        CheckSupported(config);
         var loads = new List<(string Name, Tensor Target, long Offset, long Length)>();
         Tensor embedding = Matrix("model.embed_tokens.weight", config.VocabularySize, config.HiddenSize);
         Tensor head = config.TiedEmbeddings ? embedding.alias().DetachFromDisposeScope() : Matrix("lm_head.weight", config.VocabularySize, config.HiddenSize);
@@ -68,6 +69,28 @@ internal static class DecoderLoader
             loads.Add((name, target, 0, target.numel()));
             return target;
         }
+    }
+
+    /// <summary>What the decoder does not compute is refused, never left out.</summary>
+    private static void CheckSupported(ModelConfig config)
+    {
+        var plain = new ModelConfig
+        {
+            Architecture = config.Architecture,
+            Layers = config.Layers,
+            HiddenSize = config.HiddenSize,
+            Heads = config.Heads,
+            KeyValueHeads = config.KeyValueHeads,
+            HeadDim = config.HeadDim,
+            IntermediateSize = config.IntermediateSize,
+            VocabularySize = config.VocabularySize,
+            RopeTheta = config.RopeTheta,
+            NormEpsilon = config.NormEpsilon,
+            ContextLength = config.ContextLength,
+            TiedEmbeddings = config.TiedEmbeddings,
+        };
+        if (config != plain)
+            throw new InvalidFileException($"This {config.Architecture} model differs from a plain llama in ways that cannot be computed. Use a llama model without scaled rotary embeddings and without biases.");
     }
 
     private static void Fill(ReadTensor read, string name, Tensor target, long offset, long length)
