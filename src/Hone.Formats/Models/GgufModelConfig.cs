@@ -140,6 +140,8 @@ internal static class GgufModelConfig
                 return new RopeScaling { Kind = RopeKind.Table, LongFactors = Factors(Frequencies, pairs) };
             if (table)
                 throw Unsupported(file, $"rotary scaling '{kind}' ({Key("rope.scaling.type")}) beside the tensor '{Frequencies}'", "Use a model with one of them.");
+            if (kind is "linear" or "yarn" && !_metadata.Contains(Key("rope.scaling.factor")))
+                throw Wrong($"the metadata key '{Key("rope.scaling.factor")}' is missing");
             return kind switch
             {
                 null or "none" => null,

@@ -69,7 +69,8 @@ public sealed class GgufDamageTests : IDisposable
 
     [Theory]
     [InlineData("general.architecture", "gpt2", "the architecture 'gpt2'")]
-    [InlineData("llama.rope.scaling.type", "yarn", "rotary scaling 'yarn'")]
+    [InlineData("llama.rope.scaling.type", "spiral", "rotary scaling 'spiral'")]
+    [InlineData("llama.rope.scaling.type", "yarn", "the metadata key 'llama.rope.scaling.factor' is missing")]
     [InlineData("llama.expert_count", 8u, "a mixture of experts")]
     [InlineData("llama.block_count", 4_000_000_000u, "'llama.block_count' is 4000000000")]
     [InlineData("llama.block_count", 2_000_000_000u, "is 2000000000, but the file has 11 tensors")]
@@ -100,12 +101,12 @@ public sealed class GgufDamageTests : IDisposable
     public void BaseModel_TensorsThatDoNotFit_AreNamedTogether()
     {
         byte[] bytes = GgufBuilder.TinyLlama().Without("blk.0.ffn_up.weight").Without("output_norm.weight")
-            .Tensor("output_norm.weight", GgmlType.F32, 16).Tensor("blk.0.attn_q.bias", GgmlType.F32, 32).Build();
+            .Tensor("output_norm.weight", GgmlType.F32, 16).Tensor("blk.0.attn_norm.bias", GgmlType.F32, 32).Build();
         InvalidFileException e = Assert.Throws<InvalidFileException>(() => BaseModel.Open(_folder.Write("model.gguf", bytes)));
         Assert.Contains("3 tensors do not fit", e.Message, StringComparison.Ordinal);
         Assert.Contains("'blk.0.ffn_up.weight' is missing", e.Message, StringComparison.Ordinal);
         Assert.Contains("'output_norm.weight' has the shape [16] where the config demands [32]", e.Message, StringComparison.Ordinal);
-        Assert.Contains("'blk.0.attn_q.bias' has no place in a llama model", e.Message, StringComparison.Ordinal);
+        Assert.Contains("'blk.0.attn_norm.bias' has no place in a llama model", e.Message, StringComparison.Ordinal);
     }
 
     private static byte[] Damage(string damage)
