@@ -4,6 +4,7 @@ using System.Text.Json;
 using Hone.Formats;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
+using Hone.Training.Kernels;
 using Hone.Training.Generation;
 using Hone.Training.Model;
 using Hone.Training.Processes;
@@ -18,7 +19,7 @@ public static class EngineCommand
     {
         ChildLifetime.LeadGroup();
         ChildLifetime.EndWithStandardInput();
-        torch.set_num_threads(threads ?? Environment.ProcessorCount);
+        Cores.Use(threads ?? Environment.ProcessorCount);
         var clock = Stopwatch.StartNew();
         try
         {

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Hone.Formats;
 using Hone.Formats.Jobs;
+using Hone.Training.Kernels;
 using Hone.Training.Processes;
 using Hone.Training.Training;
 using TorchSharp;
@@ -27,7 +28,7 @@ internal static class JobCommand
             JobSpec job = await ReadAsync(Path.Combine(folder, JobSpec.FileName)).ConfigureAwait(false);
             if (job.MemoryLimitMb is { } limit)
                 ChildLifetime.LimitMemory(limit);
-            torch.set_num_threads(job.Threads ?? Environment.ProcessorCount);
+            Cores.Use(job.Threads ?? Environment.ProcessorCount);
             body(job, events);
             return 0;
         }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json.Serialization;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
+using Hone.Training.Kernels;
 using Hone.Training.Generation;
 using Hone.Training.Model;
 using TorchSharp;
@@ -15,13 +16,13 @@ public static class ServeBenchmark
 
     public static ServeFigures Run(string modelPath, int tokens, int? threads)
     {
-        torch.set_num_threads(threads ?? Environment.ProcessorCount);
+        Cores.Use(threads ?? Environment.ProcessorCount);
         using BaseModel model = BaseModel.Open(modelPath);
         using Decoder decoder = DecoderLoader.Load(model);
         Decode(model, decoder, 1, 4); // warm
         (double prefill, double one) = Decode(model, decoder, 1, tokens);
         (_, double eight) = Decode(model, decoder, 8, tokens);
-        return new ServeFigures(one, eight, prefill, torch.get_num_threads());
+        return new ServeFigures(one, eight, prefill, Cores.Count);
     }
 
     /// <returns>Prompt tokens a second, and tokens a second over all streams after the prompt.</returns>

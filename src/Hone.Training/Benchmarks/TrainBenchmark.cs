@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Processes;
@@ -22,7 +23,7 @@ public static class TrainBenchmark
 
     public static TrainFigures Run(string modelPath, string rowsPath, int steps, int? threads, Action<string> log)
     {
-        set_num_threads(threads ?? Environment.ProcessorCount);
+        Cores.Use(threads ?? Environment.ProcessorCount);
         using BaseModel model = BaseModel.Open(modelPath);
         RowEncoder encoder = RowEncoder.For(model, new TrainingConfig());
         EncodedRow[] rows = [.. RowReader.Read(rowsPath).SelectMany(r => encoder.Encode(r).Rows)];
@@ -56,7 +57,7 @@ public static class TrainBenchmark
         }
         double gflops = products / productSeconds / 1e9, rate = tokens / trainSeconds;
         return new TrainFigures(
-            gflops, rate, trainedRows / trainSeconds, 4.0 * model.Parameters * rate / 1e9 / gflops, ChildLifetime.PeakMemoryMb(), firstStep, get_num_threads(), steps);
+            gflops, rate, trainedRows / trainSeconds, 4.0 * model.Parameters * rate / 1e9 / gflops, ChildLifetime.PeakMemoryMb(), firstStep, Cores.Count, steps);
     }
 
     /// <summary>One forward pass's products of a few layers, as the decoder calls them.</summary>

@@ -1,3 +1,4 @@
+using Hone.Training.Kernels;
 using Hone.Training.Model;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -43,22 +44,52 @@ internal sealed class KeyValueCache(int layers) : IDisposable
 }
 
 /// <summary>New tokens of several streams in one batch: each stream's see its cache and the stream's own tokens before them.</summary>
-internal sealed class CachedAttention(IReadOnlyList<(KeyValueCache Cache, int NewTokens)> streams, double scale) : Attention
+internal sealed unsafe class CachedAttention(IReadOnlyList<(KeyValueCache Cache, int NewTokens)> streams, AttentionShape shape) : Attention
 {
-    public override Tensor Forward(int layer, Tensor q, Tensor k, Tensor v)
+    private const int ScoreSlot = 2;
+
+    public override Tensor Forward(int layer, Tensor qkv)
     {
-        Tensor result = empty_like(q); // [N, H, d]
-        int start = 0;
-        foreach ((KeyValueCache cache, int added) in streams)
+        int tokens = (int)qkv.shape[0], d = shape.HeadDim, group = shape.Group;
+        Tensor heads = qkv.view(tokens, shape.Width / d, d), result = empty(tokens, shape.QueryWidth); // [N, H·d]
+        var starts = new int[streams.Count];
+        var caches = new (nint Keys, nint Values, int Capacity)[streams.Count];
+        for (int s = 0, start = 0; s < streams.Count; s++)
         {
             using var scope = NewDisposeScope();
-            (Tensor keys, Tensor values) = cache.Append(layer, k.narrow(0, start, added), v.narrow(0, start, added)); // [K, S, d]
-            long seen = keys.shape[1];
-            Tensor? mask = added == 1 ? null : full([added, seen], double.NegativeInfinity, dtype: float32).triu_(seen - added + 1);
-            Tensor p = Probabilities(GroupQueries(q.narrow(0, start, added), keys.shape[0]), keys, mask, scale); // [K, G·L, S]
-            result.narrow(0, start, added).copy_(UngroupQueries(p.matmul(values), added));
+            (KeyValueCache cache, int added) = streams[s];
+            Tensor of = heads.narrow(0, start, added);
+            (Tensor keys, Tensor values) = cache.Append(layer, of.narrow(1, shape.Heads, shape.KeyValueHeads), of.narrow(1, shape.Heads + shape.KeyValueHeads, shape.KeyValueHeads));
+            caches[s] = ((nint)Matrix.Of(keys).Data, (nint)Matrix.Of(values).Data, (int)(keys.stride(0) / d));
+            starts[s] = start;
             start += added;
         }
-        return result.view(q.shape[0], -1);
+        Matrix all = Matrix.Of(qkv), target = Matrix.Of(result);
+        Cores.For(streams.Count * shape.KeyValueHeads, i =>
+        {
+            int s = i / shape.KeyValueHeads, pair = i % shape.KeyValueHeads, added = streams[s].NewTokens, seen = streams[s].Cache.Length + added;
+            nint offset = (nint)pair * caches[s].Capacity * d;
+            var keys = new Matrix((float*)caches[s].Keys + offset, seen, d, d);
+            var values = new Matrix((float*)caches[s].Values + offset, seen, d, d);
+            if (added == 1)
+            {
+                // The group's heads as rows: [G, d]
+                nint column = pair * group * d;
+                Matrix scores = Scratch.Take(ScoreSlot, group, seen);
+                MatrixProduct.RunHere(scores, false, new ProductTerm(new Matrix(all.Data + starts[s] * all.Stride + column, group, d, d), keys, Transposed: true, (float)shape.Scale));
+                for (int g = 0; g < group; g++)
+                    Softmax(scores.Data + g * scores.Stride, seen);
+                MatrixProduct.RunHere(new Matrix(target.Data + starts[s] * target.Stride + column, group, d, d), false, new ProductTerm(scores, values, Transposed: false));
+                return;
+            }
+            for (int head = pair * group; head < (pair + 1) * group; head++)
+            {
+                Matrix scores = Scratch.Take(ScoreSlot, added, seen);
+                MatrixProduct.RunHere(scores, false, new ProductTerm(all.RowRange(starts[s], added).ColumnRange(head * d, d), keys, Transposed: true, (float)shape.Scale));
+                CausalSoftmax(scores);
+                MatrixProduct.RunHere(target.RowRange(starts[s], added).ColumnRange(head * d, d), false, new ProductTerm(scores, values, Transposed: false));
+            }
+        });
+        return result;
     }
 }

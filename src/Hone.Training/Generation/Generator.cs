@@ -89,7 +89,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         GenerationStream[] streams = [.. active.OrderBy(s => s.Adapter is null ? 0 : RuntimeHelpers.GetHashCode(s.Adapter))];
         int[] tokens = [.. streams.SelectMany(s => s.Next)];
         int[] positions = [.. streams.SelectMany(s => Enumerable.Range(s.Cache.Length, s.Next.Length))];
-        var attention = new CachedAttention([.. streams.Select(s => (s.Cache, s.Next.Length))], decoder.AttentionScale);
+        var attention = new CachedAttention([.. streams.Select(s => (s.Cache, s.Next.Length))], decoder.AttentionShape);
         Tensor hidden = decoder.Forward(tokens, positions, attention, Adapters(streams)); // [N, D]
 
         var last = new long[streams.Length];

@@ -1,3 +1,4 @@
+using Hone.Training.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -20,24 +21,34 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
     /// <returns>[N, Σout]</returns>
     public Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedProjection? saved = null)
     {
-        Tensor y = nn.functional.linear(x, weight, bias); // [N, Σout]
+        Tensor y = empty(x.shape[0], weight.shape[0]); // [N, Σout]
+        if (bias is not null)
+            y.copy_(bias);
+        Matrix input = Matrix.Of(x), output = Matrix.Of(y);
+        var frozen = new ProductTerm(input, Matrix.Of(weight), Transposed: true);
+        if (adapters is [{ Start: 0 } only] && only.Length == input.Rows && only.Adapter.Group(shape.Name) is { } whole)
+        {
+            MatrixProduct.Run(output, bias is not null, [frozen, .. Low(whole, x, only.Adapter, saved)]);
+            return y;
+        }
+        MatrixProduct.Run(output, bias is not null, frozen);
         foreach (AdapterRows rows in adapters)
         {
-            if (rows.Adapter.Group(shape.Name) is not { } group)
-                continue;
-            bool all = rows.Start == 0 && rows.Length == x.shape[0];
-            Tensor input = all ? x : x.narrow(0, rows.Start, rows.Length);
-            Tensor output = all ? y : y.narrow(0, rows.Start, rows.Length);
-            Tensor u = Dropped(input, rows.Adapter, training: saved is not null).matmul(group.A.t()); // [n, Σr]
-            foreach (LoraPart part in group.Parts)
-            {
-                output.narrow(1, part.OutOffset, part.Out)
-                    .addmm_(u.narrow(1, part.RankOffset, part.Rank), part.B.t(), 1, (float)part.Scale);
-            }
-            if (saved is not null)
-                saved.U = u.DetachFromDisposeScope();
+            if (rows.Adapter.Group(shape.Name) is { } group)
+                MatrixProduct.Run(output.RowRange((int)rows.Start, (int)rows.Length), true, Low(group, x.narrow(0, rows.Start, rows.Length), rows.Adapter, saved));
         }
         return y;
+    }
+
+    /// <summary>The adapter's terms of the product: <c>s · u Bᵀ</c> for each module.</summary>
+    private ProductTerm[] Low(LoraGroup group, Tensor x, LoraAdapter adapter, SavedProjection? saved)
+    {
+        Tensor u = empty(x.shape[0], group.A.shape[0]); // [n, Σr]
+        Matrix low = Matrix.Of(u);
+        MatrixProduct.Run(low, false, new ProductTerm(Matrix.Of(Dropped(x, adapter, training: saved is not null)), Matrix.Of(group.A), Transposed: true));
+        if (saved is not null)
+            saved.U = u.DetachFromDisposeScope();
+        return [.. group.Parts.Select(p => new ProductTerm(low.ColumnRange(p.RankOffset, p.Rank), Matrix.Of(p.B), Transposed: true, (float)p.Scale, p.OutOffset))];
     }
 
     /// <summary>Both halves of the backward pass, where the forward pass's input is at hand.</summary>
@@ -56,12 +67,15 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
     {
         if (adapter.Group(shape.Name) is not { } group)
             return null;
-        Tensor du = empty(dy.shape[0], group.A.shape[0]);
+        Tensor du = empty(dy.shape[0], group.A.shape[0]), uTurned = saved.U!.t().contiguous(); // [N, Σr], [Σr, N]
+        Matrix upper = Matrix.Of(dy), low = Matrix.Of(du), turned = Matrix.Of(uTurned);
         foreach (LoraPart part in group.Parts)
         {
-            Tensor dyPart = dy.narrow(1, part.OutOffset, part.Out); // [N, out]
-            part.GradB!.addmm_(dyPart.t(), saved.U!.narrow(1, part.RankOffset, part.Rank), 1, (float)part.Scale);
-            du.narrow(1, part.RankOffset, part.Rank).addmm_(dyPart, part.B, 0, (float)part.Scale);
+            Matrix dyPart = upper.ColumnRange(part.OutOffset, part.Out); // [N, out]
+            using Tensor dB = empty(part.Rank, part.Out);
+            MatrixProduct.Run(Matrix.Of(dB), false, new ProductTerm(turned.RowRange(part.RankOffset, part.Rank), dyPart, Transposed: false, (float)part.Scale));
+            part.GradB!.add_(dB.t());
+            MatrixProduct.Run(low.ColumnRange(part.RankOffset, part.Rank), false, new ProductTerm(dyPart, Matrix.Of(part.B), Transposed: false, (float)part.Scale));
         }
         return du;
     }
@@ -69,18 +83,32 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
     /// <summary>Adds dA.</summary>
     public void BackwardA(Tensor? du, Tensor x, LoraAdapter adapter)
     {
-        if (du is not null)
-            adapter.Group(shape.Name)!.GradA!.addmm_(du.t(), adapter.Dropout > 0 ? x.mul(Mask(x.shape, adapter)) : x, 1, 1);
+        if (du is null)
+            return;
+        using Tensor turned = du.t().contiguous(); // [Σr, N]
+        MatrixProduct.Run(Matrix.Of(adapter.Group(shape.Name)!.GradA!), true, new ProductTerm(Matrix.Of(turned), Matrix.Of(Dropped(x, adapter, training: true)), Transposed: false));
     }
 
     /// <summary>dx [N, in].</summary>
     public Tensor BackwardInput(Tensor dy, Tensor? du, LoraAdapter adapter)
     {
-        Tensor dx = dy.matmul(weight);
+        Tensor dx = empty(dy.shape[0], weight.shape[1]);
+        var frozen = new ProductTerm(Matrix.Of(dy), Matrix.Of(weight), Transposed: false);
         if (du is null)
+        {
+            MatrixProduct.Run(Matrix.Of(dx), false, frozen);
             return dx;
-        Tensor a = adapter.Group(shape.Name)!.A;
-        return adapter.Dropout > 0 ? dx.add_(du.matmul(a).mul_(Mask(dx.shape, adapter))) : dx.addmm_(du, a, 1, 1);
+        }
+        var low = new ProductTerm(Matrix.Of(du), Matrix.Of(adapter.Group(shape.Name)!.A), Transposed: false);
+        if (adapter.Dropout == 0)
+        {
+            MatrixProduct.Run(Matrix.Of(dx), false, frozen, low);
+            return dx;
+        }
+        using Tensor masked = empty(dx.shape);
+        MatrixProduct.Run(Matrix.Of(dx), false, frozen);
+        MatrixProduct.Run(Matrix.Of(masked), false, low);
+        return dx.add_(masked.mul_(Mask(dx.shape, adapter)));
     }
 
     private Tensor Dropped(Tensor x, LoraAdapter adapter, bool training) =>

@@ -1,44 +1,82 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Hone.Training.Kernels;
 using TorchSharp;
-using static TorchSharp.torch;
 
 namespace Hone.Training.Model;
 
-/// <summary>Whom each token of a batch attends to, and with whose keys and values: the one part of a decoder pass in which tokens meet.</summary>
-internal abstract class Attention
+/// <param name="Heads">H</param>
+/// <param name="KeyValueHeads">K; H / K query heads share a key-value head.</param>
+/// <param name="HeadDim">d</param>
+/// <param name="Scale">Multiplies the scores: 1 / √d.</param>
+internal sealed record AttentionShape(int Heads, int KeyValueHeads, int HeadDim, double Scale)
 {
-    /// <param name="q">[N, H, d]</param>
-    /// <param name="k">[N, K, d], K key-value heads</param>
-    /// <param name="v">[N, K, d]</param>
+    /// <summary>H / K</summary>
+    public int Group => Heads / KeyValueHeads;
+
+    public int QueryWidth => Heads * HeadDim;
+
+    /// <summary>(H + 2K)·d: a row of queries, keys and values.</summary>
+    public int Width => (Heads + 2 * KeyValueHeads) * HeadDim;
+
+    /// <summary>First column of a head's keys.</summary>
+    public int KeyColumn(int keyValueHead) => (Heads + keyValueHead) * HeadDim;
+
+    /// <summary>First column of a head's values.</summary>
+    public int ValueColumn(int keyValueHead) => (Heads + KeyValueHeads + keyValueHead) * HeadDim;
+}
+
+/// <summary>Whom each token of a batch attends to, and with whose keys and values: the one part of a decoder pass in which tokens meet.</summary>
+internal abstract unsafe class Attention
+{
+    /// <param name="qkv">[N, (H + 2K)·d]: a token's queries, keys and values, turned already.</param>
     /// <returns>[N, H·d]</returns>
-    public abstract Tensor Forward(int layer, Tensor q, Tensor k, Tensor v);
+    public abstract torch.Tensor Forward(int layer, torch.Tensor qkv);
 
-    /// <summary>Queries grouped by key-value head: [L, H, d] → [K, G·L, d] with G = H / K.</summary>
-    protected static Tensor GroupQueries(Tensor q, long keyValueHeads)
+    /// <summary>softmax of each row, in place; row i sees the first <c>columns − rows + 1 + i</c> keys and gives the others 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    protected static void CausalSoftmax(Matrix scores)
     {
-        long length = q.shape[0], groups = q.shape[1] / keyValueHeads, width = q.shape[2];
-        return q.view(length, keyValueHeads, groups, width).permute(1, 2, 0, 3).reshape(keyValueHeads, groups * length, width);
-    }
-
-    /// <summary>The reverse: [K, G·L, d] → [L, H, d].</summary>
-    protected static Tensor UngroupQueries(Tensor grouped, long length)
-    {
-        long heads = grouped.shape[0], groups = grouped.shape[1] / length, width = grouped.shape[2];
-        return grouped.view(heads, groups, length, width).permute(2, 0, 1, 3).reshape(length, heads * groups, width);
-    }
-
-    /// <summary><c>softmax(q kᵀ / √d + mask)</c>.</summary>
-    /// <param name="q">[K, G·L, d]</param>
-    /// <param name="k">[K, S, d]</param>
-    /// <param name="mask">[L, S], 0 or −∞; null: every key is seen.</param>
-    /// <returns>[K, G·L, S]</returns>
-    protected static Tensor Probabilities(Tensor q, Tensor k, Tensor? mask, double scale)
-    {
-        Tensor scores = q.matmul(k.transpose(1, 2)).mul_(scale);
-        if (mask is not null)
+        for (int row = 0; row < scores.Rows; row++)
         {
-            long length = mask.shape[0], keys = mask.shape[1];
-            scores.view(scores.shape[0], -1, length, keys).add_(mask);
+            float* x = scores.Data + row * scores.Stride;
+            int seen = scores.Columns - scores.Rows + 1 + row;
+            Softmax(x, seen);
+            new Span<float>(x + seen, scores.Columns - seen).Clear();
         }
-        return scores.softmax(-1);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    protected static void Softmax(float* x, int length)
+    {
+        float max = float.NegativeInfinity;
+        int i = 0;
+        if (length >= 8)
+        {
+            Vector256<float> highest = Vector256.Load(x);
+            for (i = 8; i + 8 <= length; i += 8)
+                highest = Vector256.Max(highest, Vector256.Load(x + i));
+            for (int lane = 0; lane < 8; lane++)
+                max = MathF.Max(max, highest[lane]);
+        }
+        for (; i < length; i++)
+            max = MathF.Max(max, x[i]);
+
+        Vector256<float> offset = Vector256.Create(max), sums = default;
+        for (i = 0; i + 8 <= length; i += 8)
+        {
+            Vector256<float> e = Exponential.Of(Vector256.Load(x + i) - offset);
+            e.Store(x + i);
+            sums += e;
+        }
+        float sum = Vector256.Sum(sums);
+        for (; i < length; i++)
+            sum += x[i] = MathF.Exp(x[i] - max);
+        float inverse = 1 / sum;
+        Vector256<float> factor = Vector256.Create(inverse);
+        for (i = 0; i + 8 <= length; i += 8)
+            (Vector256.Load(x + i) * factor).Store(x + i);
+        for (; i < length; i++)
+            x[i] *= inverse;
     }
 }

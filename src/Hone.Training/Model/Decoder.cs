@@ -1,4 +1,5 @@
 using Hone.Formats.Models;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Training;
 using TorchSharp;
@@ -30,9 +31,11 @@ internal sealed class Decoder : IDisposable
 
     public ModelConfig Config { get; }
 
-    public double AttentionScale => 1 / Math.Sqrt(Config.HeadDim);
+    public AttentionShape AttentionShape => ShapeOf(Config);
 
     public IReadOnlyList<ProjectionShape> Projections => [.. _layers.SelectMany(l => l.Projections).Select(p => p.Shape)];
+
+    public static AttentionShape ShapeOf(ModelConfig config) => new(config.Heads, config.KeyValueHeads, config.HeadDim, 1 / Math.Sqrt(config.HeadDim));
 
     /// <summary>Hidden states [N, D] before the final norm.</summary>
     public Tensor Forward(int[] tokens, int[] positions, Attention attention, IReadOnlyList<AdapterRows> adapters)
@@ -54,7 +57,9 @@ internal sealed class Decoder : IDisposable
     public Tensor Logits(Tensor hidden)
     {
         using var scope = NewDisposeScope();
-        return _finalNorm.Forward(hidden).Y.matmul(_head.t()).MoveToOuterDisposeScope();
+        Tensor logits = empty(hidden.shape[0], _head.shape[0]);
+        MatrixProduct.Run(Matrix.Of(logits), false, new ProductTerm(Matrix.Of(_finalNorm.Forward(hidden).Y), Matrix.Of(_head), Transposed: true));
+        return logits.MoveToOuterDisposeScope();
     }
 
     /// <summary>Loss of the batch's labels, and the adapter's gradients added up: forward and backward in one.</summary>
@@ -62,7 +67,7 @@ internal sealed class Decoder : IDisposable
     public LabelLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double divisor)
     {
         using var scope = NewDisposeScope();
-        using var attention = new PrefixTreeAttention(batch, Config.Heads, AttentionScale);
+        var attention = new PrefixTreeAttention(batch, AttentionShape);
         RopeAngles angles = _rope.Angles(batch.Positions);
         AdapterRows[] adapters = [new(adapter, 0, batch.Tokens.Length)];
         var saved = new SavedLayer[_layers.Length];
@@ -76,7 +81,7 @@ internal sealed class Decoder : IDisposable
             Tensor last = x.index_select(0, at);                            // [M, D]
             (Tensor normed, Tensor inverseRms) = _finalNorm.Forward(last);
             (LabelLoss loss, Tensor dNormed) = LabelCrossEntropy.ForwardBackward(normed, _head, batch.Labels, batch.Weights, divisor);
-            Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms);  // [M, D]
+            Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms, zeros_like(last)); // [M, D]
             Tensor? dx = zeros_like(x).index_add_(0, at, dLast, 1);         // [N, D]
             int lowest = LowestAdapted(adapter);
             for (int l = _layers.Length - 1; l >= lowest; l--)
@@ -107,7 +112,7 @@ internal sealed class Decoder : IDisposable
     /// <summary>Hidden states [N, D] of a packed batch.</summary>
     public Tensor Forward(PackedBatch batch, LoraAdapter? adapter)
     {
-        using var attention = new PrefixTreeAttention(batch, Config.Heads, AttentionScale);
+        var attention = new PrefixTreeAttention(batch, AttentionShape);
         return Forward(batch.Tokens, batch.Positions, attention, adapter is null ? [] : [new AdapterRows(adapter, 0, batch.Tokens.Length)]);
     }
 

@@ -10,9 +10,11 @@ namespace Hone.Training.Model;
 /// The backward pass is written by hand: the base is frozen, so only inputs and adapters have gradients, and only what they need is kept.
 /// </summary>
 internal sealed class DecoderLayer(
-    int index, int heads, int keyValueHeads, int headDim,
+    int index, AttentionShape shape,
     RmsNorm inputNorm, LoraLinear qkv, LoraLinear output, RmsNorm postAttentionNorm, LoraLinear gateUp, LoraLinear down) : IDisposable
 {
+    private readonly int _turnedHeads = shape.Heads + shape.KeyValueHeads;
+
     public IEnumerable<LoraLinear> Projections => [qkv, output, gateUp, down];
 
     /// <param name="x">[N, D]; not changed.</param>
@@ -20,9 +22,9 @@ internal sealed class DecoderLayer(
     public Tensor Forward(Tensor x, RopeAngles angles, Attention attention, IReadOnlyList<AdapterRows> adapters)
     {
         using var scope = NewDisposeScope();
-        Tensor normed = inputNorm.Forward(x).Y;
-        (Tensor q, Tensor k, Tensor v) = SplitHeads(qkv.Forward(normed, adapters), angles);
-        Tensor middle = output.Forward(attention.Forward(index, q, k, v), adapters).add_(x);
+        Tensor projected = qkv.Forward(inputNorm.Forward(x).Y, adapters); // [N, (H + 2K)·d]
+        angles.Rotate(projected, _turnedHeads, shape.HeadDim);
+        Tensor middle = output.Forward(attention.Forward(index, projected), adapters).add_(x);
         Tensor hidden = SwiGlu.Forward(gateUp.Forward(postAttentionNorm.Forward(middle).Y, adapters)); // [N, F]
         return down.Forward(hidden, adapters).add_(middle).MoveToOuterDisposeScope();
     }
@@ -32,13 +34,14 @@ internal sealed class DecoderLayer(
     {
         using var scope = NewDisposeScope();
         (Tensor normed, Tensor inverseRms) = inputNorm.Forward(x);
-        (Tensor q, Tensor k, Tensor v) = SplitHeads(qkv.Forward(normed, adapters, saved.Qkv), angles);
-        Tensor attended = attention.Forward(q, k, v, saved.Attention);                    // [N, H·d]
-        Tensor middle = output.Forward(attended, adapters, saved.Output).add_(x);         // [N, D]
+        Tensor projected = qkv.Forward(normed, adapters, saved.QkvInput); // [N, (H + 2K)·d]
+        angles.Rotate(projected, _turnedHeads, shape.HeadDim);
+        Tensor attended = attention.Forward(projected, saved.Attention);                    // [N, H·d]
+        Tensor middle = output.Forward(attended, adapters, saved.Output).add_(x);           // [N, D]
         (Tensor normed2, Tensor inverseRms2) = postAttentionNorm.Forward(middle);
-        Tensor gate = gateUp.Forward(normed2, adapters, saved.GateUp);                    // [N, 2F]
+        Tensor gate = gateUp.Forward(normed2, adapters, saved.GateUp);                      // [N, 2F]
         Tensor result = down.Forward(SwiGlu.Forward(gate), adapters, saved.Down).add_(middle); // [N, D]
-        saved.Keep(x, inverseRms, q, k, v, attended, middle, inverseRms2, gate);
+        saved.Keep(x, inverseRms, projected, attended, middle, inverseRms2, gate);
         return result.MoveToOuterDisposeScope();
     }
 
@@ -55,23 +58,14 @@ internal sealed class DecoderLayer(
 
         Tensor normed2 = postAttentionNorm.Apply(saved.Middle, saved.InverseRms2);
         Tensor dNormed2 = gateUp.Backward(dGateUp, normed2, adapter, saved.GateUp, needsInput: true)!;
-        Tensor dMiddle = postAttentionNorm.Backward(dNormed2, saved.Middle, saved.InverseRms2).add_(dy);
+        Tensor dMiddle = postAttentionNorm.Backward(dNormed2, saved.Middle, saved.InverseRms2, dy);
 
         Tensor dAttended = output.Backward(dMiddle, saved.Attended, adapter, saved.Output, needsInput: true)!;
-        (Tensor dq, Tensor dk, Tensor dv) = attention.Backward(dAttended, saved.Q, saved.K, saved.V, saved.Attention);
-        long n = dy.shape[0];
-        Tensor dQkv = cat([angles.RotateBack(dq).view(n, -1), angles.RotateBack(dk).view(n, -1), dv.view(n, -1)], 1); // [N, (H + 2K)·d]
+        Tensor dQkv = attention.Backward(dAttended, saved.Qkv, saved.Attention); // [N, (H + 2K)·d]
+        angles.RotateBack(dQkv, _turnedHeads, shape.HeadDim);
         Tensor normed = inputNorm.Apply(saved.Input, saved.InverseRms);
-        Tensor? dNormed = qkv.Backward(dQkv, normed, adapter, saved.Qkv, needsInput);
-        return dNormed is null ? null : inputNorm.Backward(dNormed, saved.Input, saved.InverseRms).add_(dMiddle).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>[N, (H + 2K)·d] → rotated q [N, H, d], rotated k [N, K, d], v [N, K, d].</summary>
-    private (Tensor Q, Tensor K, Tensor V) SplitHeads(Tensor projected, RopeAngles angles)
-    {
-        Tensor all = projected.view(projected.shape[0], heads + 2 * keyValueHeads, headDim);
-        Tensor v = all.narrow(1, heads + keyValueHeads, keyValueHeads).contiguous();
-        return (angles.Rotate(all.narrow(1, 0, heads)), angles.Rotate(all.narrow(1, heads, keyValueHeads)), v);
+        Tensor? dNormed = qkv.Backward(dQkv, normed, adapter, saved.QkvInput, needsInput);
+        return dNormed is null ? null : inputNorm.Backward(dNormed, saved.Input, saved.InverseRms, dMiddle).MoveToOuterDisposeScope();
     }
 
     public void Dispose()
@@ -85,31 +79,29 @@ internal sealed class DecoderLayer(
     }
 }
 
-/// <summary>What one layer keeps of its forward pass, about (3·D + H·d + (H + 2K)·d + 2F) numbers a token.</summary>
+/// <summary>What one layer keeps of its forward pass, about (2·D + H·d + (H + 2K)·d + 2F) numbers a token.</summary>
 internal sealed class SavedLayer : IDisposable
 {
-    public SavedProjection Qkv { get; } = new();
+    public SavedProjection QkvInput { get; } = new();
     public SavedProjection Output { get; } = new();
     public SavedProjection GateUp { get; } = new();
     public SavedProjection Down { get; } = new();
     public SavedAttention Attention { get; } = new();
     public Tensor Input { get; private set; } = null!;
     public Tensor InverseRms { get; private set; } = null!;
-    public Tensor Q { get; private set; } = null!;
-    public Tensor K { get; private set; } = null!;
-    public Tensor V { get; private set; } = null!;
+
+    /// <summary>Queries and keys turned.</summary>
+    public Tensor Qkv { get; private set; } = null!;
     public Tensor Attended { get; private set; } = null!;
     public Tensor Middle { get; private set; } = null!;
     public Tensor InverseRms2 { get; private set; } = null!;
     public Tensor GateUpOutput { get; private set; } = null!;
 
-    public void Keep(Tensor input, Tensor inverseRms, Tensor q, Tensor k, Tensor v, Tensor attended, Tensor middle, Tensor inverseRms2, Tensor gateUp)
+    public void Keep(Tensor input, Tensor inverseRms, Tensor qkv, Tensor attended, Tensor middle, Tensor inverseRms2, Tensor gateUp)
     {
         Input = input.DetachFromDisposeScope();
         InverseRms = inverseRms.DetachFromDisposeScope();
-        Q = q.DetachFromDisposeScope();
-        K = k.DetachFromDisposeScope();
-        V = v.DetachFromDisposeScope();
+        Qkv = qkv.DetachFromDisposeScope();
         Attended = attended.DetachFromDisposeScope();
         Middle = middle.DetachFromDisposeScope();
         InverseRms2 = inverseRms2.DetachFromDisposeScope();
@@ -118,7 +110,7 @@ internal sealed class SavedLayer : IDisposable
 
     public void Dispose()
     {
-        foreach (IDisposable? part in new IDisposable?[] { Qkv, Output, GateUp, Down, Attention, Input, InverseRms, Q, K, V, Attended, Middle, InverseRms2, GateUpOutput })
+        foreach (IDisposable? part in new IDisposable?[] { QkvInput, Output, GateUp, Down, Attention, Input, InverseRms, Qkv, Attended, Middle, InverseRms2, GateUpOutput })
             part?.Dispose();
     }
 }

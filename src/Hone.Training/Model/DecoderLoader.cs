@@ -23,12 +23,13 @@ internal static class DecoderLoader
         Tensor head = config.TiedEmbeddings ? embedding.alias().DetachFromDisposeScope() : Matrix("lm_head.weight", config.VocabularySize, config.HiddenSize);
         var finalNorm = new RmsNorm(Vector("model.norm.weight"), config.NormEpsilon);
         var layers = new DecoderLayer[config.Layers];
+        AttentionShape shape = Decoder.ShapeOf(config);
         int queryWidth = config.Heads * config.HeadDim, keyWidth = config.KeyValueHeads * config.HeadDim;
         for (int l = 0; l < layers.Length; l++)
         {
             string prefix = $"model.layers.{l}.";
             layers[l] = new DecoderLayer(
-                l, config.Heads, config.KeyValueHeads, config.HeadDim,
+                l, shape,
                 new RmsNorm(Vector(prefix + "input_layernorm.weight"), config.NormEpsilon),
                 Stack("qkv", config.HiddenSize, ("self_attn.q_proj", queryWidth), ("self_attn.k_proj", keyWidth), ("self_attn.v_proj", keyWidth)),
                 Stack("o", queryWidth, ("self_attn.o_proj", config.HiddenSize)),

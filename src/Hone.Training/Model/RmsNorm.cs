@@ -1,3 +1,5 @@
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
+using Hone.Training.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,23 +11,65 @@ namespace Hone.Training.Model;
 /// </summary>
 internal sealed class RmsNorm(Tensor weight, double epsilon) : IDisposable
 {
+    private const int SmallestRange = 16;
+
     /// <param name="x">[N, D]</param>
-    /// <returns>y [N, D] and 1 / rms [N, 1].</returns>
+    /// <returns>y [N, D] and 1 / rms [N].</returns>
     public (Tensor Y, Tensor InverseRms) Forward(Tensor x)
     {
-        Tensor inverse = x.square().mean([-1], keepdim: true).add_(epsilon).rsqrt_(); // [N, 1]
-        return (Apply(x, inverse), inverse);
+        Tensor inverse = empty(x.shape[0]), y = empty(x.shape);
+        Matrix source = Matrix.Of(x), target = Matrix.Of(y), scale = Matrix.Of(inverse), w = Matrix.Of(weight);
+        Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
+        {
+            for (int n = start; n < end; n++)
+            {
+                Span<float> row = source.Row(n);
+                float r = (float)(1 / Math.Sqrt((double)TensorPrimitives.SumOfSquares<float>(row) / row.Length + epsilon));
+                scale.Row(0)[n] = r;
+                Scale(row, r, w.Row(0), target.Row(n));
+            }
+        });
+        return (y, inverse);
     }
 
     /// <summary>y again, from the saved 1 / rms.</summary>
-    public Tensor Apply(Tensor x, Tensor inverseRms) => x.mul(inverseRms).mul_(weight);
-
-    /// <summary><c>dx = r·g − x·r³·mean(g·x)</c> with <c>g = dy·w</c> and <c>r = 1 / rms</c>.</summary>
-    public Tensor Backward(Tensor dy, Tensor x, Tensor inverseRms)
+    public Tensor Apply(Tensor x, Tensor inverseRms)
     {
-        Tensor g = dy.mul(weight);
-        Tensor correction = g.mul(x).mean([-1], keepdim: true).mul_(inverseRms.pow(3)); // [N, 1]
-        return g.mul_(inverseRms).addcmul_(x, correction, -1);
+        Tensor y = empty(x.shape);
+        Matrix source = Matrix.Of(x), target = Matrix.Of(y), scale = Matrix.Of(inverseRms), w = Matrix.Of(weight);
+        Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
+        {
+            for (int n = start; n < end; n++)
+                Scale(source.Row(n), scale.Row(0)[n], w.Row(0), target.Row(n));
+        });
+        return y;
+    }
+
+    /// <summary><c>dx = r·g − x·r³·mean(g·x)</c> with <c>g = dy·w</c> and <c>r = 1 / rms</c>; added to <paramref name="residual"/>, the gradient that passes the norm by.</summary>
+    /// <returns>[N, D]</returns>
+    public Tensor Backward(Tensor dy, Tensor x, Tensor inverseRms, Tensor residual)
+    {
+        Tensor dx = empty(x.shape);
+        Matrix source = Matrix.Of(x), upper = Matrix.Of(dy), target = Matrix.Of(dx), scale = Matrix.Of(inverseRms), w = Matrix.Of(weight), passed = Matrix.Of(residual);
+        Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
+        {
+            for (int n = start; n < end; n++)
+            {
+                Span<float> g = target.Row(n), row = source.Row(n);
+                float r = scale.Row(0)[n];
+                TensorPrimitives.Multiply(upper.Row(n), w.Row(0), g);
+                float correction = -r * r * r * TensorPrimitives.Dot<float>(g, row) / row.Length;
+                TensorPrimitives.MultiplyAddEstimate(g, r, passed.Row(n), g);
+                TensorPrimitives.MultiplyAddEstimate(row, correction, g, g);
+            }
+        });
+        return dx;
+    }
+
+    private static void Scale(ReadOnlySpan<float> x, float r, ReadOnlySpan<float> w, Span<float> y)
+    {
+        TensorPrimitives.Multiply(x, r, y);
+        TensorPrimitives.Multiply(y, w, y);
     }
 
     public void Dispose() => weight.Dispose();

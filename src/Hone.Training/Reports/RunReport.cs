@@ -49,7 +49,7 @@ internal sealed record RunReport
         },
         Losses = progress.Losses,
         Evaluations = progress.Evaluations,
-        Speed = new SpeedReport(progress.Tokens / progress.Seconds, (double)progress.Step * settings.BatchSize / progress.Seconds, TorchSharp.torch.get_num_threads()),
+        Speed = new SpeedReport(progress.Tokens / progress.Seconds, (double)progress.Step * settings.BatchSize / progress.Seconds, Hone.Training.Kernels.Cores.Count),
         Versions = new VersionReport(
             typeof(RunReport).Assembly.GetName().Version!.ToString(3), TorchSharp.torch.__version__,
             typeof(TorchSharp.torch).Assembly.GetName().Version!.ToString(3), Environment.Version.ToString()),

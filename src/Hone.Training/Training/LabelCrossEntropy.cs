@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Hone.Training.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -37,16 +38,17 @@ internal static class LabelCrossEntropy
         {
             using var scope = NewDisposeScope();
             int first = start, count = Math.Min(ChunkLabels, labels.Length - start);
-            Tensor logits = hidden.narrow(0, start, count).matmul(head.t()); // [m, V]
-            int width = (int)logits.shape[1];
-            Parallel.For(0, count, r =>
+            Tensor logits = empty(count, head.shape[0]); // [m, V]
+            Matrix rows = Matrix.Of(logits);
+            MatrixProduct.Run(rows, false, new ProductTerm(Matrix.Of(hidden).RowRange(start, count), Matrix.Of(head), Transposed: true));
+            Cores.For(count, r =>
             {
                 int i = first + r;
-                Span<float> row = MemoryMarshal.Cast<byte, float>(logits.bytes).Slice(r * width, width);
                 float scale = dHidden is null ? 0 : (float)(weights[i] / divisor);
-                (losses[i], correct[i]) = Row(row, labels[i], scale);
+                (losses[i], correct[i]) = Row(rows.Row(r), labels[i], scale);
             });
-            dHidden?.narrow(0, start, count).copy_(logits.matmul(head));
+            if (dHidden is not null)
+                MatrixProduct.Run(Matrix.Of(dHidden).RowRange(start, count), false, new ProductTerm(rows, Matrix.Of(head), Transposed: false));
         }
         double loss = 0, right = 0;
         for (int i = 0; i < labels.Length; i++)

@@ -1,3 +1,5 @@
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
+using Hone.Training.Kernels;
 using Hone.Training.Model;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -8,86 +10,161 @@ namespace Hone.Training.Training;
 /// Attention over a prefix tree without a dense mask: the queries of a segment meet the keys of its ancestors and its own, block by block. Keys that a token may
 /// not see are never multiplied, but for the upper triangle of a block's own keys.
 /// </summary>
-internal sealed class PrefixTreeAttention : Attention, IDisposable
+internal sealed unsafe class PrefixTreeAttention : Attention
 {
     private const int BlockLength = 256;
 
     /// <summary>Probabilities kept for the backward pass rather than computed again, as long as a layer's are fewer than this many.</summary>
     private const long KeptProbabilities = 8 << 20;
 
+    private const int KeySlot = 0, ValueSlot = 1, ScoreSlot = 2, GradientSlot = 3, TurnedSlot = 4;
+
     private readonly Block[] _blocks;
-    private readonly double _scale;
-    private readonly bool _keep;
+    private readonly AttentionShape _shape;
+    private readonly long _probabilities;
+    private readonly int _keys;
 
-    public PrefixTreeAttention(PackedBatch batch, int heads, double scale)
+    public PrefixTreeAttention(PackedBatch batch, AttentionShape shape)
     {
-        _scale = scale;
+        _shape = shape;
         _blocks = [.. Blocks(batch)];
-        _keep = _blocks.Sum(b => (long)heads * b.Length * b.Keys) <= KeptProbabilities;
-    }
-
-    public override Tensor Forward(int layer, Tensor q, Tensor k, Tensor v) => Forward(q, k, v, null);
-
-    /// <param name="saved">Receives what the backward pass needs; null while evaluating.</param>
-    public Tensor Forward(Tensor q, Tensor k, Tensor v, SavedAttention? saved)
-    {
-        long heads = k.shape[1];
-        Tensor result = empty_like(q); // [N, H, d]
-        saved?.Probabilities.EnsureCapacity(_blocks.Length);
         foreach (Block block in _blocks)
         {
-            using var scope = NewDisposeScope();
-            Tensor grouped = GroupQueries(q.narrow(0, block.Start, block.Length), heads);   // [K, G·L, d]
-            Tensor p = Probabilities(grouped, Gather(k, block), block.Mask, _scale);        // [K, G·L, S]
-            result.narrow(0, block.Start, block.Length).copy_(UngroupQueries(p.matmul(Gather(v, block)), block.Length));
-            if (saved is not null && _keep)
-                saved.Probabilities.Add(p.DetachFromDisposeScope());
+            block.Probabilities = _probabilities;
+            block.FirstKey = _keys;
+            _probabilities += (long)shape.Heads * block.Length * block.Keys;
+            _keys = checked(_keys + block.Keys);
         }
-        return result.view(q.shape[0], -1);
     }
 
-    /// <summary><c>dv = pᵀ do</c>; <c>ds = p · (dp − Σ p·dp)</c> with <c>dp = do vᵀ</c>; <c>dq = ds k / √d</c>; <c>dk = dsᵀ q / √d</c>.</summary>
-    /// <param name="dOutput">[N, H·d]</param>
-    public (Tensor Dq, Tensor Dk, Tensor Dv) Backward(Tensor dOutput, Tensor q, Tensor k, Tensor v, SavedAttention saved)
+    private bool Keeps => _probabilities <= KeptProbabilities;
+
+    public override Tensor Forward(int layer, Tensor qkv) => Forward(qkv, null);
+
+    /// <param name="saved">Receives what the backward pass needs; null while evaluating.</param>
+    public Tensor Forward(Tensor qkv, SavedAttention? saved)
     {
-        long heads = k.shape[1];
-        Tensor dOut = dOutput.view(q.shape);
-        Tensor dq = empty_like(q), dk = zeros_like(k), dv = zeros_like(v);
-        for (int b = 0; b < _blocks.Length; b++)
+        Tensor result = empty(qkv.shape[0], _shape.QueryWidth); // [N, H·d]
+        Matrix all = Matrix.Of(qkv), target = Matrix.Of(result);
+        float* kept = null;
+        if (saved is not null && Keeps)
         {
-            using var scope = NewDisposeScope();
-            Block block = _blocks[b];
-            Tensor grouped = GroupQueries(q.narrow(0, block.Start, block.Length), heads); // [K, G·L, d]
-            Tensor keys = Gather(k, block), values = Gather(v, block);                    // [K, S, d]
-            Tensor p = _keep ? saved.Probabilities[b] : Probabilities(grouped, keys, block.Mask, _scale);
-            Tensor g = GroupQueries(dOut.narrow(0, block.Start, block.Length), heads);    // [K, G·L, d]
-            Tensor ds = g.matmul(values.transpose(1, 2));                                 // [K, G·L, S]
-            ds.sub_(ds.mul(p).sum(-1, keepdim: true)).mul_(p).mul_(_scale);
-            Scatter(dv, block, p.transpose(1, 2).matmul(g));
-            Scatter(dk, block, ds.transpose(1, 2).matmul(grouped));
-            dq.narrow(0, block.Start, block.Length).copy_(UngroupQueries(ds.matmul(keys), block.Length));
+            saved.Probabilities = empty(_probabilities).DetachFromDisposeScope();
+            kept = Matrix.Of(saved.Probabilities).Data;
         }
-        return (dq, dk, dv);
+        Cores.For(_blocks.Length * _shape.KeyValueHeads, i =>
+        {
+            Block block = _blocks[i / _shape.KeyValueHeads];
+            int pair = i % _shape.KeyValueHeads;
+            Matrix keys = Gather(all, block, _shape.KeyColumn(pair), KeySlot), values = Gather(all, block, _shape.ValueColumn(pair), ValueSlot); // [S, d]
+            for (int head = pair * _shape.Group; head < (pair + 1) * _shape.Group; head++)
+            {
+                Matrix p = kept is null ? Scratch.Take(ScoreSlot, block.Length, block.Keys) : Kept(kept, block, head);
+                Probabilities(Queries(all, block, head), keys, p);
+                MatrixProduct.RunHere(Queries(target, block, head), false, new ProductTerm(p, values, Transposed: false));
+            }
+        });
+        return result;
     }
 
-    /// <summary>The keys or values that a block sees, [N, K, d] → [K, S, d].</summary>
-    private static Tensor Gather(Tensor x, Block block)
+    /// <summary><c>dv = pᵀ do</c>; <c>ds = p · (dp − Σ p·dp) / √d</c> with <c>dp = do vᵀ</c>; <c>dq = ds k</c>; <c>dk = dsᵀ q</c>.</summary>
+    /// <param name="dOutput">[N, H·d]</param>
+    /// <returns>[N, (H + 2K)·d], as <paramref name="qkv"/>.</returns>
+    public Tensor Backward(Tensor dOutput, Tensor qkv, SavedAttention saved)
     {
-        Tensor seen = block.Spans.Length == 1
-            ? x.narrow(0, block.Spans[0].Start, block.Spans[0].Length)
-            : cat([.. block.Spans.Select(s => x.narrow(0, s.Start, s.Length))], 0);
-        return seen.transpose(0, 1).contiguous();
+        int d = _shape.HeadDim, pairs = _shape.KeyValueHeads;
+        Tensor result = empty(qkv.shape);
+        // Blocks share ancestors: each writes its part, and the parts are added in the blocks' order.
+        using Tensor partial = empty(2L * pairs * _keys, d); // keys of every pair and block, then values
+        Matrix all = Matrix.Of(qkv), upper = Matrix.Of(dOutput), target = Matrix.Of(result), parts = Matrix.Of(partial);
+        float* kept = saved.Probabilities is null ? null : Matrix.Of(saved.Probabilities).Data;
+        Cores.For(_blocks.Length * pairs, i =>
+        {
+            Block block = _blocks[i / pairs];
+            int pair = i % pairs;
+            Matrix keys = Gather(all, block, _shape.KeyColumn(pair), KeySlot), values = Gather(all, block, _shape.ValueColumn(pair), ValueSlot); // [S, d]
+            Matrix dKeys = Part(parts, block, pair), dValues = Part(parts, block, pairs + pair);
+            for (int head = pair * _shape.Group; head < (pair + 1) * _shape.Group; head++)
+            {
+                Matrix q = Queries(all, block, head), g = Queries(upper, block, head); // [L, d]
+                Matrix p = kept is null ? Scratch.Take(ScoreSlot, block.Length, block.Keys) : Kept(kept, block, head);
+                if (kept is null)
+                    Probabilities(q, keys, p);
+                bool more = head > pair * _shape.Group;
+                MatrixProduct.RunHere(dValues, more, new ProductTerm(Turn(p), g, Transposed: false));
+                Matrix ds = Scratch.Take(GradientSlot, block.Length, block.Keys); // [L, S]
+                MatrixProduct.RunHere(ds, false, new ProductTerm(g, values, Transposed: true));
+                for (int row = 0; row < ds.Rows; row++)
+                {
+                    Span<float> x = ds.Row(row), weights = p.Row(row);
+                    TensorPrimitives.Add(x, -TensorPrimitives.Dot<float>(x, weights), x);
+                    TensorPrimitives.Multiply(x, weights, x);
+                    TensorPrimitives.Multiply(x, (float)_shape.Scale, x);
+                }
+                MatrixProduct.RunHere(Queries(target, block, head), false, new ProductTerm(ds, keys, Transposed: false));
+                MatrixProduct.RunHere(dKeys, more, new ProductTerm(Turn(ds), q, Transposed: false));
+            }
+        });
+        Cores.For(2 * pairs, i =>
+        {
+            Matrix sum = target.ColumnRange(_shape.KeyColumn(0) + i * d, d);
+            for (int row = 0; row < sum.Rows; row++)
+                sum.Row(row).Clear();
+            foreach (Block block in _blocks)
+            {
+                Matrix part = Part(parts, block, i);
+                int at = 0;
+                foreach (Span span in block.Spans)
+                {
+                    for (int row = 0; row < span.Length; row++, at++)
+                        TensorPrimitives.Add(sum.Row(span.Start + row), part.Row(at), sum.Row(span.Start + row));
+                }
+            }
+        });
+        return result;
     }
 
-    private static void Scatter(Tensor target, Block block, Tensor gathered)
+    private void Probabilities(Matrix q, Matrix keys, Matrix p)
     {
-        Tensor byToken = gathered.transpose(0, 1); // [S, K, d]
-        long at = 0;
+        MatrixProduct.RunHere(p, false, new ProductTerm(q, keys, Transposed: true, (float)_shape.Scale));
+        CausalSoftmax(p);
+    }
+
+    /// <summary>A block's rows of one query head [L, d], of queries or of what is shaped like them.</summary>
+    private Matrix Queries(Matrix rows, Block block, int head) =>
+        rows.RowRange(block.Start, block.Length).ColumnRange(head * _shape.HeadDim, _shape.HeadDim);
+
+    private static Matrix Kept(float* kept, Block block, int head) =>
+        new(kept + block.Probabilities + (long)head * block.Length * block.Keys, block.Length, block.Keys, block.Keys);
+
+    private Matrix Part(Matrix parts, Block block, int index) => parts.RowRange(index * _keys + block.FirstKey, block.Keys);
+
+    /// <summary>The keys or values that a block sees, [S, d].</summary>
+    private Matrix Gather(Matrix all, Block block, int column, int slot)
+    {
+        Matrix columns = all.ColumnRange(column, _shape.HeadDim);
+        if (block.Spans.Length == 1)
+            return columns.RowRange(block.Spans[0].Start, block.Spans[0].Length);
+        Matrix seen = Scratch.Take(slot, block.Keys, _shape.HeadDim);
+        int at = 0;
         foreach (Span span in block.Spans)
         {
-            target.narrow(0, span.Start, span.Length).add_(byToken.narrow(0, at, span.Length));
-            at += span.Length;
+            for (int row = 0; row < span.Length; row++)
+                columns.Row(span.Start + row).CopyTo(seen.Row(at++));
         }
+        return seen;
+    }
+
+    private static Matrix Turn(Matrix x)
+    {
+        Matrix turned = Scratch.Take(TurnedSlot, x.Columns, x.Rows);
+        for (int row = 0; row < x.Rows; row++)
+        {
+            float* source = x.Data + row * x.Stride, target = turned.Data + row;
+            for (int column = 0; column < x.Columns; column++, target += turned.Stride)
+                *target = source[column];
+        }
+        return turned;
     }
 
     private static IEnumerable<Block> Blocks(PackedBatch batch)
@@ -101,8 +178,7 @@ internal sealed class PrefixTreeAttention : Attention, IDisposable
             for (int start = 0; start < segment.Length; start += BlockLength)
             {
                 int length = Math.Min(BlockLength, segment.Length - start);
-                Span[] spans = [.. Merged([.. ancestors, new Span(segment.Start, start + length)])];
-                yield return new Block(segment.Start + start, length, before + start + length, spans, CausalMask(length, before + start + length));
+                yield return new Block(segment.Start + start, length, before + start + length, [.. Merged([.. ancestors, new Span(segment.Start, start + length)])]);
             }
         }
     }
@@ -121,29 +197,22 @@ internal sealed class PrefixTreeAttention : Attention, IDisposable
         return merged;
     }
 
-    /// <summary>[L, S]: −∞ above the diagonal that ends in the lower right corner. A single query sees everything: no mask.</summary>
-    private static Tensor? CausalMask(int length, int keys) =>
-        length == 1 ? null : full([length, keys], double.NegativeInfinity, dtype: float32).triu_(keys - length + 1).DetachFromDisposeScope();
-
-    public void Dispose()
+    private sealed record Block(int Start, int Length, int Keys, Span[] Spans)
     {
-        foreach (Block block in _blocks)
-            block.Mask?.Dispose();
-    }
+        /// <summary>Where the block's probabilities begin among those kept: [H, L, S].</summary>
+        public long Probabilities { get; set; }
 
-    private sealed record Block(int Start, int Length, int Keys, Span[] Spans, Tensor? Mask);
+        /// <summary>Keys of the blocks before it.</summary>
+        public int FirstKey { get; set; }
+    }
 
     private readonly record struct Span(int Start, int Length);
 }
 
 internal sealed class SavedAttention : IDisposable
 {
-    /// <summary>[K, G·L, S] a block; empty where they are computed again.</summary>
-    public List<Tensor> Probabilities { get; } = [];
+    /// <summary>Of all blocks, [H, L, S] each; null where they are computed again.</summary>
+    public Tensor? Probabilities { get; set; }
 
-    public void Dispose()
-    {
-        foreach (Tensor p in Probabilities)
-            p.Dispose();
-    }
+    public void Dispose() => Probabilities?.Dispose();
 }

@@ -30,7 +30,7 @@ public sealed class DecodeTests
                 {
                     using var scope = NewDisposeScope();
                     int[] positions = [.. Enumerable.Range(cache.Length, next.Length)];
-                    Tensor hidden = model.Decoder.Forward(next, positions, new CachedAttention([(cache, next.Length)], model.Decoder.AttentionScale), []);
+                    Tensor hidden = model.Decoder.Forward(next, positions, new CachedAttention([(cache, next.Length)], model.Decoder.AttentionShape), []);
                     cache.Length += next.Length;
                     Tensor logits = model.Decoder.Logits(hidden.narrow(0, next.Length - 1, 1));
                     generated.Add(new Sampler(new GenerateRequest(), prompt).Next(Reference.Floats(logits)));

@@ -1,0 +1,157 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace Hone.Training.Kernels;
+
+/// <summary><c>x · Wᵀ</c> with W [columns, depth] where <see cref="Transposed"/>, else <c>x · W</c> with W [depth, columns].</summary>
+/// <param name="Scale">Multiplies the term.</param>
+/// <param name="Column">The column of the sum where the term's columns begin.</param>
+internal readonly record struct ProductTerm(Matrix X, Matrix Weight, bool Transposed, float Scale = 1, int Column = 0)
+{
+    public int Columns => Transposed ? Weight.Rows : Weight.Columns;
+
+    public int Depth => X.Columns;
+}
+
+/// <summary>
+/// float32 matrix products. Weights are packed panel by panel as they are needed, which costs a few percent from some dozens of rows on and keeps no second
+/// copy. Several terms are summed in one pass over the result, so an adapter's product rides on that of the frozen weight.
+/// </summary>
+internal static unsafe class MatrixProduct
+{
+    /// <summary>Depth of a panel: a panel and the rows beside it stay in the first-level cache.</summary>
+    private const int PanelDepth = 288;
+
+    /// <summary>Rows of a block: a block's slice of x stays in the second-level cache.</summary>
+    private const int BlockRows = 240;
+
+    /// <summary>With so few rows a packed panel does not pay: every result is a dot product of two rows.</summary>
+    private const int FewRows = 3;
+
+    [ThreadStatic]
+    private static float[]? t_panel;
+
+    /// <summary>y = Σ terms, or y += Σ terms, on all cores; a column's sum does not depend on their number.</summary>
+    /// <param name="terms">The first one spans all columns of y unless <paramref name="accumulate"/>.</param>
+    public static void Run(Matrix y, bool accumulate, params ProductTerm[] terms)
+    {
+        if (y.Rows <= FewRows && terms.All(t => t.Transposed))
+        {
+            Cores.ForRanges(y.Columns, 32, (start, end) => Dots(y, accumulate, terms, start, end));
+            return;
+        }
+        int panels = Blocks(y.Columns, ProductTile.Columns);
+        bool fewPanels = panels < Cores.Count * 4;
+        int blocks = fewPanels ? Math.Min(Cores.Count * 3, Blocks(y.Rows, ProductTile.Rows * 4)) : Blocks(y.Rows, BlockRows);
+        int rows = Blocks(Blocks(y.Rows, blocks), ProductTile.Rows) * ProductTile.Rows;
+        blocks = Blocks(y.Rows, rows);
+        int group = fewPanels ? panels : Math.Max(1, panels * blocks / (Cores.Count * 8)), groups = Blocks(panels, group);
+        Cores.For(groups * blocks, i =>
+        {
+            int row = i % blocks * rows, panel = i / blocks * group;
+            Block(y, accumulate, terms, row, Math.Min(y.Rows, row + rows), panel, Math.Min(panels, panel + group));
+        });
+    }
+
+    /// <summary>The same on the calling thread alone.</summary>
+    public static void RunHere(Matrix y, bool accumulate, params ReadOnlySpan<ProductTerm> terms) =>
+        Block(y, accumulate, terms, 0, y.Rows, 0, Blocks(y.Columns, ProductTile.Columns));
+
+    private static void Block(Matrix y, bool accumulate, ReadOnlySpan<ProductTerm> terms, int rowStart, int rowEnd, int panelStart, int panelEnd)
+    {
+        int width = ProductTile.Columns, height = ProductTile.Rows;
+        float* panel = Panel();
+        float* edge = panel + PanelDepth * width;
+        bool first = !accumulate;
+        foreach (ref readonly ProductTerm term in terms)
+        {
+            int steps = Blocks(term.Depth, PanelDepth), depth = Blocks(Blocks(term.Depth, steps), 8) * 8;
+            for (int k = 0; k < term.Depth; k += depth)
+            {
+                int length = Math.Min(depth, term.Depth - k);
+                for (int p = panelStart; p < panelEnd; p++)
+                {
+                    int column = p * width;
+                    if (column + width <= term.Column || column >= term.Column + term.Columns)
+                        continue;
+                    ProductPanel.Pack(term, column - term.Column, k, length, panel);
+                    int columns = Math.Min(width, y.Columns - column);
+                    for (int row = rowStart; row < rowEnd; row += height)
+                    {
+                        int rows = Math.Min(height, rowEnd - row);
+                        float* x = term.X.Data + row * term.X.Stride + k, target = y.Data + row * y.Stride + column;
+                        if (columns == width)
+                            ProductTile.Run(x, term.X.Stride, rows, panel, length, target, y.Stride, !first);
+                        else
+                            Edge(x, term.X.Stride, rows, panel, length, target, y.Stride, !first, columns, edge);
+                    }
+                }
+                first = false;
+            }
+        }
+    }
+
+    /// <summary>A tile that hangs over the right edge of y.</summary>
+    private static void Edge(float* x, nint strideX, int rows, float* panel, int depth, float* y, nint strideY, bool accumulate, int columns, float* edge)
+    {
+        int width = ProductTile.Columns;
+        ProductTile.Run(x, strideX, rows, panel, depth, edge, width, accumulate: false);
+        for (int row = 0; row < rows; row++)
+        {
+            for (int column = 0; column < columns; column++)
+            {
+                float value = edge[row * width + column];
+                y[row * strideY + column] = accumulate ? y[row * strideY + column] + value : value;
+            }
+        }
+    }
+
+    private static void Dots(Matrix y, bool accumulate, ProductTerm[] terms, int start, int end)
+    {
+        for (int row = 0; row < y.Rows; row++)
+        {
+            float* target = y.Data + row * y.Stride;
+            for (int t = 0; t < terms.Length; t++)
+            {
+                ProductTerm term = terms[t];
+                float* x = term.X.Data + row * term.X.Stride;
+                int last = Math.Min(end, term.Column + term.Columns);
+                for (int column = Math.Max(start, term.Column); column < last; column++)
+                {
+                    float sum = term.Scale * Dot(x, term.Weight.Data + (column - term.Column) * term.Weight.Stride, term.Depth);
+                    target[column] = accumulate || t > 0 ? target[column] + sum : sum;
+                }
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static float Dot(float* a, float* b, int length)
+    {
+        Vector256<float> s0 = default, s1 = default, s2 = default, s3 = default;
+        int i = 0;
+        for (; i + 32 <= length; i += 32)
+        {
+            s0 = Vector256.MultiplyAddEstimate(Vector256.Load(a + i), Vector256.Load(b + i), s0);
+            s1 = Vector256.MultiplyAddEstimate(Vector256.Load(a + i + 8), Vector256.Load(b + i + 8), s1);
+            s2 = Vector256.MultiplyAddEstimate(Vector256.Load(a + i + 16), Vector256.Load(b + i + 16), s2);
+            s3 = Vector256.MultiplyAddEstimate(Vector256.Load(a + i + 24), Vector256.Load(b + i + 24), s3);
+        }
+        float sum = Vector256.Sum(s0 + s1 + (s2 + s3));
+        for (; i < length; i++)
+            sum += a[i] * b[i];
+        return sum;
+    }
+
+    /// <summary>The thread's own panel, and room for one tile behind it.</summary>
+    private static float* Panel()
+    {
+        const int CacheLine = 64;
+        t_panel ??= GC.AllocateUninitializedArray<float>((PanelDepth + ProductTile.Rows) * ProductTile.Columns + CacheLine / sizeof(float), pinned: true);
+        nint address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(t_panel));
+        return (float*)((address + CacheLine - 1) / CacheLine * CacheLine);
+    }
+
+    private static int Blocks(int count, int size) => (count + size - 1) / size;
+}

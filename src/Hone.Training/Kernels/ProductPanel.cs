@@ -1,0 +1,90 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Hone.Training.Kernels;
+
+/// <summary>Copies a block of a weight into the order in which <see cref="ProductTile"/> reads it: [depth, columns of a tile].</summary>
+internal static unsafe class ProductPanel
+{
+    private const int Lanes = 8;
+
+    /// <param name="column">The term's column where the panel begins; negative where the panel begins before it. Columns outside the term become 0.</param>
+    public static void Pack(in ProductTerm term, int column, int k, int depth, float* panel)
+    {
+        int width = ProductTile.Columns;
+        for (int group = 0; group < width; group += Lanes)
+        {
+            int first = column + group;
+            if (first >= 0 && first + Lanes <= term.Columns)
+                Whole(term, first, k, depth, panel + group, width);
+            else
+                Part(term, first, k, depth, panel + group, width);
+        }
+        if (term.Scale != 1)
+        {
+            Vector256<float> scale = Vector256.Create(term.Scale);
+            for (float* end = panel + depth * width; panel < end; panel += Lanes)
+                (Vector256.Load(panel) * scale).Store(panel);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Whole(in ProductTerm term, int column, int k, int depth, float* panel, int width)
+    {
+        nint stride = term.Weight.Stride;
+        if (!term.Transposed)
+        {
+            float* source = term.Weight.Data + k * stride + column;
+            for (int i = 0; i < depth; i++, source += stride, panel += width)
+                Vector256.Load(source).Store(panel);
+            return;
+        }
+        float* rows = term.Weight.Data + column * stride + k;
+        int done = 0;
+        if (Avx.IsSupported)
+        {
+            for (; done + Lanes <= depth; done += Lanes)
+                Turn(rows + done, stride, panel + done * width, width);
+        }
+        for (; done < depth; done++)
+        {
+            for (int lane = 0; lane < Lanes; lane++)
+                panel[done * width + lane] = rows[lane * stride + done];
+        }
+    }
+
+    private static void Part(in ProductTerm term, int column, int k, int depth, float* panel, int width)
+    {
+        for (int i = 0; i < depth; i++)
+        {
+            for (int lane = 0; lane < Lanes; lane++)
+            {
+                int c = column + lane;
+                panel[i * width + lane] = (uint)c >= (uint)term.Columns ? 0
+                    : term.Transposed ? term.Weight.Data[c * term.Weight.Stride + k + i]
+                    : term.Weight.Data[(k + i) * term.Weight.Stride + c];
+            }
+        }
+    }
+
+    /// <summary>An 8 × 8 block, rows to columns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Turn(float* source, nint stride, float* target, nint width)
+    {
+        Vector256<float> r0 = Vector256.Load(source), r1 = Vector256.Load(source + stride), r2 = Vector256.Load(source + 2 * stride), r3 = Vector256.Load(source + 3 * stride);
+        Vector256<float> r4 = Vector256.Load(source + 4 * stride), r5 = Vector256.Load(source + 5 * stride), r6 = Vector256.Load(source + 6 * stride), r7 = Vector256.Load(source + 7 * stride);
+        Vector256<float> t0 = Avx.UnpackLow(r0, r1), t1 = Avx.UnpackHigh(r0, r1), t2 = Avx.UnpackLow(r2, r3), t3 = Avx.UnpackHigh(r2, r3);
+        Vector256<float> t4 = Avx.UnpackLow(r4, r5), t5 = Avx.UnpackHigh(r4, r5), t6 = Avx.UnpackLow(r6, r7), t7 = Avx.UnpackHigh(r6, r7);
+        Vector256<float> u0 = Avx.Shuffle(t0, t2, 0x44), u1 = Avx.Shuffle(t0, t2, 0xEE), u2 = Avx.Shuffle(t1, t3, 0x44), u3 = Avx.Shuffle(t1, t3, 0xEE);
+        Vector256<float> u4 = Avx.Shuffle(t4, t6, 0x44), u5 = Avx.Shuffle(t4, t6, 0xEE), u6 = Avx.Shuffle(t5, t7, 0x44), u7 = Avx.Shuffle(t5, t7, 0xEE);
+        Avx.Permute2x128(u0, u4, 0x20).Store(target);
+        Avx.Permute2x128(u1, u5, 0x20).Store(target + width);
+        Avx.Permute2x128(u2, u6, 0x20).Store(target + 2 * width);
+        Avx.Permute2x128(u3, u7, 0x20).Store(target + 3 * width);
+        Avx.Permute2x128(u0, u4, 0x31).Store(target + 4 * width);
+        Avx.Permute2x128(u1, u5, 0x31).Store(target + 5 * width);
+        Avx.Permute2x128(u2, u6, 0x31).Store(target + 6 * width);
+        Avx.Permute2x128(u3, u7, 0x31).Store(target + 7 * width);
+    }
+}

@@ -1,0 +1,147 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Hone.Training.Kernels;
+
+/// <summary>
+/// The innermost block of a product: a few rows of x times one packed panel [depth, <see cref="Columns"/>], all sums in registers
+/// (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication"). 6 × 16 with 256-bit vectors, 8 × 32 with 512-bit ones.
+/// </summary>
+internal static unsafe class ProductTile
+{
+    public static int Rows => Avx512F.IsSupported ? 8 : 6;
+
+    public static int Columns => Avx512F.IsSupported ? 32 : 16;
+
+    /// <summary>y = x · panel, or y += x · panel.</summary>
+    /// <param name="rows">1 … <see cref="Rows"/>; fewer cost as much as all.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Run(float* x, nint strideX, int rows, float* panel, int depth, float* y, nint strideY, bool accumulate)
+    {
+        if (Avx512F.IsSupported)
+            Wide(x, strideX, rows, panel, depth, y, strideY, accumulate);
+        else
+            Narrow(x, strideX, rows, panel, depth, y, strideY, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Narrow(float* x, nint strideX, int rows, float* panel, int depth, float* y, nint strideY, bool accumulate)
+    {
+        Vector256<float> c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default;
+        Vector256<float> c30 = default, c31 = default, c40 = default, c41 = default, c50 = default, c51 = default;
+        float* x0 = x, x1 = rows > 1 ? x0 + strideX : x0, x2 = rows > 2 ? x1 + strideX : x1;
+        float* x3 = rows > 3 ? x2 + strideX : x2, x4 = rows > 4 ? x3 + strideX : x3, x5 = rows > 5 ? x4 + strideX : x4;
+        for (nint k = 0; k < depth; k++)
+        {
+            Vector256<float> b0 = Vector256.Load(panel), b1 = Vector256.Load(panel + 8);
+            panel += 16;
+            Vector256<float> a = Vector256.Create(x0[k]);
+            c00 = Vector256.MultiplyAddEstimate(a, b0, c00);
+            c01 = Vector256.MultiplyAddEstimate(a, b1, c01);
+            a = Vector256.Create(x1[k]);
+            c10 = Vector256.MultiplyAddEstimate(a, b0, c10);
+            c11 = Vector256.MultiplyAddEstimate(a, b1, c11);
+            a = Vector256.Create(x2[k]);
+            c20 = Vector256.MultiplyAddEstimate(a, b0, c20);
+            c21 = Vector256.MultiplyAddEstimate(a, b1, c21);
+            a = Vector256.Create(x3[k]);
+            c30 = Vector256.MultiplyAddEstimate(a, b0, c30);
+            c31 = Vector256.MultiplyAddEstimate(a, b1, c31);
+            a = Vector256.Create(x4[k]);
+            c40 = Vector256.MultiplyAddEstimate(a, b0, c40);
+            c41 = Vector256.MultiplyAddEstimate(a, b1, c41);
+            a = Vector256.Create(x5[k]);
+            c50 = Vector256.MultiplyAddEstimate(a, b0, c50);
+            c51 = Vector256.MultiplyAddEstimate(a, b1, c51);
+        }
+        Store(y, c00, c01, accumulate);
+        if (rows > 1)
+            Store(y + strideY, c10, c11, accumulate);
+        if (rows > 2)
+            Store(y + 2 * strideY, c20, c21, accumulate);
+        if (rows > 3)
+            Store(y + 3 * strideY, c30, c31, accumulate);
+        if (rows > 4)
+            Store(y + 4 * strideY, c40, c41, accumulate);
+        if (rows > 5)
+            Store(y + 5 * strideY, c50, c51, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Wide(float* x, nint strideX, int rows, float* panel, int depth, float* y, nint strideY, bool accumulate)
+    {
+        Vector512<float> c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
+        Vector512<float> c40 = default, c41 = default, c50 = default, c51 = default, c60 = default, c61 = default, c70 = default, c71 = default;
+        float* x0 = x, x1 = rows > 1 ? x0 + strideX : x0, x2 = rows > 2 ? x1 + strideX : x1, x3 = rows > 3 ? x2 + strideX : x2;
+        float* x4 = rows > 4 ? x3 + strideX : x3, x5 = rows > 5 ? x4 + strideX : x4, x6 = rows > 6 ? x5 + strideX : x5, x7 = rows > 7 ? x6 + strideX : x6;
+        for (nint k = 0; k < depth; k++)
+        {
+            Vector512<float> b0 = Vector512.Load(panel), b1 = Vector512.Load(panel + 16);
+            panel += 32;
+            Vector512<float> a = Vector512.Create(x0[k]);
+            c00 = Vector512.MultiplyAddEstimate(a, b0, c00);
+            c01 = Vector512.MultiplyAddEstimate(a, b1, c01);
+            a = Vector512.Create(x1[k]);
+            c10 = Vector512.MultiplyAddEstimate(a, b0, c10);
+            c11 = Vector512.MultiplyAddEstimate(a, b1, c11);
+            a = Vector512.Create(x2[k]);
+            c20 = Vector512.MultiplyAddEstimate(a, b0, c20);
+            c21 = Vector512.MultiplyAddEstimate(a, b1, c21);
+            a = Vector512.Create(x3[k]);
+            c30 = Vector512.MultiplyAddEstimate(a, b0, c30);
+            c31 = Vector512.MultiplyAddEstimate(a, b1, c31);
+            a = Vector512.Create(x4[k]);
+            c40 = Vector512.MultiplyAddEstimate(a, b0, c40);
+            c41 = Vector512.MultiplyAddEstimate(a, b1, c41);
+            a = Vector512.Create(x5[k]);
+            c50 = Vector512.MultiplyAddEstimate(a, b0, c50);
+            c51 = Vector512.MultiplyAddEstimate(a, b1, c51);
+            a = Vector512.Create(x6[k]);
+            c60 = Vector512.MultiplyAddEstimate(a, b0, c60);
+            c61 = Vector512.MultiplyAddEstimate(a, b1, c61);
+            a = Vector512.Create(x7[k]);
+            c70 = Vector512.MultiplyAddEstimate(a, b0, c70);
+            c71 = Vector512.MultiplyAddEstimate(a, b1, c71);
+        }
+        Store(y, c00, c01, accumulate);
+        if (rows > 1)
+            Store(y + strideY, c10, c11, accumulate);
+        if (rows > 2)
+            Store(y + 2 * strideY, c20, c21, accumulate);
+        if (rows > 3)
+            Store(y + 3 * strideY, c30, c31, accumulate);
+        if (rows > 4)
+            Store(y + 4 * strideY, c40, c41, accumulate);
+        if (rows > 5)
+            Store(y + 5 * strideY, c50, c51, accumulate);
+        if (rows > 6)
+            Store(y + 6 * strideY, c60, c61, accumulate);
+        if (rows > 7)
+            Store(y + 7 * strideY, c70, c71, accumulate);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(float* y, Vector256<float> left, Vector256<float> right, bool accumulate)
+    {
+        if (accumulate)
+        {
+            left += Vector256.Load(y);
+            right += Vector256.Load(y + 8);
+        }
+        left.Store(y);
+        right.Store(y + 8);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(float* y, Vector512<float> left, Vector512<float> right, bool accumulate)
+    {
+        if (accumulate)
+        {
+            left += Vector512.Load(y);
+            right += Vector512.Load(y + 16);
+        }
+        left.Store(y);
+        right.Store(y + 16);
+    }
+}
