@@ -2,8 +2,8 @@ using System.Diagnostics;
 using System.Text.Json.Serialization;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
-using Hone.Training.Kernels;
 using Hone.Training.Generation;
+using Hone.Training.Kernels;
 using Hone.Training.Model;
 using TorchSharp;
 

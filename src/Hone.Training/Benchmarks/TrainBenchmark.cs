@@ -20,6 +20,7 @@ public static class TrainBenchmark
 {
     private const int RowsPerStep = 4;
     private const int ProductTokens = 1024;
+    private const int ProductRounds = 8;
 
     public static TrainFigures Run(string modelPath, string rowsPath, int steps, int? threads, Action<string> log)
     {
@@ -60,26 +61,34 @@ public static class TrainBenchmark
             gflops, rate, trainedRows / trainSeconds, 4.0 * model.Parameters * rate / 1e9 / gflops, ChildLifetime.PeakMemoryMb(), firstStep, Cores.Count, steps);
     }
 
-    /// <summary>One forward pass's products of a few layers, as the decoder calls them.</summary>
+    /// <summary>
+    /// Products of a few layers' shapes as a forward pass calls them, by the vendor's library on all cores and by Hone's own kernel: the faster one is the machine's rate.
+    /// </summary>
     private static (double Flops, double Seconds) Products(ModelConfig config)
     {
         using var scope = NewDisposeScope();
         int heads = (config.Heads + 2 * config.KeyValueHeads) * config.HeadDim;
         (int In, int Out)[] shapes = [(config.HiddenSize, heads), (config.Heads * config.HeadDim, config.HiddenSize), (config.HiddenSize, 2 * config.IntermediateSize), (config.IntermediateSize, config.HiddenSize)];
-        var pairs = shapes.Select(s => (X: rand(ProductTokens, s.In), W: rand(s.Out, s.In))).ToArray();
-        foreach (var (x, w) in pairs)
-            nn.functional.linear(x, w).Dispose();
-        double flops = 0;
-        long began = Stopwatch.GetTimestamp();
-        for (int layer = 0; layer < 8; layer++)
+        var products = shapes.Select(s => (X: rand(ProductTokens, s.In), W: rand(s.Out, s.In), Y: empty(ProductTokens, s.Out))).ToArray();
+        double flops = shapes.Sum(s => 2.0 * ProductTokens * s.In * s.Out) * ProductRounds;
+        set_num_threads(Cores.Count);
+        double vendor = Seconds(p => nn.functional.linear(p.X, p.W).Dispose());
+        set_num_threads(1);
+        double own = Seconds(p => MatrixProduct.Run(Matrix.Of(p.Y), false, new ProductTerm(Matrix.Of(p.X), Matrix.Of(p.W), Transposed: true)));
+        return (flops, Math.Min(vendor, own));
+
+        double Seconds(Action<(Tensor X, Tensor W, Tensor Y)> product)
         {
-            for (int s = 0; s < shapes.Length; s++)
+            foreach (var p in products)
+                product(p);
+            long began = Stopwatch.GetTimestamp();
+            for (int round = 0; round < ProductRounds; round++)
             {
-                nn.functional.linear(pairs[s].X, pairs[s].W).Dispose();
-                flops += 2.0 * ProductTokens * shapes[s].In * shapes[s].Out;
+                foreach (var p in products)
+                    product(p);
             }
+            return Stopwatch.GetElapsedTime(began).TotalSeconds;
         }
-        return (flops, Stopwatch.GetElapsedTime(began).TotalSeconds);
     }
 }
 
