@@ -69,24 +69,23 @@ internal sealed class Decoder : IDisposable
         using var scope = NewDisposeScope();
         var attention = new PrefixTreeAttention(batch, AttentionShape);
         RopeAngles angles = _rope.Angles(batch.Positions);
-        AdapterRows[] adapters = [new(adapter, 0, batch.Tokens.Length)];
+        (Tensor wanted, Tensor rowOfLabel) = LabelledTokens(batch);
         var saved = new SavedLayer[_layers.Length];
         try
         {
             Tensor x = Embed(batch.Tokens); // [N, D]
             for (int l = 0; l < _layers.Length; l++)
-                x = _layers[l].Forward(x, angles, attention, adapters, saved[l] = new SavedLayer());
+                x = _layers[l].Forward(x, angles, attention, adapter, saved[l] = new SavedLayer(), Wanted(l)); // [U, D] from the last one
 
-            Tensor at = tensor(batch.LabelAt, dtype: int64);
-            Tensor last = x.index_select(0, at);                            // [M, D]
+            Tensor last = x.index_select(0, rowOfLabel);                    // [M, D]
             (Tensor normed, Tensor inverseRms) = _finalNorm.Forward(last);
             (LabelLoss loss, Tensor dNormed) = LabelCrossEntropy.ForwardBackward(normed, _head, batch.Labels, batch.Weights, divisor);
             Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms, zeros_like(last)); // [M, D]
-            Tensor? dx = zeros_like(x).index_add_(0, at, dLast, 1);         // [N, D]
+            Tensor? dx = zeros_like(x).index_add_(0, rowOfLabel, dLast, 1); // [U, D]
             int lowest = LowestAdapted(adapter);
             for (int l = _layers.Length - 1; l >= lowest; l--)
             {
-                Tensor? below = _layers[l].Backward(dx!, angles, attention, adapter, saved[l], needsInput: l > lowest);
+                Tensor? below = _layers[l].Backward(dx!, angles, attention, adapter, saved[l], Wanted(l), needsInput: l > lowest); // [N, D]
                 dx!.Dispose();
                 saved[l].Dispose();
                 dx = below;
@@ -98,15 +97,32 @@ internal sealed class Decoder : IDisposable
             foreach (SavedLayer? layer in saved)
                 layer?.Dispose();
         }
+
+        Tensor? Wanted(int layer) => layer == _layers.Length - 1 ? wanted : null;
     }
 
     /// <summary>Loss of the batch's labels without gradients.</summary>
     public LabelLoss Loss(PackedBatch batch, LoraAdapter? adapter, double divisor)
     {
         using var scope = NewDisposeScope();
-        using Tensor hidden = Forward(batch, adapter);
-        Tensor normed = _finalNorm.Forward(hidden.index_select(0, tensor(batch.LabelAt, dtype: int64))).Y;
-        return LabelCrossEntropy.Forward(normed, _head, batch.Labels, batch.Weights, divisor);
+        var attention = new PrefixTreeAttention(batch, AttentionShape);
+        RopeAngles angles = _rope.Angles(batch.Positions);
+        (Tensor wanted, Tensor rowOfLabel) = LabelledTokens(batch);
+        Tensor x = Embed(batch.Tokens); // [N, D]
+        for (int l = 0; l < _layers.Length; l++)
+        {
+            Tensor next = _layers[l].Forward(x, angles, attention, adapter, null, l == _layers.Length - 1 ? wanted : null);
+            x.Dispose();
+            x = next;
+        }
+        return LabelCrossEntropy.Forward(_finalNorm.Forward(x.index_select(0, rowOfLabel)).Y, _head, batch.Labels, batch.Weights, divisor);
+    }
+
+    /// <summary>The tokens that predict a label [U], each once, and for each label which of them [M].</summary>
+    private static (Tensor Tokens, Tensor RowOfLabel) LabelledTokens(PackedBatch batch)
+    {
+        int[] tokens = [.. batch.LabelAt.Distinct().Order()];
+        return (tensor(tokens, dtype: int64), tensor(batch.LabelAt.Select(at => (long)Array.BinarySearch(tokens, at)).ToArray()));
     }
 
     /// <summary>Hidden states [N, D] of a packed batch.</summary>

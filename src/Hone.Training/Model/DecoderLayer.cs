@@ -30,25 +30,33 @@ internal sealed class DecoderLayer(
     }
 
     /// <summary>The same, keeping what <see cref="Backward"/> needs.</summary>
-    public Tensor Forward(Tensor x, RopeAngles angles, PrefixTreeAttention attention, IReadOnlyList<AdapterRows> adapters, SavedLayer saved)
+    /// <param name="wanted">[U] int64: the tokens whose result anybody reads; null: all. Behind the attention the others are not computed.</param>
+    /// <returns>[N, D] or [U, D]</returns>
+    public Tensor Forward(Tensor x, RopeAngles angles, PrefixTreeAttention attention, LoraAdapter? adapter, SavedLayer? saved, Tensor? wanted)
     {
         using var scope = NewDisposeScope();
         (Tensor normed, Tensor inverseRms) = inputNorm.Forward(x);
-        Tensor projected = qkv.Forward(normed, adapters, saved.QkvInput); // [N, (H + 2K)·d]
+        Tensor projected = qkv.Forward(normed, All(x), saved?.QkvInput); // [N, (H + 2K)·d]
         angles.Rotate(projected, _turnedHeads, shape.HeadDim);
-        Tensor attended = attention.Forward(projected, saved.Attention);                    // [N, H·d]
-        Tensor middle = output.Forward(attended, adapters, saved.Output).add_(x);           // [N, D]
+        Tensor attended = attention.Forward(projected, saved?.Attention); // [N, H·d]
+        Tensor passed = x;
+        if (wanted is not null)
+            (attended, passed) = (attended.index_select(0, wanted), x.index_select(0, wanted)); // [U, …] from here on
+        Tensor middle = output.Forward(attended, All(attended), saved?.Output).add_(passed); // [N, D]
         (Tensor normed2, Tensor inverseRms2) = postAttentionNorm.Forward(middle);
-        Tensor gate = gateUp.Forward(normed2, adapters, saved.GateUp);                      // [N, 2F]
-        Tensor result = down.Forward(SwiGlu.Forward(gate), adapters, saved.Down).add_(middle); // [N, D]
-        saved.Keep(x, inverseRms, projected, attended, middle, inverseRms2, gate);
+        Tensor gate = gateUp.Forward(normed2, All(normed2), saved?.GateUp); // [N, 2F]
+        Tensor unit = SwiGlu.Forward(gate);
+        Tensor result = down.Forward(unit, All(unit), saved?.Down).add_(middle); // [N, D]
+        saved?.Keep(x, inverseRms, projected, attended, middle, inverseRms2, gate);
         return result.MoveToOuterDisposeScope();
+
+        AdapterRows[] All(Tensor rows) => adapter is null ? [] : [new AdapterRows(adapter, 0, rows.shape[0])];
     }
 
     /// <summary>Adds to the adapter's gradients.</summary>
-    /// <param name="dy">[N, D]</param>
+    /// <param name="dy">[N, D], or [U, D] where only some tokens were wanted.</param>
     /// <returns>dx [N, D], or null where nothing below is adapted.</returns>
-    public Tensor? Backward(Tensor dy, RopeAngles angles, PrefixTreeAttention attention, LoraAdapter adapter, SavedLayer saved, bool needsInput)
+    public Tensor? Backward(Tensor dy, RopeAngles angles, PrefixTreeAttention attention, LoraAdapter adapter, SavedLayer saved, Tensor? wanted, bool needsInput)
     {
         using var scope = NewDisposeScope();
         // The unit's output is not kept: its gradient makes it again on the way.
@@ -61,6 +69,11 @@ internal sealed class DecoderLayer(
         Tensor dMiddle = postAttentionNorm.Backward(dNormed2, saved.Middle, saved.InverseRms2, dy);
 
         Tensor dAttended = output.Backward(dMiddle, saved.Attended, adapter, saved.Output, needsInput: true)!;
+        if (wanted is not null)
+        {
+            dAttended = zeros(saved.Qkv.shape[0], dAttended.shape[1]).index_copy_(0, wanted, dAttended);
+            dMiddle = zeros_like(saved.Input).index_copy_(0, wanted, dMiddle);
+        }
         Tensor dQkv = attention.Backward(dAttended, saved.Qkv, saved.Attention); // [N, (H + 2K)·d]
         angles.RotateBack(dQkv, _turnedHeads, shape.HeadDim);
         Tensor normed = inputNorm.Apply(saved.Input, saved.InverseRms);

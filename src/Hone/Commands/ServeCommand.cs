@@ -14,6 +14,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Hone.Commands;
@@ -67,6 +68,7 @@ internal sealed class ServeCommand : CliCommand
             {
                 // A start that fails is explained in one line, below; the host would log its stack as well.
                 services.Configure<LoggerFilterOptions>(filters => filters.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => started && level >= LogLevel.Warning));
+                services.AddHostedService(provider => new FirstAccount(provider.GetRequiredService<FirstRun>(), $"http://{listen}"));
                 if (!parse.GetValue(_noWorker))
                     services.AddHoneWorker(new WorkerSettings { DataFolder = data });
             },
@@ -139,4 +141,12 @@ internal sealed class ServeCommand : CliCommand
         => cause.GetBaseException() is SocketException { SocketErrorCode: SocketError.AccessDenied }
             ? new CliException($"{listen} cannot be listened on: this user may not.", "choose a port above 1023 with --listen.", cause)
             : new CliException($"{listen} cannot be listened on: {cause.GetBaseException().Message.TrimEnd('.')}.", "another program may have the port: choose another with --listen, or port 0 for a free one.", cause);
+}
+
+/// <summary>Makes an empty folder's account before the port is open: whoever reads the credentials file may call at once.</summary>
+internal sealed class FirstAccount(FirstRun firstRun, string url) : IHostedService
+{
+    public Task StartAsync(CancellationToken cancellationToken) => firstRun.EnsureCredentialsAsync(url, cancellationToken);
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

@@ -40,6 +40,45 @@ public sealed class ServeCommandTests : IDisposable
         await HoneProcess.NobodyUsesAsync(data);
     }
 
+    /// <summary>The account stands before the port is open, so that nobody who reads the credentials file is refused.</summary>
+    [Fact]
+    public async Task Bug_Serve_FirstCallOnceThePortIsOpen_IsLetIn()
+    {
+        int port = FreePort();
+        string data = _folder.At("data");
+        await using var server = new HoneProcess("serve", "--listen", $"http://127.0.0.1:{port}", "--data", data, "--no-worker");
+        using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
+        while (!await IsOpenAsync(port))
+            await Task.Yield();
+
+        JsonElement credentials = JsonElement.Parse(File.ReadAllText(Path.Combine(data, "credentials.json")));
+        client.DefaultRequestHeaders.Authorization = new("Bearer", credentials.GetProperty("token").GetString());
+        using HttpResponseMessage answer = await client.GetAsync($"client/v4/accounts/{credentials.GetProperty("account_id").GetString()}/ai/finetunes", TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private static async Task<bool> IsOpenAsync(int port)
+    {
+        using var socket = new TcpClient();
+        try
+        {
+            await socket.ConnectAsync(IPAddress.Loopback, port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
     [Fact]
     public async Task Serve_InputThatEnds_EndsTheServer()
     {
