@@ -36,10 +36,10 @@ public static class TrainCommand
         if (job.Config.NotOffered() is { Count: > 0 } refused)
             throw new JobFailedException("bad_config", $"{TrainingConfig.FileName}, {string.Join(" ", refused)}");
         // 1
-        (EncodedRow[] rows, EncodedRow[] validation) = TrainingRows.Read(folder, job, model, events);
+        (EncodedRow[] rows, EncodedRow[] validation, bool pairs) = TrainingRows.Read(folder, job, model, events);
         CrashPoint.Here("train.rows");
         // 2
-        TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Length, rows.Sum(r => (long)r.Trained.Count(t => t)), preferencePairs: false);
+        TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Length / (pairs ? 2 : 1), rows.Sum(r => (long)r.Trained.Count(t => t)), pairs);
         events.Write(new TrainerEvent.Settings(settings.Origins));
         // 3
         using Decoder decoder = DecoderLoader.Load(model);

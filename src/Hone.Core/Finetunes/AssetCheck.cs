@@ -72,10 +72,7 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
             Config = config is null ? new TrainingConfig() : TrainingConfigParser.Parse(System.Text.Encoding.UTF8.GetBytes(config)).Config ?? new TrainingConfig(),
         };
         LintReport report = await Task.Run(() => Linter.Lint(request, cancellationToken), cancellationToken);
-        string[] errors = [.. report.Errors.Select(e => e.ToString())];
-        if (report.Ok && report.Stats.Kinds.ContainsKey("preference"))
-            errors = [$"{fileName}: preference pairs need the method dpo, which is not offered yet. Use rows of messages that end in the better answer."];
-        return new AssetVerdict(errors, [.. report.Warnings.Select(w => w.ToString())]) { Report = report };
+        return new AssetVerdict([.. report.Errors.Select(e => e.ToString())], [.. report.Warnings.Select(w => w.ToString())]) { Report = report };
     }
 
     /// <summary>One file by itself is checked as far as it goes; the second one, with the first, against the base model.</summary>

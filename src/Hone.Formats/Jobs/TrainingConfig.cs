@@ -58,8 +58,6 @@ public sealed record TrainingConfig
     public IReadOnlyList<string> NotOffered()
     {
         var refused = new List<string>();
-        if (Method == "dpo")
-            refused.Add("$.method: dpo is not offered yet. Use supervised, with rows of messages.");
         if (UseDora == true)
             refused.Add("$.use_dora: DoRA is not offered yet. Leave it out.");
         if (Precision is not (null or "float32"))

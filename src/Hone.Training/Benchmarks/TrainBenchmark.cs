@@ -51,7 +51,7 @@ public static class TrainBenchmark
             }
             IReadOnlyList<EncodedRow> batch = trainer.RowsOf((step - 1) % settings.Steps + 1);
             long began = Stopwatch.GetTimestamp();
-            (_, _, int computed, _) = trainer.Step(step, batch);
+            int computed = trainer.Step(step, batch).Tokens;
             trainSeconds += Stopwatch.GetElapsedTime(began).TotalSeconds;
             tokens += computed;
             trainedRows += batch.Count;

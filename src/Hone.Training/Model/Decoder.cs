@@ -64,7 +64,25 @@ internal sealed class Decoder : IDisposable
 
     /// <summary>Loss of the batch's labels, and the adapter's gradients added up: forward and backward in one.</summary>
     /// <param name="divisor">The loss is the weighted sum over the labels divided by this: the step's trained tokens.</param>
-    public LabelLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double divisor)
+    public LabelLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double divisor) =>
+        ForwardBackward(batch, adapter, normed => LabelCrossEntropy.ForwardBackward(normed, _head, batch.Labels, batch.Weights, divisor));
+
+    /// <summary>The same for pairs of answers: rows 2i and 2i + 1 of the batch are the better and the worse one.</summary>
+    /// <param name="divisor">The step's pairs.</param>
+    public PreferenceLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double beta, double divisor)
+    {
+        // The reference is the base with the adapter off.
+        double[] reference = PreferenceLoss.RowSums(batch, LogProbabilities(batch, null));
+        return ForwardBackward(batch, adapter, normed =>
+        {
+            double[] policy = PreferenceLoss.RowSums(batch, LabelCrossEntropy.LogProbabilities(normed, _head, batch.Labels));
+            var (loss, weights) = PreferenceLoss.Of(batch, policy, reference, beta, divisor);
+            return (loss, LabelCrossEntropy.ForwardBackward(normed, _head, batch.Labels, weights, 1).DHidden);
+        });
+    }
+
+    /// <param name="head">From the labels' normed hidden states [M, D] to the loss and their gradient [M, D].</param>
+    private TLoss ForwardBackward<TLoss>(PackedBatch batch, LoraAdapter adapter, Func<Tensor, (TLoss Loss, Tensor DNormed)> head)
     {
         using var scope = NewDisposeScope();
         var attention = new PrefixTreeAttention(batch, AttentionShape);
@@ -75,17 +93,17 @@ internal sealed class Decoder : IDisposable
         {
             Tensor x = Embed(batch.Tokens); // [N, D]
             for (int l = 0; l < _layers.Length; l++)
-                x = _layers[l].Forward(x, angles, attention, adapter, saved[l] = new SavedLayer(), Wanted(l)); // [U, D] from the last one
+                x = _layers[l].Forward(x, angles, attention, adapter, saved[l] = new SavedLayer(), Wanted(l, wanted)); // [U, D] from the last one
 
             Tensor last = x.index_select(0, rowOfLabel);                    // [M, D]
             (Tensor normed, Tensor inverseRms) = _finalNorm.Forward(last);
-            (LabelLoss loss, Tensor dNormed) = LabelCrossEntropy.ForwardBackward(normed, _head, batch.Labels, batch.Weights, divisor);
+            (TLoss loss, Tensor dNormed) = head(normed);
             Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms, zeros_like(last)); // [M, D]
             Tensor? dx = zeros_like(x).index_add_(0, rowOfLabel, dLast, 1); // [U, D]
             int lowest = LowestAdapted(adapter);
             for (int l = _layers.Length - 1; l >= lowest; l--)
             {
-                Tensor? below = _layers[l].Backward(dx!, angles, attention, adapter, saved[l], Wanted(l), needsInput: l > lowest); // [N, D]
+                Tensor? below = _layers[l].Backward(dx!, angles, attention, adapter, saved[l], Wanted(l, wanted), needsInput: l > lowest); // [N, D]
                 dx!.Dispose();
                 saved[l].Dispose();
                 dx = below;
@@ -97,12 +115,31 @@ internal sealed class Decoder : IDisposable
             foreach (SavedLayer? layer in saved)
                 layer?.Dispose();
         }
-
-        Tensor? Wanted(int layer) => layer == _layers.Length - 1 ? wanted : null;
     }
 
     /// <summary>Loss of the batch's labels without gradients.</summary>
     public LabelLoss Loss(PackedBatch batch, LoraAdapter? adapter, double divisor)
+    {
+        using var scope = NewDisposeScope();
+        return LabelCrossEntropy.Forward(LabelStates(batch, adapter), _head, batch.Labels, batch.Weights, divisor);
+    }
+
+    /// <summary>Loss of a batch of pairs without gradients.</summary>
+    public PreferenceLoss Loss(PackedBatch batch, LoraAdapter? adapter, double beta, double divisor)
+    {
+        double[] policy = PreferenceLoss.RowSums(batch, LogProbabilities(batch, adapter)), reference = PreferenceLoss.RowSums(batch, LogProbabilities(batch, null));
+        return PreferenceLoss.Of(batch, policy, reference, beta, divisor).Loss;
+    }
+
+    /// <summary>log p of each label [M].</summary>
+    public double[] LogProbabilities(PackedBatch batch, LoraAdapter? adapter)
+    {
+        using var scope = NewDisposeScope();
+        return LabelCrossEntropy.LogProbabilities(LabelStates(batch, adapter), _head, batch.Labels);
+    }
+
+    /// <summary>Normed hidden states of the labels [M, D].</summary>
+    private Tensor LabelStates(PackedBatch batch, LoraAdapter? adapter)
     {
         using var scope = NewDisposeScope();
         var attention = new PrefixTreeAttention(batch, AttentionShape);
@@ -111,12 +148,14 @@ internal sealed class Decoder : IDisposable
         Tensor x = Embed(batch.Tokens); // [N, D]
         for (int l = 0; l < _layers.Length; l++)
         {
-            Tensor next = _layers[l].Forward(x, angles, attention, adapter, null, l == _layers.Length - 1 ? wanted : null);
+            Tensor next = _layers[l].Forward(x, angles, attention, adapter, null, Wanted(l, wanted));
             x.Dispose();
             x = next;
         }
-        return LabelCrossEntropy.Forward(_finalNorm.Forward(x.index_select(0, rowOfLabel)).Y, _head, batch.Labels, batch.Weights, divisor);
+        return _finalNorm.Forward(x.index_select(0, rowOfLabel)).Y.MoveToOuterDisposeScope();
     }
+
+    private Tensor? Wanted(int layer, Tensor labelled) => layer == _layers.Length - 1 ? labelled : null;
 
     /// <summary>The tokens that predict a label [U], each once, and for each label which of them [M].</summary>
     private static (Tensor Tokens, Tensor RowOfLabel) LabelledTokens(PackedBatch batch)

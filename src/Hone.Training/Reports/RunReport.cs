@@ -33,12 +33,12 @@ internal sealed record RunReport
         Name = job.Name,
         Base = new BaseReport(job.ModelId, job.ModelSha256, model.Config.Architecture, model.Quantization, model.Parameters),
         Settings = settings.Origins,
-        Data = new DataReport(rows.Length, rows.Sum(r => (long)r.Tokens.Length), rows.Sum(r => (long)r.Trained.Count(t => t)), validation.Length),
+        Data = new DataReport(rows.Length / settings.RowsAnItem, rows.Sum(r => (long)r.Tokens.Length), rows.Sum(r => (long)r.Trained.Count(t => t)), validation.Length / settings.RowsAnItem),
         Metrics = new FinalMetrics
         {
             Steps = progress.Step,
             Epochs = Math.Round((double)progress.Step * settings.Epochs / settings.Steps, 4),
-            Rows = rows.Length,
+            Rows = rows.Length / settings.RowsAnItem,
             TrainedTokens = progress.TrainedTokens,
             FirstLoss = progress.Losses[0],
             TrainLoss = progress.Losses.TakeLast(Math.Max(1, settings.Steps / settings.Epochs)).Average(),

@@ -30,7 +30,27 @@ internal static class LabelCrossEntropy
     public static LabelLoss Forward(Tensor hidden, Tensor head, int[] labels, float[] weights, double divisor) =>
         Run(hidden, head, labels, weights, divisor, null);
 
+    /// <summary>log p of each label.</summary>
+    public static double[] LogProbabilities(Tensor hidden, Tensor head, int[] labels)
+    {
+        (double[] losses, _) = Losses(hidden, head, labels, null, null);
+        return Array.ConvertAll(losses, loss => -loss);
+    }
+
     private static LabelLoss Run(Tensor hidden, Tensor head, int[] labels, float[] weights, double divisor, Tensor? dHidden)
+    {
+        (double[] losses, bool[] correct) = Losses(hidden, head, labels, i => (float)(weights[i] / divisor), dHidden);
+        double loss = 0, right = 0;
+        for (int i = 0; i < labels.Length; i++)
+        {
+            loss += losses[i] * weights[i];
+            right += correct[i] ? weights[i] : 0;
+        }
+        return new LabelLoss(loss / divisor, right);
+    }
+
+    /// <param name="scale">Of each label's gradient; needed with <paramref name="dHidden"/> alone.</param>
+    private static (double[] Losses, bool[] Correct) Losses(Tensor hidden, Tensor head, int[] labels, Func<int, float>? scale, Tensor? dHidden)
     {
         var losses = new double[labels.Length];
         var correct = new bool[labels.Length];
@@ -44,27 +64,20 @@ internal static class LabelCrossEntropy
             Cores.For(count, r =>
             {
                 int i = first + r;
-                float scale = dHidden is null ? 0 : (float)(weights[i] / divisor);
-                (losses[i], correct[i]) = Row(rows.Row(r), labels[i], scale);
+                (losses[i], correct[i]) = Row(rows.Row(r), labels[i], dHidden is null ? 0 : scale!(i), dHidden is not null);
             });
             if (dHidden is not null)
                 MatrixProduct.Run(Matrix.Of(dHidden).RowRange(start, count), false, new ProductTerm(rows, Matrix.Of(head), Transposed: false));
         }
-        double loss = 0, right = 0;
-        for (int i = 0; i < labels.Length; i++)
-        {
-            loss += losses[i] * weights[i];
-            right += correct[i] ? weights[i] : 0;
-        }
-        return new LabelLoss(loss / divisor, right);
+        return (losses, correct);
     }
 
     /// <summary>
     /// −log p of the label, and the logits replaced by their gradient. The exponentials are summed in sixteen float32 lanes on every machine, as PyTorch's
     /// kernel does with AVX-512: over a vocabulary of many thousands the order of this sum shows in the loss's sixth digit.
     /// </summary>
-    /// <param name="scale">weight / divisor; 0: the gradient is not needed.</param>
-    private static (double Loss, bool Correct) Row(Span<float> logits, int label, float scale)
+    /// <param name="scale">weight / divisor</param>
+    private static (double Loss, bool Correct) Row(Span<float> logits, int label, float scale, bool needsGradient)
     {
         const int Lanes = 16;
         int whole = logits.Length - logits.Length % Lanes;
@@ -86,7 +99,7 @@ internal static class LabelCrossEntropy
             sum += MathF.Exp(x - max);
         float logSum = MathF.Log(sum);
         float ofLabel = logits[label];
-        if (scale != 0)
+        if (needsGradient)
         {
             Vector512<float> log = Vector512.Create(logSum), factor = Vector512.Create(scale);
             foreach (ref Vector512<float> x in vectors)

@@ -43,6 +43,9 @@ internal sealed class PackedBatch
     /// <summary>Where each row's tokens lie in the batch: index of token t of row r.</summary>
     public required int[][] RowTokens { get; init; }
 
+    /// <summary>Which of the labels each row learns.</summary>
+    public required int[][] RowLabels { get; init; }
+
     public static PackedBatch Pack(IReadOnlyList<EncodedRow> rows)
     {
         var roots = new List<Node>();
@@ -74,27 +77,33 @@ internal sealed class PackedBatch
         var weights = new Dictionary<(int At, int Label), int>();
         var labels = new List<(int At, int Label, float Weight)>();
         var rowTokens = new int[rows.Count][];
+        var rowLabels = new int[rows.Count][];
         for (int r = 0; r < rows.Count; r++)
         {
+            var own = new List<int>();
             int[] at = rowTokens[r] = Path(ends[r], rows[r].Tokens.Length, segments);
             for (int t = 1; t < at.Length; t++)
             {
                 if (!rows[r].Trained[t])
                     continue;
                 var key = (at[t - 1], rows[r].Tokens[t]);
-                if (weights.TryGetValue(key, out int existing))
-                    labels[existing] = labels[existing] with { Weight = labels[existing].Weight + 1 };
+                if (weights.TryGetValue(key, out int label))
+                    labels[label] = labels[label] with { Weight = labels[label].Weight + 1 };
                 else
                 {
-                    weights.Add(key, labels.Count);
+                    label = labels.Count;
+                    weights.Add(key, label);
                     labels.Add((key.Item1, key.Item2, 1));
                 }
+                own.Add(label);
             }
+            rowLabels[r] = [.. own];
         }
         return new PackedBatch(
             [.. tokens], [.. positions], [.. segments], [.. labels.Select(l => l.At)], [.. labels.Select(l => l.Label)], [.. labels.Select(l => l.Weight)], rows.Count)
         {
             RowTokens = rowTokens,
+            RowLabels = rowLabels,
         };
     }
 

@@ -7,7 +7,11 @@ namespace Hone.Training.Training;
 /// <summary>Every hyperparameter of a run, resolved once before the first step, each with its origin.</summary>
 internal sealed record TrainSettings
 {
+    /// <summary><c>supervised</c> or <c>dpo</c>.</summary>
     public required string Method { get; init; }
+
+    /// <summary>DPO's β: how dear it is to leave the base model.</summary>
+    public double Beta { get; init; }
     public required int Epochs { get; init; }
 
     /// <summary>Rows a step: the loss is the mean over their trained tokens.</summary>
@@ -36,6 +40,11 @@ internal sealed record TrainSettings
     /// <summary>For the event, the report and the log.</summary>
     public required IReadOnlyList<Setting> Origins { get; init; }
 
+    public bool IsPreference => Method == "dpo";
+
+    /// <summary>Rows of the data that are one example: both answers of a pair.</summary>
+    public int RowsAnItem => IsPreference ? 2 : 1;
+
     /// <summary><c>alpha / r</c>, or <c>alpha / √r</c> with rsLoRA (Kalajdzievski 2023, arXiv:2312.03732).</summary>
     public double Scale => UseRslora ? Alpha / Math.Sqrt(Rank) : Alpha / Rank;
 
@@ -54,7 +63,7 @@ internal sealed record TrainSettings
         };
     }
 
-    /// <param name="rows">Rows with a trained token.</param>
+    /// <param name="rows">Rows with a trained token, or pairs.</param>
     /// <param name="trainedTokens">Tokens with a label in one epoch.</param>
     public static TrainSettings Resolve(TrainingConfig config, ModelConfig model, string jobId, int rows, long trainedTokens, bool preferencePairs)
     {
@@ -62,15 +71,17 @@ internal sealed record TrainSettings
         string method = Class("method", config.Method, preferencePairs ? "dpo" : "supervised", preferencePairs ? "the rows are preference pairs" : "the rows are answers to learn");
         int batch = Value("batch_size", config.BatchSize, rows <= 2000 ? 4 : rows <= 20000 ? 8 : 16, $"{rows} rows");
         int stepsAnEpoch = (rows + batch - 1) / batch;
-        (int epochs, string why) = AutoEpochs(rows, stepsAnEpoch);
+        (int epochs, string why) = preferencePairs ? (rows > 4_000 ? 1 : 3, $"{rows} pairs") : AutoEpochs(rows, stepsAnEpoch);
         epochs = Value("n_epochs", config.NEpochs, epochs, why);
         int steps = epochs * stepsAnEpoch;
-        double autoRate = AutoLearningRate(model);
+        double autoRate = AutoLearningRate(model, preferencePairs);
+        string pairs = preferencePairs ? ", preference pairs" : "";
         double rate = config.LearningRate is { } given
             ? Value("learning_rate", (double?)given, 0, "")
             : Value("learning_rate", null, autoRate * (config.LearningRateMultiplier ?? 1), config.LearningRateMultiplier is { } multiplier
-                ? $"{Text(autoRate)} for a hidden size of {model.HiddenSize}, times learning_rate_multiplier {Text(multiplier)}"
-                : $"a hidden size of {model.HiddenSize}");
+                ? $"{Text(autoRate)} for a hidden size of {model.HiddenSize}{pairs}, times learning_rate_multiplier {Text(multiplier)}"
+                : $"a hidden size of {model.HiddenSize}{pairs}");
+        double beta = preferencePairs ? Value("beta", config.Beta, 0.1, "the usual") : 0;
         string scheduler = Class("lr_scheduler", config.LrScheduler, "linear", "it ends at 0, so the last steps settle");
         double warmup = Value("warmup_ratio", config.WarmupRatio, Math.Round(Math.Min(5.0, Math.Ceiling(steps * 0.1)) / steps, 4), "up to 5 steps");
         int rank = Value("rank", config.Rank, 16, "room for most tasks at little cost");
@@ -94,6 +105,7 @@ internal sealed record TrainSettings
         return new TrainSettings
         {
             Method = method,
+            Beta = beta,
             Epochs = epochs,
             BatchSize = batch,
             LearningRate = rate,
@@ -147,9 +159,9 @@ internal sealed record TrainSettings
         return (epochs, epochs > 3 ? $"{rows} rows alone make {stepsAnEpoch} steps an epoch" : $"{rows} rows");
     }
 
-    /// <summary>1e-3 for a hidden size of 576, falling with the square root of the width: 3.8e-4 at 4,096.</summary>
-    private static double AutoLearningRate(ModelConfig model) =>
-        double.Parse((1e-3 * Math.Min(1, Math.Sqrt(576.0 / model.HiddenSize))).ToString("g2", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+    /// <summary>1e-3 for a hidden size of 576, falling with the square root of the width: 3.8e-4 at 4,096; with preference pairs a tenth of it.</summary>
+    private static double AutoLearningRate(ModelConfig model, bool preferencePairs) =>
+        double.Parse(((preferencePairs ? 1e-4 : 1e-3) * Math.Min(1, Math.Sqrt(576.0 / model.HiddenSize))).ToString("g2", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
 
     private static long SeedOf(string jobId) => (long)(new SplitMix64(0, jobId).Next() >> 33);
 

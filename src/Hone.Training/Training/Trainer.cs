@@ -26,12 +26,19 @@ internal sealed record TrainProgress
     public List<EvaluationPoint> Evaluations { get; init; } = [];
 }
 
+/// <param name="TokenAccuracy">Share of the learnt tokens that were the likeliest; with preference pairs, of the pairs whose better answer has the higher reward.</param>
 internal sealed record EvaluationPoint(int Step, double Loss, double TokenAccuracy);
+
+/// <param name="Accuracy">As <see cref="EvaluationPoint.TokenAccuracy"/>.</param>
+/// <param name="GradNorm">Before clipping.</param>
+/// <param name="Tokens">Computed: distinct prefixes.</param>
+internal sealed record StepResult(double Loss, double Accuracy, double GradNorm, int Tokens, int TrainedTokens);
 
 /// <summary>
 /// The training loop: rows of a step → packed batches → gradients → clipping → AdamW. Which rows make a step follows from the seed and the step's number
 /// alone, so a resumed run does what an undisturbed one would have done.
 /// </summary>
+/// <param name="rows">With preference pairs, row 2i is the better answer and row 2i + 1 the worse one.</param>
 internal sealed class Trainer(
     Decoder decoder, LoraAdapter adapter, AdamW optimizer, TrainSettings settings,
     IReadOnlyList<EncodedRow> rows, IReadOnlyList<EncodedRow> validation)
@@ -39,6 +46,7 @@ internal sealed class Trainer(
     /// <summary>Tokens of one pass; the rows of a larger step are computed in several.</summary>
     public const int MaxPassTokens = 2048;
 
+    private readonly int _rowsAnItem = settings.RowsAnItem;
     private (int Epoch, int[] Order) _order = (-1, []);
 
     /// <param name="onEvent">Progress as it happens.</param>
@@ -53,21 +61,21 @@ internal sealed class Trainer(
             cancellation.ThrowIfCancellationRequested();
             double before = clock.Elapsed.TotalSeconds;
             IReadOnlyList<EncodedRow> batch = RowsOf(step);
-            (LabelLoss loss, double norm, int tokens, int trained) = Step(step, batch);
+            StepResult result = Step(step, batch);
             double seconds = clock.Elapsed.TotalSeconds - before;
             sinceCheckpoint += seconds;
             progress = progress with
             {
                 Step = step,
-                Tokens = progress.Tokens + tokens,
-                TrainedTokens = progress.TrainedTokens + trained,
+                Tokens = progress.Tokens + result.Tokens,
+                TrainedTokens = progress.TrainedTokens + result.TrainedTokens,
                 Seconds = progress.Seconds + seconds,
             };
-            progress.Losses.Add(loss.Loss);
+            progress.Losses.Add(result.Loss);
             int done = step - start.Step;
             onEvent(new TrainerEvent.Step(
-                step, settings.Steps, (double)step * settings.Epochs / settings.Steps, loss.Loss, loss.Correct / trained,
-                settings.LearningRateAt(step), norm, tokens / seconds, batch.Count / seconds, progress.Tokens, progress.TrainedTokens,
+                step, settings.Steps, (double)step * settings.Epochs / settings.Steps, result.Loss, result.Accuracy,
+                settings.LearningRateAt(step), result.GradNorm, result.Tokens / seconds, batch.Count / _rowsAnItem / seconds, progress.Tokens, progress.TrainedTokens,
                 clock.Elapsed.TotalSeconds / done * (settings.Steps - step)));
 
             if (validation.Count > 0 && (step % settings.EvalEvery == 0 || step == settings.Steps))
@@ -91,20 +99,29 @@ internal sealed class Trainer(
         return progress;
     }
 
-    /// <summary>One optimiser step; the loss is the mean over the trained tokens of all its rows, whatever passes they are computed in.</summary>
-    public (LabelLoss Loss, double GradNorm, int Tokens, int Trained) Step(int step, IReadOnlyList<EncodedRow> batch)
+    /// <summary>One optimiser step; the loss is the mean over the trained tokens (or the pairs) of all its rows, whatever passes they are computed in.</summary>
+    public StepResult Step(int step, IReadOnlyList<EncodedRow> batch)
     {
         using var scope = torch.NewDisposeScope();
         adapter.Gradients!.zero_();
         adapter.DropoutSeed = new SplitMix64(settings.Seed, $"dropout {step}").Next();
         PackedBatch[] passes = [.. Passes(batch).Select(PackedBatch.Pack)];
-        double trained = passes.Sum(p => p.TotalWeight);
+        double trained = passes.Sum(p => p.TotalWeight), divisor = settings.IsPreference ? batch.Count / 2 : trained;
         double loss = 0, correct = 0;
         foreach (PackedBatch pass in passes)
         {
-            LabelLoss part = decoder.ForwardBackward(pass, adapter, trained);
-            loss += part.Loss;
-            correct += part.Correct;
+            if (settings.IsPreference)
+            {
+                PreferenceLoss part = decoder.ForwardBackward(pass, adapter, settings.Beta, divisor);
+                loss += part.Loss;
+                correct += part.Right;
+            }
+            else
+            {
+                LabelLoss part = decoder.ForwardBackward(pass, adapter, divisor);
+                loss += part.Loss;
+                correct += part.Correct;
+            }
         }
         double norm = AdamW.Norm(adapter.Gradients);
         if (!double.IsFinite(loss) || !double.IsFinite(norm))
@@ -115,32 +132,42 @@ internal sealed class Trainer(
         }
         double clip = settings.MaxGradNorm > 0 ? Math.Min(1, settings.MaxGradNorm / (norm + 1e-6)) : 1;
         optimizer.Update(adapter.Parameters, adapter.Gradients, step, settings.LearningRateAt(step), clip);
-        return (new LabelLoss(loss, correct), norm, passes.Sum(p => p.Tokens.Length), (int)trained);
+        return new StepResult(loss, correct / divisor, norm, passes.Sum(p => p.Tokens.Length), (int)trained);
     }
 
-    /// <summary>Mean loss and token accuracy over the validation rows, with the adapter as it is.</summary>
+    /// <summary>Mean loss and accuracy over the validation rows, with the adapter as it is.</summary>
     public EvaluationPoint Evaluate(int step)
     {
-        double loss = 0, correct = 0, trained = 0;
+        double loss = 0, correct = 0, divisor = 0;
         foreach (IReadOnlyList<EncodedRow> rows in Passes(validation))
         {
             PackedBatch pass = PackedBatch.Pack(rows);
-            LabelLoss part = decoder.Loss(pass, adapter, 1);
-            loss += part.Loss;
-            correct += part.Correct;
-            trained += pass.TotalWeight;
+            if (settings.IsPreference)
+            {
+                PreferenceLoss part = decoder.Loss(pass, adapter, settings.Beta, 1);
+                loss += part.Loss;
+                correct += part.Right;
+                divisor += pass.Rows / 2;
+            }
+            else
+            {
+                LabelLoss part = decoder.Loss(pass, adapter, 1);
+                loss += part.Loss;
+                correct += part.Correct;
+                divisor += pass.TotalWeight;
+            }
         }
-        return new EvaluationPoint(step, loss / trained, correct / trained);
+        return new EvaluationPoint(step, loss / divisor, correct / divisor);
     }
 
     /// <summary>The rows of a step: the epoch's order is a shuffle seeded by the epoch's number.</summary>
     public IReadOnlyList<EncodedRow> RowsOf(int step)
     {
-        int stepsAnEpoch = (rows.Count + settings.BatchSize - 1) / settings.BatchSize;
+        int items = rows.Count / _rowsAnItem, stepsAnEpoch = (items + settings.BatchSize - 1) / settings.BatchSize;
         int epoch = (step - 1) / stepsAnEpoch, within = (step - 1) % stepsAnEpoch;
         if (_order.Epoch != epoch)
-            _order = (epoch, Shuffle(rows.Count, settings.Seed, epoch));
-        return [.. _order.Order.Skip(within * settings.BatchSize).Take(settings.BatchSize).Select(i => rows[i])];
+            _order = (epoch, Shuffle(items, settings.Seed, epoch));
+        return [.. _order.Order.Skip(within * settings.BatchSize).Take(settings.BatchSize).SelectMany(i => Enumerable.Range(i * _rowsAnItem, _rowsAnItem)).Select(i => rows[i])];
     }
 
     /// <summary>Fisher and Yates.</summary>
@@ -156,20 +183,21 @@ internal sealed class Trainer(
         return order;
     }
 
-    /// <summary>Neighbouring rows together, up to the tokens of a pass; a longer row is a pass of its own.</summary>
-    private static IEnumerable<IReadOnlyList<EncodedRow>> Passes(IReadOnlyList<EncodedRow> rows)
+    /// <summary>Neighbouring rows together, up to the tokens of a pass; a longer row, or pair, is a pass of its own.</summary>
+    private IEnumerable<IReadOnlyList<EncodedRow>> Passes(IReadOnlyList<EncodedRow> rows)
     {
         var pass = new List<EncodedRow>();
         int tokens = 0;
-        foreach (EncodedRow row in rows)
+        foreach (EncodedRow[] item in rows.Chunk(_rowsAnItem))
         {
-            if (pass.Count > 0 && tokens + row.Tokens.Length > MaxPassTokens)
+            int length = item.Sum(r => r.Tokens.Length);
+            if (pass.Count > 0 && tokens + length > MaxPassTokens)
             {
                 yield return pass;
                 (pass, tokens) = ([], 0);
             }
-            pass.Add(row);
-            tokens += row.Tokens.Length;
+            pass.AddRange(item);
+            tokens += length;
         }
         if (pass.Count > 0)
             yield return pass;

@@ -11,31 +11,42 @@ internal static class TrainingRows
 {
     private const int NamedErrors = 10;
 
-    /// <returns>Rows in the order of the files; several for a row whose turns are rendered apart.</returns>
-    public static (EncodedRow[] Rows, EncodedRow[] Validation) Read(string folder, JobSpec job, BaseModel model, EventWriter events)
+    /// <returns>
+    /// Rows in the order of the files; several for a row whose turns are rendered apart. With preference pairs the better and the worse answer of each follow each other.
+    /// </returns>
+    public static (EncodedRow[] Rows, EncodedRow[] Validation, bool PreferencePairs) Read(string folder, JobSpec job, BaseModel model, EventWriter events)
     {
         RowEncoder encoder = RowEncoder.For(model, job.Config);
-        EncodedRow[] rows = Encode(Path.Combine(folder, job.TrainingData), encoder, events);
+        (EncodedRow[] rows, bool pairs) = Encode(Path.Combine(folder, job.TrainingData), encoder, events);
         if (rows.Length == 0)
             throw new JobFailedException("bad_data", $"{job.TrainingData} has no row with a token to learn.");
-        EncodedRow[] validation = job.ValidationData is { } name ? Encode(Path.Combine(folder, name), encoder, events) : [];
-        return (rows, validation);
+        if (job.Config.Method is { } method && method == "dpo" != pairs)
+            throw new JobFailedException("bad_data", $"{job.TrainingData} holds {(pairs ? "preference pairs" : "answers to learn")}, and the method is {method}. Set the method to {(pairs ? "dpo" : "supervised")}, or leave it to Hone.");
+        if (job.ValidationData is not { } name)
+            return (rows, [], pairs);
+        (EncodedRow[] validation, bool validationPairs) = Encode(Path.Combine(folder, name), encoder, events);
+        if (validation.Length > 0 && validationPairs != pairs)
+            throw new JobFailedException("bad_data", $"{name} holds {(validationPairs ? "preference pairs" : "answers to learn")}, {job.TrainingData} does not. Use one kind of row in both.");
+        return (rows, validation, pairs);
     }
 
-    private static EncodedRow[] Encode(string path, RowEncoder encoder, EventWriter events)
+    private static (EncodedRow[] Rows, bool PreferencePairs) Encode(string path, RowEncoder encoder, EventWriter events)
     {
         var rows = new List<EncodedRow>();
         var errors = new List<LintIssue>();
         var warnings = new Dictionary<string, (int Count, LintIssue First)>();
         int dropped = 0;
+        bool? pairs = null;
         try
         {
             foreach (TrainingRow row in RowReader.Read(path))
             {
-                if (row.Kind == RowKind.Preference)
-                    throw new JobFailedException("bad_data", $"{Path.GetFileName(path)}, line {row.Line}: preference pairs need the method dpo, which is not offered yet. Use rows with messages.");
                 RowEncoding encoding = encoder.Encode(row);
-                rows.AddRange(encoding.Rows);
+                bool pair = row.Kind == RowKind.Preference;
+                if (pairs is not null && pairs != pair)
+                    throw new JobFailedException("bad_data", $"{Path.GetFileName(path)}, line {row.Line}: preference pairs and other rows are mixed. Use one kind of row in a file.");
+                pairs = pair;
+                rows.AddRange(encoding.Preference is { } both ? [both.Chosen, both.Rejected] : encoding.Rows);
                 errors.AddRange(encoding.Errors);
                 foreach (LintIssue warning in encoding.Warnings)
                     warnings[warning.Code] = warnings.TryGetValue(warning.Code, out var seen) ? (seen.Count + 1, seen.First) : (1, warning);
@@ -55,6 +66,6 @@ internal static class TrainingRows
             events.Write(new TrainerEvent.Message("warn", $"{Path.GetFileName(path)}: {count} rows: {first}"));
         if (dropped > 0)
             events.Write(new TrainerEvent.Message("warn", $"{Path.GetFileName(path)}: {dropped} rows teach nothing and are left out."));
-        return [.. rows];
+        return ([.. rows], pairs ?? false);
     }
 }

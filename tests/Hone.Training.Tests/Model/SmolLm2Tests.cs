@@ -53,9 +53,9 @@ public sealed class SmolLm2Tests(EmbeddedBaseFixture fixture) : IClassFixture<Em
             double lossNoise = Reference.Read(file, "noise.loss")[0], normNoise = Reference.Read(file, "noise.grad_norm")[0];
             for (int step = 1; step <= losses.Length; step++)
             {
-                (LabelLoss loss, double norm, _, _) = trainer.Step(step, Reference.Rows(file, $"batch.{(step - 1) % 5}."));
-                Reference.AssertClose([losses[step - 1]], [(float)loss.Loss], lossNoise, $"loss of step {step}");
-                Reference.AssertClose([norms[step - 1]], [(float)norm], normNoise, $"gradient norm of step {step}");
+                StepResult result = trainer.Step(step, Reference.Rows(file, $"batch.{(step - 1) % 5}."));
+                Reference.AssertClose([losses[step - 1]], [(float)result.Loss], lossNoise, $"loss of step {step}");
+                Reference.AssertClose([norms[step - 1]], [(float)result.GradNorm], normNoise, $"gradient norm of step {step}");
             }
             foreach (LoraMatrices module in adapter.Matrices())
             {
