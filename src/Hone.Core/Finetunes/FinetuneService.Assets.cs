@@ -1,5 +1,8 @@
 using Hone.Core.Blobs;
 using Hone.Core.Store;
+using Hone.Formats;
+using Hone.Formats.Adapters;
+using Hone.Formats.Models;
 using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Finetunes;
@@ -70,6 +73,29 @@ public sealed partial class FinetuneService
         await using HoneDbContext db = store.Read();
         FinetuneAsset? asset = await db.FinetuneAssets.FirstOrDefaultAsync(a => a.FinetuneId == finetuneId && a.FileName == fileName, cancellationToken);
         return asset is null ? null : new AssetContent(asset, blobs.OpenRead(asset.Sha256));
+    }
+
+    /// <summary>
+    /// The adapter in another program's form, made on demand: <see cref="AdapterExport.GgufFileName"/> or <see cref="AdapterExport.MergedFileName"/>. The stream's file is
+    /// gone when it is closed. Null when the name is neither or the finetune has no adapter. Throws <see cref="InvalidFileException"/> where the form does not exist for the base.
+    /// </summary>
+    public async Task<FileStream?> ExportAsync(Finetune finetune, string fileName, CancellationToken cancellationToken)
+    {
+        if (fileName is not (AdapterExport.GgufFileName or AdapterExport.MergedFileName))
+            return null;
+        IReadOnlyList<FinetuneAsset> assets = await ListAssetsAsync(finetune.Id, cancellationToken);
+        if (finetune.State != FinetuneState.Ready || Sha256(AssetFiles.AdapterConfig) is not { } config || Sha256(AssetFiles.AdapterModel) is not { } weights)
+            return null;
+        BaseModel model = await models.OpenAsync(finetune.Model, cancellationToken);
+        return await Task.Run(() => blobs.Temporary(stream =>
+        {
+            if (fileName == AdapterExport.GgufFileName)
+                AdapterExport.WriteGguf(stream, blobs.PathOf(config), blobs.PathOf(weights), model);
+            else
+                AdapterExport.WriteMerged(stream, blobs.PathOf(config), blobs.PathOf(weights), model);
+        }), cancellationToken);
+
+        string? Sha256(string name) => assets.FirstOrDefault(a => a.FileName == name)?.Sha256;
     }
 
     /// <summary>Null when other files came while this one was checked against those it had: it must be checked again.</summary>

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Hone.Core;
 using Hone.Core.Finetunes;
 using Hone.Core.Store;
+using Hone.Formats;
 using Hone.Formats.TrainingData;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
@@ -97,7 +98,18 @@ internal static class AssetEndpoints
         if (await finetunes.FindAsync(context.Caller().AccountId, idOrName, includePublic: false, cancellationToken) is not { } finetune)
             return ApiErrors.FinetuneNotFound(idOrName);
         if (await finetunes.OpenAssetAsync(finetune.Id, fileName, cancellationToken) is not { } content)
+        {
+            try
+            {
+                if (await finetunes.ExportAsync(finetune, fileName, cancellationToken) is { } export)
+                    return TypedResults.Stream(export, AssetFiles.ContentType(fileName), fileName);
+            }
+            catch (InvalidFileException e)
+            {
+                return new ApiError(400, 1007, e.Message) { FromAi = true };
+            }
             return new ApiError(404, 3037, $"AiError: AiError: Finetune {idOrName.Shown()} has no file {fileName.Shown()}") { FromAi = true };
+        }
         return TypedResults.Stream(content.Content, AssetFiles.ContentType(content.Asset.FileName), content.Asset.FileName,
             content.Asset.CreatedAt, EntityTagHeaderValue.Parse($"\"{content.Asset.Sha256}\""), enableRangeProcessing: true);
     }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hone.Client;
+using Hone.Formats.Adapters;
 using Hone.Terminals;
 
 namespace Hone.Commands.Finetunes;
@@ -9,14 +10,28 @@ internal sealed class DownloadCommand : CliCommand
     private readonly Argument<string> _name = FinetuneGroup.NameArgument();
     private readonly Argument<string[]> _files = new("files") { Description = "Names of the files; none: the adapter and its report.", HelpName = "FILE", Arity = ArgumentArity.ZeroOrMore };
     private readonly Option<string?> _to = new("--to") { Description = "Folder to write to. Default: one of the finetune's name.", HelpName = "DIR" };
+    private readonly Option<string> _format = new("--format") { Description = "peft, or gguf: llama.cpp's adapter.", HelpName = "FORMAT", DefaultValueFactory = _ => "peft" };
+    private readonly Option<bool> _merged = new("--merged") { Description = "The base model with the adapter added to its weights, as safetensors in float32." };
     private readonly ConnectionOptions _connection;
 
     public DownloadCommand() : base("download", "Downloads the adapter (PEFT format) and its report, or the files that are named.",
-        "hone finetune download triage --to ./triage-adapter", "hone finetune download triage training_data.jsonl")
+        "hone finetune download triage --to ./triage-adapter", "hone finetune download triage training_data.jsonl",
+        "hone finetune download triage --format gguf", "hone finetune download triage --merged")
     {
         Arguments.Add(_name);
         Arguments.Add(_files);
         Options.Add(_to);
+        _format.AcceptOnlyFromAmong("peft", "gguf");
+        Options.Add(_format);
+        Options.Add(_merged);
+        Validators.Add(result =>
+        {
+            bool gguf = result.GetValue(_format) == "gguf", merged = result.GetValue(_merged);
+            if (gguf && merged)
+                result.AddError("--merged writes safetensors; leave --format out.");
+            if ((gguf || merged) && result.GetValue(_files) is { Length: > 0 })
+                result.AddError("Name files, or a form of the adapter, not both.");
+        });
         _connection = new ConnectionOptions(this);
     }
 
@@ -26,6 +41,16 @@ internal sealed class DownloadCommand : CliCommand
         string[] wanted = parse.GetValue(_files) ?? [];
         using HoneClient client = _connection.Open(parse);
         Finetune finetune = await client.GetFinetuneAsync(name, cancellationToken);
+        if (Export(parse) is { } export)
+        {
+            if (finetune.Status != "ready")
+                throw NoAdapter(finetune);
+            string folder = parse.GetValue(_to) ?? SafeName(finetune.Name), target = Path.Combine(folder, export);
+            Directory.CreateDirectory(folder);
+            await client.DownloadAssetAsync(finetune.Id, new FinetuneAsset { FileName = export }, target, cancellationToken);
+            terminal.Line(target);
+            return 0;
+        }
         foreach (string path in await FetchAsync(client, finetune, wanted, parse.GetValue(_to) ?? SafeName(finetune.Name), cancellationToken))
             terminal.Line(path);
         return 0;
@@ -43,7 +68,7 @@ internal sealed class DownloadCommand : CliCommand
             ? wanted.Contains(asset.FileName)
             : asset.FileName.StartsWith("adapter_", StringComparison.Ordinal) || asset.FileName.StartsWith("report.", StringComparison.Ordinal))];
         if (chosen.Length == 0)
-            throw new CliException($"{finetune.Name} is {finetune.Status} and has no adapter yet.", $"`hone finetune watch {finetune.Name}` follows it to its end.");
+            throw NoAdapter(finetune);
         Directory.CreateDirectory(folder);
         var written = new List<string>();
         foreach (FinetuneAsset asset in chosen)
@@ -54,6 +79,12 @@ internal sealed class DownloadCommand : CliCommand
         }
         return written;
     }
+
+    private string? Export(ParseResult parse) =>
+        parse.GetValue(_merged) ? AdapterExport.MergedFileName : parse.GetValue(_format) == "gguf" ? AdapterExport.GgufFileName : null;
+
+    private static CliException NoAdapter(Finetune finetune) =>
+        new($"{finetune.Name} is {finetune.Status} and has no adapter yet.", $"`hone finetune watch {finetune.Name}` follows it to its end.");
 
     /// <summary>A name that comes from a server never leaves the folder.</summary>
     private static string SafeName(string name)
