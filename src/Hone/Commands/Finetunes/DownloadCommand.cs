@@ -15,8 +15,7 @@ internal sealed class DownloadCommand : CliCommand
     private readonly ConnectionOptions _connection;
 
     public DownloadCommand() : base("download", "Downloads the adapter (PEFT format) and its report, or the files that are named.",
-        "hone finetune download triage --to ./triage-adapter", "hone finetune download triage training_data.jsonl",
-        "hone finetune download triage --format gguf", "hone finetune download triage --merged")
+        "hone finetune download triage --to ./triage-adapter", "hone finetune download triage --format gguf")
     {
         Arguments.Add(_name);
         Arguments.Add(_files);
