@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -69,10 +70,10 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     public async Task<BaseModel> OpenAsync(string id, CancellationToken cancellationToken)
     {
         ModelEntry entry = await FindAsync(id, cancellationToken) ?? throw new InvalidFileException($"The model {id} is not known here. `hone models list` shows those that are.");
-        if (!Path.Exists(entry.Path))
+        var file = new FileInfo(entry.Path);
+        if (!file.Exists)
             throw new InvalidFileException($"{entry.Path} of the model {id} is gone. Put it back, or remove the model with `hone models remove {id}`.");
-        (long size, DateTime modifiedAt) = ModelFiles.Stamp(entry.Path);
-        if (size != entry.Size || Milliseconds(modifiedAt) != entry.ModifiedAt)
+        if (file.Length != entry.Size || Milliseconds(file.LastWriteTimeUtc) != entry.ModifiedAt)
             throw new InvalidFileException($"{entry.Path} has changed since it was added as {id}. Run `hone models remove {id}` and `hone models add` again.");
         string key = Identity(entry);
         Lazy<BaseModel> model = open.GetOrAdd(key, _ => new Lazy<BaseModel>(() => BaseModel.Open(entry.Path)));
@@ -91,10 +92,10 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     /// <summary>Lower-case hex SHA-256 of the model's file; computed once.</summary>
     public Task<string> Sha256Async(ModelEntry entry, CancellationToken cancellationToken) => entry.Sha256 is { } known
         ? Task.FromResult(known)
-        : hashes.GetOrAdd(Identity(entry), _ => new Lazy<Task<string>>(() => ModelFiles.HashAsync(entry.Path, CancellationToken.None))).Value.WaitAsync(cancellationToken);
+        : hashes.GetOrAdd(Identity(entry), _ => new Lazy<Task<string>>(() => HashAsync(entry.Path, CancellationToken.None))).Value.WaitAsync(cancellationToken);
 
-    /// <summary>Takes a GGUF file or a Hugging Face folder into the catalogue, where it lies. Refused is what <see cref="BaseModel"/> refuses, and weights that are not finite.</summary>
-    /// <param name="id">Null: <c>@local/</c> and the file's or folder's name in lower case.</param>
+    /// <summary>Takes a GGUF file into the catalogue, where it lies. Refused is what <see cref="BaseModel"/> refuses.</summary>
+    /// <param name="id">Null: <c>@local/</c> and the file's name in lower case.</param>
     public async Task<AddModelResult> AddAsync(string path, string? id, CancellationToken cancellationToken)
     {
         path = Path.GetFullPath(path);
@@ -105,16 +106,14 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
         else if (await FindAsync(id, cancellationToken) is { } other)
             errors.Add($"The id {id} is taken by {other.Path}. Choose another with --id, or remove that one with `hone models remove {id}`.");
         ModelMetadata? metadata = null;
-        if (Directory.Exists(path) && !ModelFiles.IsFolder(path))
-            errors.Add($"{path} is a folder without a config.json; name the GGUF file in it, or a folder with a Hugging Face model.");
-        else if (!Path.Exists(path))
-            errors.Add($"There is no file {path}.");
+        var file = new FileInfo(path);
+        if (!file.Exists)
+            errors.Add(Directory.Exists(path) ? $"{path} is a folder; name the GGUF file in it." : $"There is no file {path}.");
         else
         {
             try
             {
-                (metadata, IReadOnlyList<string> notFinite) = await Task.Run(() => Describe(path, id, cancellationToken), cancellationToken);
-                errors.AddRange(notFinite);
+                metadata = await Task.Run(() => Describe(path, id), cancellationToken);
             }
             catch (InvalidFileException e)
             {
@@ -127,14 +126,13 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
         }
         if (errors.Count > 0)
             return new AddModelResult.Refused(errors);
-        (long size, DateTime modifiedAt) = ModelFiles.Stamp(path);
         var entry = new ModelEntry
         {
             Id = id,
             Path = path,
-            Sha256 = await ModelFiles.HashAsync(path, cancellationToken),
-            Size = size,
-            ModifiedAt = Milliseconds(modifiedAt),
+            Sha256 = await HashAsync(path, cancellationToken),
+            Size = file.Length,
+            ModifiedAt = Milliseconds(file.LastWriteTimeUtc),
             CreatedAt = clock.GetUtcNow(),
             MetadataJson = JsonSerializer.Serialize(metadata!, ModelJson.Default.ModelMetadata),
         };
@@ -148,7 +146,7 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
         }, cancellationToken);
     }
 
-    /// <summary>Adds the GGUF files and the Hugging Face folders in <see cref="HoneCoreOptions.ModelFolders"/> that are not in the catalogue; answers why some were left out.</summary>
+    /// <summary>Adds the GGUF files of <see cref="HoneCoreOptions.ModelFolders"/> that are not in the catalogue; answers why some were left out.</summary>
     public async Task<IReadOnlyList<string>> AddFoldersAsync(CancellationToken cancellationToken)
     {
         var refused = new List<string>();
@@ -160,8 +158,7 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
                 refused.Add($"There is no folder {folder}.");
                 continue;
             }
-            string root = Path.GetFullPath(folder);
-            foreach (string path in Directory.EnumerateFiles(root, "*.gguf").Concat(Directory.EnumerateDirectories(root).Where(ModelFiles.IsFolder)).Order(StringComparer.Ordinal))
+            foreach (string path in Directory.EnumerateFiles(Path.GetFullPath(folder), "*.gguf").Order(StringComparer.Ordinal))
             {
                 if (!known.Contains(path) && await AddAsync(path, null, cancellationToken) is AddModelResult.Refused { Errors: var errors })
                     refused.Add($"{path} is left out: {string.Join(' ', errors)}");
@@ -194,15 +191,15 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     private static string DefaultId(string path)
     {
         var name = new StringBuilder("@local/");
-        foreach (char c in (Directory.Exists(path) ? Path.GetFileName(path.TrimEnd(Path.DirectorySeparatorChar)) : Path.GetFileNameWithoutExtension(path)).ToLowerInvariant())
+        foreach (char c in Path.GetFileNameWithoutExtension(path).ToLowerInvariant())
             name.Append(char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-');
         return name.ToString();
     }
 
-    private static (ModelMetadata Metadata, IReadOnlyList<string> NotFinite) Describe(string path, string id, CancellationToken cancellationToken)
+    private static ModelMetadata Describe(string path, string id)
     {
         using BaseModel model = BaseModel.Open(path);
-        var metadata = new ModelMetadata
+        return new ModelMetadata
         {
             Name = id,
             Description = $"{model.Name ?? Path.GetFileNameWithoutExtension(path)}, {model.Quantization}.",
@@ -210,7 +207,12 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
             Parameters = model.Parameters,
             ContextLength = model.ContextLength,
         };
-        return (metadata, model.FindNotFinite(cancellationToken));
+    }
+
+    private static async Task<string> HashAsync(string path, CancellationToken cancellationToken)
+    {
+        await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 18, FileOptions.Asynchronous | FileOptions.SequentialScan);
+        return Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancellationToken));
     }
 
     private static string Identity(ModelEntry entry) => $"{entry.Size}:{entry.ModifiedAt.ToUnixTimeMilliseconds()}:{entry.Path}";

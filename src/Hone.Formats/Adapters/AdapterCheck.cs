@@ -140,7 +140,7 @@ public sealed class AdapterCheck
         return NearestName.Hint(name, _modules.Select(m => string.Join('.', m.Name.Split('.').TakeLast(parts))).Distinct());
     }
 
-    /// <summary>The tensors by module; any tensor that is neither A nor B of a module of the base is an error.</summary>
+    /// <summary>The tensors by module; any tensor that belongs to no module of the base is an error.</summary>
     private Dictionary<string, Pair> Pairs(SafetensorsFile file)
     {
         var modules = _modules.ToDictionary(m => m.Name, StringComparer.Ordinal);
@@ -148,13 +148,18 @@ public sealed class AdapterCheck
         var strangers = new List<string>();
         foreach (SafetensorsTensor tensor in file.Tensors)
         {
-            if (PeftNames.Parse(tensor.Name) is not var (name, isA) || !modules.TryGetValue(name, out LinearModule? module))
+            if (PeftNames.Parse(tensor.Name) is not var (name, kind) || !modules.TryGetValue(name, out LinearModule? module))
             {
                 strangers.Add(tensor.Name);
                 continue;
             }
             Pair pair = pairs.GetValueOrDefault(name) ?? new Pair(module);
-            pairs[name] = isA ? pair with { A = tensor } : pair with { B = tensor };
+            pairs[name] = kind switch
+            {
+                AdapterTensor.A => pair with { A = tensor },
+                AdapterTensor.B => pair with { B = tensor },
+                _ => pair with { Magnitude = tensor },
+            };
         }
         if (file.Tensors.Count == 0)
             _errors.Add($"{AdapterConfig.WeightsFileName}: it holds no tensors. Save the adapter again.");
@@ -172,6 +177,8 @@ public sealed class AdapterCheck
         AddList([.. pairs.Values.Where(p => p.A is null || p.B is null)], "modules have one of their two tensors", p => $"'{(p.A is null ? PeftNames.A(p.Module.Name) : PeftNames.B(p.Module.Name))}' is missing", "Save the adapter again.");
         if (config is not null)
         {
+            AddList([.. pairs.Values.Where(p => p.Magnitude is null && config.UseDora)], "modules have no magnitude, which use_dora demands", p => $"'{PeftNames.Magnitude(p.Module.Name)}' is missing", "Save the adapter again.");
+            AddList([.. pairs.Values.Where(p => p.Magnitude is not null && !config.UseDora)], "modules have a magnitude, but use_dora is not set", p => $"'{p.Magnitude!.Name}'", $"Set $.use_dora of {AdapterConfig.FileName}.");
             HashSet<string> targets = [.. _modules.Select(m => m.Name).Where(config.Targets)];
             AddList([.. _modules.Select(m => m.Name).Where(m => targets.Contains(m) && !pairs.ContainsKey(m))], "modules that the config names have no tensors", m => $"'{m}'", $"Save the adapter again, or correct $.target_modules of {AdapterConfig.FileName}.");
             AddList([.. pairs.Keys.Where(m => !targets.Contains(m))], "modules have tensors but are not named by the config", m => $"'{m}'", $"Correct $.target_modules of {AdapterConfig.FileName}.");
@@ -188,12 +195,21 @@ public sealed class AdapterCheck
                     continue;
                 if (tensor.Shape.Length != 2 || tensor.Shape[axis] != size || tensor.Shape[1 - axis] == 0)
                     shapes.Add($"'{tensor.Name}' is [{string.Join(", ", tensor.Shape)}] instead of {wanted}");
-                if (tensor.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16 or SafetensorsType.F64))
+                if (IsNoFloat(tensor))
                     types.Add(tensor);
+            }
+            if (pair.Magnitude is { } magnitude)
+            {
+                if (magnitude.Shape.Length != 1 || magnitude.Shape[0] != pair.Module.Out)
+                    shapes.Add($"'{magnitude.Name}' is [{string.Join(", ", magnitude.Shape)}] instead of [{pair.Module.Out}]");
+                if (IsNoFloat(magnitude))
+                    types.Add(magnitude);
             }
         }
         AddList(shapes, "tensors have shapes that do not fit the base model", text => text, "Choose the model that the adapter was trained on.");
         AddList(types, "tensors have a type other than floating point", t => $"'{t.Name}' is {t.Type}", "Save them as float32, float16 or bfloat16.");
+
+        static bool IsNoFloat(SafetensorsTensor tensor) => tensor.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16 or SafetensorsType.F64);
     }
 
     /// <summary>One line for all tensors whose rank is not the config's.</summary>
@@ -222,6 +238,8 @@ public sealed class AdapterCheck
         {
             bool anyA = pair.A is not null && Scan(pair.A);
             bool anyB = pair.B is not null && Scan(pair.B);
+            if (pair.Magnitude is not null)
+                Scan(pair.Magnitude);
             if (pair.A is null || pair.B is null)
                 continue;
             whole++;
@@ -263,6 +281,6 @@ public sealed class AdapterCheck
 
     private static string List<T>(IReadOnlyList<T> items, Func<T, string> text) => string.Join("; ", items.Take(MaxListed).Select(text)) + (items.Count > MaxListed ? "; …" : "");
 
-    /// <summary>The two tensors of a module: A [r, in], B [out, r].</summary>
-    private sealed record Pair(LinearModule Module, SafetensorsTensor? A = null, SafetensorsTensor? B = null);
+    /// <summary>The tensors of a module: A [r, in], B [out, r], with DoRA the magnitude [out].</summary>
+    private sealed record Pair(LinearModule Module, SafetensorsTensor? A = null, SafetensorsTensor? B = null, SafetensorsTensor? Magnitude = null);
 }

@@ -30,6 +30,9 @@ public sealed record AdapterConfig
     public double Dropout { get; init; }
     public bool UseRslora { get; init; }
 
+    /// <summary>Each output is scaled to a learnt magnitude (DoRA).</summary>
+    public bool UseDora { get; init; }
+
     /// <summary>Names or ends of names; empty where <see cref="TargetPattern"/> stands in its place.</summary>
     public IReadOnlyList<string> TargetModules { get; init; } = [];
 

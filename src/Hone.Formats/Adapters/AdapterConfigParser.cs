@@ -24,7 +24,6 @@ internal sealed class AdapterConfigParser
     /// <summary>Change the result; accepted only where they are null, false or empty.</summary>
     private static readonly Dictionary<string, string> s_refused = new(StringComparer.Ordinal)
     {
-        ["use_dora"] = "DoRA adapters are not supported",
         ["use_qalora"] = "QALoRA adapters are not supported",
         ["use_bdlora"] = "block-diagonal LoRA is not supported",
         ["lora_bias"] = "biases on adapters are not supported",
@@ -43,7 +42,7 @@ internal sealed class AdapterConfigParser
 
     private static readonly string[] s_understood =
     [
-        "r", "lora_alpha", "lora_dropout", "use_rslora", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern", "bias", "base_model_name_or_path",
+        "r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern", "bias", "base_model_name_or_path",
         "model_type", "peft_type", "task_type", "fan_in_fan_out", "init_lora_weights",
     ];
 
@@ -109,6 +108,7 @@ internal sealed class AdapterConfigParser
             Alpha = alpha,
             Dropout = Number("lora_dropout", 0, value => value is >= 0 and <= 1, "a number from 0 to 1"),
             UseRslora = Flag("use_rslora"),
+            UseDora = Flag("use_dora"),
             TargetModules = targets,
             TargetPattern = targetPattern,
             ExcludeModules = excluded,

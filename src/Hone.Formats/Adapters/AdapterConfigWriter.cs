@@ -37,7 +37,6 @@ internal static class AdapterConfigWriter
         ["task_type"] = "\"CAUSAL_LM\"",
         ["trainable_token_indices"] = "null",
         ["use_bdlora"] = "null",
-        ["use_dora"] = "false",
         ["use_qalora"] = "false",
         ["velora_config"] = "null",
     };
@@ -53,6 +52,7 @@ internal static class AdapterConfigWriter
                 ["r"] = () => json.WriteNumberValue(config.Rank),
                 ["lora_alpha"] = () => json.WriteNumberValue(config.Alpha),
                 ["lora_dropout"] = () => json.WriteNumberValue(config.Dropout),
+                ["use_dora"] = () => json.WriteBooleanValue(config.UseDora),
                 ["use_rslora"] = () => json.WriteBooleanValue(config.UseRslora),
                 ["target_modules"] = () => Names(json, config.TargetModules, config.TargetPattern),
                 ["exclude_modules"] = () => Names(json, config.ExcludeModules, config.ExcludePattern),

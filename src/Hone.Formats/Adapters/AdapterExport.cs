@@ -27,6 +27,8 @@ public static class AdapterExport
             string module = tensor.Name[..^".weight".Length];
             if (adapter.Read(module) is not var (a, b, scale))
                 continue;
+            if (adapter.Config.UseDora)
+                throw new InvalidFileException("llama.cpp has no DoRA. Take the merged weights.");
             int rank = a.Length / (int)tensor.Shape[1];
             float factor = (float)(scale * rank / adapter.Config.Alpha);
             if (factor != 1)
@@ -55,12 +57,13 @@ public static class AdapterExport
             var values = new float[t.Shape.Aggregate(1L, (product, size) => product * size)];
             model.ReadFloat32(t.Name, values);
             if (t.Name.EndsWith(".weight", StringComparison.Ordinal) && adapter.Read(t.Name[..^".weight".Length]) is var (a, b, scale))
-                Add(values, a, b, scale, (int)t.Shape[1]);
+                Add(values, a, b, scale, (int)t.Shape[1], adapter.ReadMagnitude(t.Name[..^".weight".Length]));
             return values;
         })), new Dictionary<string, string> { ["format"] = "pt" });
     }
 
-    private static void Add(float[] weight, float[] a, float[] b, double scale, int width)
+    /// <param name="magnitude">DoRA's [out]: the norm that each row gets.</param>
+    private static void Add(float[] weight, float[] a, float[] b, double scale, int width, float[]? magnitude)
     {
         int rank = a.Length / width, rows = weight.Length / width;
         Parallel.For(0, rows, row =>
@@ -76,6 +79,14 @@ public static class AdapterExport
                 for (; i < width; i++)
                     target[i] += source[i] * factor;
             }
+            if (magnitude is null)
+                return;
+            double square = 0;
+            foreach (float value in target)
+                square += (double)value * value;
+            float toMagnitude = (float)(magnitude[row] / Math.Sqrt(square));
+            foreach (ref float value in target)
+                value *= toMagnitude;
         });
     }
 
@@ -125,6 +136,9 @@ public static class AdapterExport
         /// <summary>A [r, in], B [out, r] and the scale of a module; null where it is not adapted.</summary>
         public (float[] A, float[] B, double Scale)? Read(string module) =>
             _weights.Find(PeftNames.A(module)) is { } a && _weights.Find(PeftNames.B(module)) is { } b ? (Values(a), Values(b), Config.ScaleOf(module)) : null;
+
+        /// <summary>DoRA's [out]; null without it.</summary>
+        public float[]? ReadMagnitude(string module) => _weights.Find(PeftNames.Magnitude(module)) is { } magnitude ? Values(magnitude) : null;
 
         private float[] Values(SafetensorsTensor tensor)
         {

@@ -1,25 +1,40 @@
 namespace Hone.Formats.Adapters;
 
-/// <summary>The tensor names of PEFT's adapter files: <c>base_model.model.MODULE.lora_A.weight</c> [r, in] and <c>….lora_B.weight</c> [out, r].</summary>
+/// <summary>A module's tensors: A [r, in], B [out, r], and DoRA's magnitude [out].</summary>
+public enum AdapterTensor
+{
+    A,
+    B,
+    Magnitude,
+}
+
+/// <summary>The tensor names of PEFT's adapter files: <c>base_model.model.MODULE.lora_A.weight</c>, <c>….lora_B.weight</c> and <c>….lora_magnitude_vector</c>.</summary>
 public static class PeftNames
 {
     private const string Prefix = "base_model.model.";
-    private const string SuffixA = ".lora_A.weight";
-    private const string SuffixB = ".lora_B.weight";
+    private static readonly (AdapterTensor Tensor, string Suffix)[] s_suffixes =
+        [(AdapterTensor.A, ".lora_A.weight"), (AdapterTensor.B, ".lora_B.weight"), (AdapterTensor.Magnitude, ".lora_magnitude_vector")];
 
     /// <param name="module">Such as <c>model.layers.0.self_attn.q_proj</c>.</param>
-    public static string A(string module) => Prefix + module + SuffixA;
+    public static string A(string module) => Of(AdapterTensor.A, module);
 
     /// <inheritdoc cref="A"/>
-    public static string B(string module) => Prefix + module + SuffixB;
+    public static string B(string module) => Of(AdapterTensor.B, module);
 
-    /// <summary>The module and whether the tensor is its A; null for any other name.</summary>
-    public static (string Module, bool IsA)? Parse(string tensor)
+    /// <inheritdoc cref="A"/>
+    public static string Magnitude(string module) => Of(AdapterTensor.Magnitude, module);
+
+    /// <summary>The module, and which of its tensors it is; null for any other name.</summary>
+    public static (string Module, AdapterTensor Tensor)? Parse(string name)
     {
-        bool isA = tensor.EndsWith(SuffixA, StringComparison.Ordinal);
-        int length = tensor.Length - Prefix.Length - SuffixA.Length;
-        return length > 0 && tensor.StartsWith(Prefix, StringComparison.Ordinal) && (isA || tensor.EndsWith(SuffixB, StringComparison.Ordinal))
-            ? (tensor.Substring(Prefix.Length, length), isA)
-            : null;
+        foreach ((AdapterTensor tensor, string suffix) in s_suffixes)
+        {
+            int length = name.Length - Prefix.Length - suffix.Length;
+            if (length > 0 && name.StartsWith(Prefix, StringComparison.Ordinal) && name.EndsWith(suffix, StringComparison.Ordinal))
+                return (name.Substring(Prefix.Length, length), tensor);
+        }
+        return null;
     }
+
+    private static string Of(AdapterTensor tensor, string module) => Prefix + module + s_suffixes[(int)tensor].Suffix;
 }

@@ -58,8 +58,6 @@ public sealed record TrainingConfig
     public IReadOnlyList<string> NotOffered()
     {
         var refused = new List<string>();
-        if (UseDora == true)
-            refused.Add("$.use_dora: DoRA is not offered yet. Leave it out.");
         if (Precision is not (null or "float32"))
             refused.Add($"$.precision: {Precision} is not offered yet. Use float32, or leave it to Hone.");
         return refused;

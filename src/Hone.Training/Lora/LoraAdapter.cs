@@ -6,7 +6,7 @@ namespace Hone.Training.Lora;
 
 /// <summary>
 /// Low-rank adapter of one model (Hu et al. 2021, arXiv:2106.09685): for each adapted module <c>y += s · (x Aᵀ) Bᵀ</c> with A [r, in], B [out, r] and
-/// <c>s = alpha / r</c> (<c>alpha / √r</c> with rsLoRA). All parameters are views of one vector, as are all gradients, so that the optimiser, the norm and a
+/// <c>s = alpha / r</c> (<c>alpha / √r</c> with rsLoRA); with DoRA (Liu et al. 2024, arXiv:2402.09353) each output is then scaled to a learnt magnitude. All parameters are views of one vector, as are all gradients, so that the optimiser, the norm and a
 /// checkpoint see one array each. Modules that read the same input lie together: their A matrices form one product.
 /// </summary>
 internal sealed class LoraAdapter : IDisposable
@@ -16,7 +16,7 @@ internal sealed class LoraAdapter : IDisposable
     public LoraAdapter(IReadOnlyList<ProjectionShape> projections, IReadOnlyDictionary<string, LoraModuleShape> modules, bool trainable)
     {
         Modules = modules;
-        long size = modules.Values.Sum(m => (long)m.Rank * (m.In + m.Out));
+        long size = modules.Values.Sum(m => (long)m.Rank * (m.In + m.Out) + (m.UseDora ? m.Out : 0));
         Parameters = zeros(size).DetachFromDisposeScope();
         Gradients = trainable ? zeros(size).DetachFromDisposeScope() : null;
         _groups = [];
@@ -34,7 +34,8 @@ internal sealed class LoraAdapter : IDisposable
             {
                 LoraModuleShape shape = modules[module.Name];
                 var (b, gradB) = Take(shape.Out, shape.Rank);
-                parts.Add(new LoraPart(module.Name, module.Offset, shape.Out, rank, shape.Rank, shape.Scale, b, gradB));
+                (Tensor? magnitude, Tensor? gradMagnitude) = shape.UseDora ? Take(1, shape.Out) : (null, null);
+                parts.Add(new LoraPart(module.Name, module.Offset, shape.Out, rank, shape.Rank, shape.Scale, b, gradB) { Magnitude = magnitude, GradMagnitude = gradMagnitude });
                 rank += shape.Rank;
             }
             _groups.Add(projection.Name, new LoraGroup(a, gradA, parts));
@@ -76,15 +77,21 @@ internal sealed class LoraAdapter : IDisposable
             foreach (LoraPart part in group.Parts)
             {
                 yield return new LoraMatrices(
-                    part.Module, group.A.narrow(0, part.RankOffset, part.Rank), part.B, group.GradA?.narrow(0, part.RankOffset, part.Rank), part.GradB);
+                    part.Module, group.A.narrow(0, part.RankOffset, part.Rank), part.B, group.GradA?.narrow(0, part.RankOffset, part.Rank), part.GradB)
+                {
+                    Magnitude = part.Magnitude,
+                    GradMagnitude = part.GradMagnitude,
+                };
             }
         }
     }
 
     /// <summary>
-    /// PEFT's start: A uniform in ±1/√in (Kaiming with a = √5), B zero. A module's numbers depend on the seed and its name alone.
+    /// PEFT's start: A uniform in ±1/√in (Kaiming with a = √5), B zero; DoRA's magnitudes are the frozen weight's norms, so the adapter starts without effect.
+    /// A module's numbers depend on the seed and its name alone.
     /// </summary>
-    public void Initialize(long seed)
+    /// <param name="rowNorms">The norm of each row of a module's frozen weight; needed with DoRA alone.</param>
+    public void Initialize(long seed, Func<string, float[]>? rowNorms = null)
     {
         foreach (LoraMatrices module in Matrices())
         {
@@ -94,6 +101,8 @@ internal sealed class LoraAdapter : IDisposable
             for (int i = 0; i < a.Length; i++)
                 a[i] = (float)((random.NextDouble() * 2 - 1) * bound);
             module.B.zero_();
+            if (module.Magnitude is not null)
+                rowNorms!(module.Name).CopyTo(MemoryMarshal.Cast<byte, float>(module.Magnitude.bytes));
         }
     }
 
@@ -107,9 +116,14 @@ internal sealed class LoraAdapter : IDisposable
 }
 
 /// <param name="Name">Hugging Face's, without <c>.weight</c>.</param>
-internal sealed record LoraMatrices(string Name, Tensor A, Tensor B, Tensor? GradA, Tensor? GradB);
+internal sealed record LoraMatrices(string Name, Tensor A, Tensor B, Tensor? GradA, Tensor? GradB)
+{
+    /// <summary>DoRA's m [1, out].</summary>
+    public Tensor? Magnitude { get; init; }
+    public Tensor? GradMagnitude { get; init; }
+}
 
-internal sealed record LoraModuleShape(int In, int Out, int Rank, double Scale);
+internal sealed record LoraModuleShape(int In, int Out, int Rank, double Scale, bool UseDora = false);
 
 /// <summary>One product of the decoder: the modules that share an input, stacked.</summary>
 internal sealed record ProjectionShape(string Name, int In, IReadOnlyList<ProjectedModule> Modules);
@@ -120,6 +134,13 @@ internal sealed record ProjectedModule(string Name, int Offset, int Out);
 /// <param name="A">[Σr, in]: the modules' A matrices, one below the other.</param>
 internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart> Parts) : IDisposable
 {
+    private Tensor? _columnScales;
+
+    public bool UsesDora { get; } = Parts.Any(p => p.Magnitude is not null);
+
+    /// <summary>DoRA's factor of each output [1, Σout]; kept where the adapter does not change.</summary>
+    public Tensor ColumnScales(Func<Tensor> make) => GradA is not null ? make() : _columnScales ??= make().DetachFromDisposeScope();
+
     public void Dispose()
     {
         A.Dispose();
@@ -128,8 +149,16 @@ internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart
         {
             part.B.Dispose();
             part.GradB?.Dispose();
+            part.Magnitude?.Dispose();
+            part.GradMagnitude?.Dispose();
         }
+        _columnScales?.Dispose();
     }
 }
 
-internal sealed record LoraPart(string Module, int OutOffset, int Out, int RankOffset, int Rank, double Scale, Tensor B, Tensor? GradB);
+internal sealed record LoraPart(string Module, int OutOffset, int Out, int RankOffset, int Rank, double Scale, Tensor B, Tensor? GradB)
+{
+    /// <summary>DoRA's m [1, out]: the norm of each row of the adapted weight.</summary>
+    public Tensor? Magnitude { get; init; }
+    public Tensor? GradMagnitude { get; init; }
+}

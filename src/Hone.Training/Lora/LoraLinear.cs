@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Hone.Training.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -11,9 +12,12 @@ internal sealed record AdapterRows(LoraAdapter Adapter, long Start, long Length)
 /// One or more linear modules that read the same input, with a frozen stacked weight W [Σout, in] and any adapter on top:
 /// <c>y = x Wᵀ + s · (x Aᵀ) Bᵀ</c>. Backward: with <c>u = x Aᵀ</c> and <c>du = s · dy B</c>,
 /// <c>dB += s · dyᵀ u</c>, <c>dA += duᵀ x</c>, <c>dx = dy W + du A</c>.
+/// With DoRA <c>y = c · (x Wᵀ + s · u Bᵀ) + bias</c> with <c>c = m / ‖W + s · B A‖</c> a row, the norm taken as a constant as the paper proposes (section 4.3).
 /// </summary>
 internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? bias = null) : IDisposable
 {
+    private double[]? _squaredNorms; // ‖W‖² of each row, for DoRA
+
     public ProjectionShape Shape => shape;
 
     /// <param name="x">[N, in]</param>
@@ -22,23 +26,86 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
     public Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedProjection? saved = null)
     {
         Tensor y = empty(x.shape[0], weight.shape[0]); // [N, Σout]
-        if (bias is not null)
-            y.copy_(bias);
+        bool dora = adapters.Any(a => a.Adapter.Group(shape.Name) is { UsesDora: true });
+        bool biasFirst = bias is not null && !dora; // DoRA does not scale the bias
+        if (biasFirst)
+            y.copy_(bias!);
         Matrix input = Matrix.Of(x), output = Matrix.Of(y);
         var frozen = new ProductTerm(input, Matrix.Of(weight), Transposed: true);
         if (adapters is [{ Start: 0 } only] && only.Length == input.Rows && only.Adapter.Group(shape.Name) is { } whole)
         {
-            MatrixProduct.Run(output, bias is not null, [frozen, .. Low(whole, x, only.Adapter, saved)]);
-            return y;
+            MatrixProduct.Run(output, biasFirst, [frozen, .. Low(whole, x, only.Adapter, saved)]);
+            return dora ? Scaled(y, whole, saved) : y;
         }
-        MatrixProduct.Run(output, bias is not null, frozen);
+        MatrixProduct.Run(output, biasFirst, frozen);
         foreach (AdapterRows rows in adapters)
         {
-            if (rows.Adapter.Group(shape.Name) is { } group)
-                MatrixProduct.Run(output.RowRange((int)rows.Start, (int)rows.Length), true, Low(group, x.narrow(0, rows.Start, rows.Length), rows.Adapter, saved));
+            if (rows.Adapter.Group(shape.Name) is not { } group)
+                continue;
+            MatrixProduct.Run(output.RowRange((int)rows.Start, (int)rows.Length), true, Low(group, x.narrow(0, rows.Start, rows.Length), rows.Adapter, saved));
+            if (group.UsesDora)
+                y.narrow(0, rows.Start, rows.Length).mul_(ColumnScales(group));
         }
-        return y;
+        return dora && bias is not null ? y.add_(bias) : y;
     }
+
+    /// <summary>DoRA's last step over a whole batch: y · c + bias; keeps y for the backward pass.</summary>
+    private Tensor Scaled(Tensor y, LoraGroup group, SavedProjection? saved)
+    {
+        Tensor scales = ColumnScales(group);
+        if (saved is not null)
+            (saved.Unscaled, saved.Scales) = (y.clone().DetachFromDisposeScope(), scales.clone().DetachFromDisposeScope());
+        y.mul_(scales);
+        return bias is null ? y : y.add_(bias);
+    }
+
+    /// <summary>c [1, Σout]; 1 for modules without DoRA. <c>‖W + s · B A‖² = ‖W‖² + 2s · (W Aᵀ) · B + s² · B (A Aᵀ) Bᵀ</c>, row by row.</summary>
+    private Tensor ColumnScales(LoraGroup group) => group.ColumnScales(() =>
+    {
+        Tensor scales = ones(1, weight.shape[0]);
+        Span<float> c = MemoryMarshal.Cast<byte, float>(scales.bytes);
+        _squaredNorms ??= SquaredNorms();
+        foreach (LoraPart part in group.Parts.Where(p => p.Magnitude is not null))
+        {
+            using var scope = NewDisposeScope();
+            Matrix a = Matrix.Of(group.A).RowRange(part.RankOffset, part.Rank), b = Matrix.Of(part.B), m = Matrix.Of(part.Magnitude!);
+            Tensor wA = empty(part.Out, part.Rank), aA = empty(part.Rank, part.Rank), bA = empty(part.Out, part.Rank);
+            MatrixProduct.Run(Matrix.Of(wA), false, new ProductTerm(Matrix.Of(weight).RowRange(part.OutOffset, part.Out), a, Transposed: true));
+            MatrixProduct.Run(Matrix.Of(aA), false, new ProductTerm(a, a, Transposed: true));
+            MatrixProduct.Run(Matrix.Of(bA), false, new ProductTerm(b, Matrix.Of(aA), Transposed: true));
+            Matrix ofW = Matrix.Of(wA), ofB = Matrix.Of(bA);
+            for (int o = 0; o < part.Out; o++)
+            {
+                double cross = 0, square = 0;
+                for (int r = 0; r < part.Rank; r++)
+                {
+                    cross += (double)ofW.Row(o)[r] * b.Row(o)[r];
+                    square += (double)ofB.Row(o)[r] * b.Row(o)[r];
+                }
+                double norm = _squaredNorms[part.OutOffset + o] + 2 * part.Scale * cross + part.Scale * part.Scale * square;
+                c[part.OutOffset + o] = (float)(m.Row(0)[o] / Math.Sqrt(norm));
+            }
+        }
+        return scales;
+    });
+
+    private double[] SquaredNorms()
+    {
+        Matrix w = Matrix.Of(weight);
+        var norms = new double[w.Rows];
+        Cores.ForRanges(w.Rows, 64, (start, end) =>
+        {
+            for (int row = start; row < end; row++)
+            {
+                foreach (float value in w.Row(row))
+                    norms[row] += (double)value * value;
+            }
+        });
+        return norms;
+    }
+
+    /// <summary>‖W‖ of each row of a module.</summary>
+    public float[] RowNorms(ProjectedModule module) => [.. (_squaredNorms ??= SquaredNorms()).Skip(module.Offset).Take(module.Out).Select(n => (float)Math.Sqrt(n))];
 
     /// <summary>The adapter's terms of the product: <c>s · u Bᵀ</c> for each module.</summary>
     private ProductTerm[] Low(LoraGroup group, Tensor x, LoraAdapter adapter, SavedProjection? saved)
@@ -59,14 +126,16 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
     {
         Tensor? du = BackwardProjected(dy, adapter, saved);
         BackwardA(du, x, adapter);
-        return needsInput ? BackwardInput(dy, du, adapter) : null;
+        return needsInput ? BackwardInput(dy, du, adapter, saved) : null;
     }
 
-    /// <summary>Adds dB and returns du [N, Σr]; null where the projection is not adapted.</summary>
+    /// <summary>Adds dB, and DoRA's dm, and returns du [N, Σr]; null where the projection is not adapted.</summary>
     public Tensor? BackwardProjected(Tensor dy, LoraAdapter adapter, SavedProjection saved)
     {
         if (adapter.Group(shape.Name) is not { } group)
             return null;
+        if (group.UsesDora)
+            dy = saved.ScaledGradient = BackwardScaled(dy, group, saved);
         Tensor du = empty(dy.shape[0], group.A.shape[0]), uTurned = saved.U!.t().contiguous(); // [N, Σr], [Σr, N]
         Matrix upper = Matrix.Of(dy), low = Matrix.Of(du), turned = Matrix.Of(uTurned);
         foreach (LoraPart part in group.Parts)
@@ -80,6 +149,15 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
         return du;
     }
 
+    /// <summary>With z = x Wᵀ + s · u Bᵀ: <c>dm += Σ dy · z · c / m</c>; returns dz = dy · c.</summary>
+    private static Tensor BackwardScaled(Tensor dy, LoraGroup group, SavedProjection saved)
+    {
+        Tensor ofScales = dy.mul(saved.Unscaled!).sum(0, keepdim: true); // [1, Σout]
+        foreach (LoraPart part in group.Parts.Where(p => p.Magnitude is not null))
+            part.GradMagnitude!.add_(ofScales.narrow(1, part.OutOffset, part.Out).mul(saved.Scales!.narrow(1, part.OutOffset, part.Out)).div_(part.Magnitude!));
+        return dy.mul(saved.Scales!);
+    }
+
     /// <summary>Adds dA.</summary>
     public void BackwardA(Tensor? du, Tensor x, LoraAdapter adapter)
     {
@@ -89,9 +167,10 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
         MatrixProduct.Run(Matrix.Of(adapter.Group(shape.Name)!.GradA!), true, new ProductTerm(Matrix.Of(turned), Matrix.Of(Dropped(x, adapter, training: true)), Transposed: false));
     }
 
-    /// <summary>dx [N, in].</summary>
-    public Tensor BackwardInput(Tensor dy, Tensor? du, LoraAdapter adapter)
+    /// <summary>dx [N, in], after <see cref="BackwardProjected"/>.</summary>
+    public Tensor BackwardInput(Tensor dy, Tensor? du, LoraAdapter adapter, SavedProjection saved)
     {
+        dy = saved.ScaledGradient ?? dy;
         Tensor dx = empty(dy.shape[0], weight.shape[1]);
         var frozen = new ProductTerm(Matrix.Of(dy), Matrix.Of(weight), Transposed: false);
         if (du is null)
@@ -134,5 +213,19 @@ internal sealed class SavedProjection : IDisposable
     /// <summary>x Aᵀ [N, Σr]; null where the projection is not adapted.</summary>
     public Tensor? U { get; set; }
 
-    public void Dispose() => U?.Dispose();
+    /// <summary>With DoRA, the result before its scaling [N, Σout].</summary>
+    public Tensor? Unscaled { get; set; }
+
+    /// <summary>DoRA's factors [1, Σout].</summary>
+    public Tensor? Scales { get; set; }
+
+    /// <summary>With DoRA, dy with the scaling undone; lives within the layer's backward pass.</summary>
+    public Tensor? ScaledGradient { get; set; }
+
+    public void Dispose()
+    {
+        U?.Dispose();
+        Unscaled?.Dispose();
+        Scales?.Dispose();
+    }
 }

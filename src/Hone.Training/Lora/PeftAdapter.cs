@@ -37,7 +37,10 @@ internal static class PeftAdapter
     {
         SafetensorsWriter.Write(
             Path.Combine(folder, AdapterConfig.WeightsFileName),
-            adapter.Matrices().SelectMany(m => new[] { Data(PeftNames.A(m.Name), m.A), Data(PeftNames.B(m.Name), m.B) }),
+            adapter.Matrices().SelectMany(m => new[]
+            {
+                Data(PeftNames.A(m.Name), m.A), Data(PeftNames.B(m.Name), m.B), m.Magnitude is null ? null : Data(PeftNames.Magnitude(m.Name), m.Magnitude.view(-1)),
+            }).OfType<SafetensorsData>(),
             modelSha256 is null ? new() { ["format"] = "pt" } : new Dictionary<string, string> { ["format"] = "pt", [AdapterCheck.BaseHashKey] = modelSha256 });
         AtomicFile.WriteAllBytes(Path.Combine(folder, AdapterConfig.FileName), Config(settings, model, modelId).Write());
 
@@ -58,6 +61,8 @@ internal static class PeftAdapter
         {
             Read(PeftNames.A(module.Name), module.A);
             Read(PeftNames.B(module.Name), module.B);
+            if (module.Magnitude is not null)
+                Read(PeftNames.Magnitude(module.Name), module.Magnitude.view(-1));
         }
         return adapter;
 
@@ -71,7 +76,7 @@ internal static class PeftAdapter
     }
 
     private static Dictionary<string, LoraModuleShape> Shapes(AdapterConfig config, IReadOnlyList<LinearModule> modules) =>
-        modules.Where(m => config.Targets(m.Name)).ToDictionary(m => m.Name, m => new LoraModuleShape(m.In, m.Out, config.RankOf(m.Name), config.ScaleOf(m.Name)));
+        modules.Where(m => config.Targets(m.Name)).ToDictionary(m => m.Name, m => new LoraModuleShape(m.In, m.Out, config.RankOf(m.Name), config.ScaleOf(m.Name), config.UseDora));
 
     private static AdapterConfig Config(TrainSettings settings, BaseModel model, string modelId) => new()
     {
@@ -81,6 +86,7 @@ internal static class PeftAdapter
         Alpha = settings.Alpha,
         Dropout = settings.Dropout,
         UseRslora = settings.UseRslora,
+        UseDora = settings.UseDora,
         TargetModules = [.. settings.TargetModules.Order(StringComparer.Ordinal)],
         LayersToTransform = settings.LayersToTransform,
     };

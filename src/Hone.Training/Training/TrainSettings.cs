@@ -23,6 +23,7 @@ internal sealed record TrainSettings
     public required double Alpha { get; init; }
     public required double Dropout { get; init; }
     public required bool UseRslora { get; init; }
+    public required bool UseDora { get; init; }
     public required IReadOnlyList<string> TargetModules { get; init; }
     public IReadOnlyList<int>? LayersToTransform { get; init; }
     public required int MaxLength { get; init; }
@@ -88,7 +89,8 @@ internal sealed record TrainSettings
         double alpha = Value("alpha", config.Alpha, 2.0 * rank, "twice the rank");
         double dropout = Value("dropout", config.Dropout, 0, "none");
         bool rslora = Value("use_rslora", config.UseRslora, false, "alpha / rank");
-        var targets = config.TargetModules ?? model.LinearNames();
+        bool dora = Value("use_dora", config.UseDora, false, "a third slower, and seldom better");
+        var targets = config.TargetModules ?? ModelLinears;
         origins.Add(new Setting("target_modules", string.Join(",", targets), config.TargetModules is null ? "auto: all linear layers" : "given"));
         if (config.LayersToTransform is { } layers)
             origins.Add(new Setting("layers_to_transform", string.Join(",", layers), "given"));
@@ -115,6 +117,7 @@ internal sealed record TrainSettings
             Alpha = alpha,
             Dropout = dropout,
             UseRslora = rslora,
+            UseDora = dora,
             TargetModules = targets,
             LayersToTransform = config.LayersToTransform,
             MaxLength = maxLength,
@@ -145,6 +148,8 @@ internal sealed record TrainSettings
             return given ?? auto;
         }
     }
+
+    public static readonly IReadOnlyList<string> ModelLinears = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
     /// <summary>Small data is seen more often: at least about 120 steps, at least 3 and at most 10 epochs; large data fewer.</summary>
     private static (int Epochs, string Why) AutoEpochs(int rows, int stepsAnEpoch)

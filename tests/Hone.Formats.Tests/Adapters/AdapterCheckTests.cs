@@ -150,19 +150,35 @@ public sealed class AdapterCheckTests : IDisposable
     public void Check_A7UnknownKeys_AreErrorsWhereTheyChangeTheResult()
     {
         _config["note"] = "made on Monday";
-        _config["use_dora"] = false;
+        _config["use_qalora"] = false;
         AdapterReport report = Check();
         Assert.Empty(report.Errors);
         Assert.Contains("$.note is unknown and ignored", Assert.Single(report.Warnings), StringComparison.Ordinal);
 
         _config["use_rsloar"] = true;
-        _config["use_dora"] = true;
+        _config["use_qalora"] = true;
         _config["use_new_thing"] = true;
         report = Check();
         Assert.Contains(report.Errors, e => e.Contains("$.use_rsloar is no key of PEFT. Perhaps 'use_rslora' is meant.", StringComparison.Ordinal));
-        Assert.Contains(report.Errors, e => e.Contains("$.use_dora is true: DoRA", StringComparison.Ordinal));
+        Assert.Contains(report.Errors, e => e.Contains("$.use_qalora is true: QALoRA", StringComparison.Ordinal));
         Assert.Contains(report.Errors, e => e.Contains("$.use_new_thing is true", StringComparison.Ordinal));
         Assert.Equal(3, report.Errors.Count);
+    }
+
+    [Fact]
+    public void Check_DoraMagnitudes_FitConfigAndModule()
+    {
+        foreach (LinearModule module in s_modules.Where(m => !m.Name.EndsWith("down_proj", StringComparison.Ordinal)))
+            _tensors[PeftNames.Magnitude(module.Name)] = ([module.Out], [.. Enumerable.Repeat(1.5f, module.Out)]);
+        AssertError("but use_dora is not set");
+        _config["use_dora"] = true;
+        Assert.Empty(Check().Errors);
+
+        string first = PeftNames.Magnitude(s_modules[0].Name);
+        _tensors[first] = ([7], new float[7]);
+        AssertError($"'{first}' is [7] instead of [8]");
+        _tensors.Remove(first);
+        AssertError($"'{first}' is missing");
     }
 
     [Fact]
