@@ -1,10 +1,14 @@
 using System.Diagnostics;
+using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Hone.Formats.Adapters;
 using Hone.Formats.Gguf;
 using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
 using Hone.Formats.Tests.Gguf;
+using Hone.Formats.Tests.Tokenizers;
+using Hone.Formats.Tokenizers;
 
 namespace Hone.Formats.Tests;
 
@@ -62,6 +66,26 @@ public sealed class FuzzTests : IDisposable
             if (report.Config is null)
                 throw new InvalidFileException(report.Errors[0]);
             using JsonDocument written = JsonDocument.Parse(report.Config.Write());
+        });
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void TokenizerJson_DamagedFiles_AreReadOrRefused(int kind)
+    {
+        JsonObject json = kind switch { 0 => SmallTokenizerJson.Bytes(), 1 => SmallTokenizerJson.Characters(), _ => SmallTokenizerJson.Unigram() };
+        if (kind == 0)
+            json["pre_tokenizer"] = JsonNode.Parse("""{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"(?i:'s|'t)|[^\\r\\n\\p{L}]?[\\p{L}\\p{M}]+|\\p{N}{1,3}|[^\\s\\w]++|\\s+(?!\\S)|\\s+"},"behavior":"Isolated","invert":false},{"type":"ByteLevel","add_prefix_space":true,"use_regex":false}]}""");
+        byte[] good = Encoding.UTF8.GetBytes(json.ToJsonString());
+        Run(good, good.Length, path =>
+        {
+            Tokenizer tokenizer = Tokenizer.FromTokenizerJson(path);
+            int[] ids = tokenizer.Encode("ab a  bab<s>é <x>\ud83d\ude00 12's\n e\u0301 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa<unk>", addSpecialTokens: true).Ids;
+            string text = tokenizer.Decode(ids);
+            StreamDecoder stream = tokenizer.CreateStream(skipSpecialTokens: true);
+            Assert.True((text + string.Concat(ids.Select(stream.Next)) + stream.Flush()).Length < 1_000_000);
         });
     }
 

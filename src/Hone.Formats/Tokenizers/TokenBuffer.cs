@@ -20,5 +20,15 @@ internal sealed class TokenBuffer
         _offsets.Add((start, end));
     }
 
+    /// <summary>Turns the ranges of the tokens from <paramref name="first"/> on, which count in units of a piece, into ranges of the original text.</summary>
+    public void MoveToOriginal(int first, in AlignedText piece)
+    {
+        foreach (ref (int Start, int End) offset in CollectionsMarshal.AsSpan(_offsets)[first..])
+        {
+            TextRange range = piece.RangeOf(offset.Start, offset.End);
+            offset = (range.Start, range.End);
+        }
+    }
+
     public TokenizedText ToText() => new([.. _ids], [.. _offsets]);
 }

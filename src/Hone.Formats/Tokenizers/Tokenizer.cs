@@ -1,39 +1,57 @@
-using System.Text;
 using Hone.Formats.Gguf;
 
 namespace Hone.Formats.Tokenizers;
 
 /// <summary>
-/// A model's tokenizer: added tokens are cut out of the text, pre-tokenizers split what lies between into words, and byte pair encoding turns
+/// A model's tokenizer: added tokens are cut out of the text, what lies between is normalized and split into words, and the model turns
 /// each word into tokens. Equal to what Hugging Face <c>tokenizers</c> gives for the same vocabulary. Threads may share one.
 /// </summary>
 public sealed class Tokenizer
 {
     private readonly Vocabulary _vocabulary;
-    private readonly PreTokenizer[] _preTokenizers;
-    private readonly BytePairModel _model;
-    private readonly AddedTokens _added;
-    private readonly AddedTokens _addedNotSpecial;
+    private readonly Pipeline _pipeline;
+    private readonly TokenDecoder _decoder;
+    private readonly AddedTokens _raw, _rawNotSpecial, _normalized, _normalizedNotSpecial;
     private readonly int[] _beginning;
     private readonly int[] _end;
 
     /// <param name="vocabulary">The tokens.</param>
-    /// <param name="preTokenizers">Applied in this order.</param>
-    /// <param name="model">What turns words into tokens.</param>
+    /// <param name="added">Those that are cut out of the text as a whole. A normalized one's text is normalized already.</param>
+    /// <param name="pipeline">From text to tokens.</param>
+    /// <param name="decoder">And back.</param>
     /// <param name="beginning">The tokens before a text that is encoded with special tokens.</param>
     /// <param name="end">The tokens after it.</param>
-    internal Tokenizer(Vocabulary vocabulary, PreTokenizer[] preTokenizers, BytePairModel model, int[] beginning, int[] end)
+    internal Tokenizer(Vocabulary vocabulary, IReadOnlyCollection<AddedToken> added, Pipeline pipeline, TokenDecoder decoder, int[] beginning, int[] end)
     {
-        (_vocabulary, _preTokenizers, _model, _beginning, _end) = (vocabulary, preTokenizers, model, beginning, end);
-        _added = new AddedTokens(vocabulary.Added);
-        _addedNotSpecial = new AddedTokens(vocabulary.Added.Where(t => !vocabulary.IsSpecial(t.Id)));
+        (_vocabulary, _pipeline, _decoder, _beginning, _end) = (vocabulary, pipeline, decoder, beginning, end);
+        _raw = new AddedTokens(added.Where(t => !t.Normalized));
+        _rawNotSpecial = new AddedTokens(added.Where(t => !t.Normalized && !t.Special));
+        _normalized = new AddedTokens(added.Where(t => t.Normalized));
+        _normalizedNotSpecial = new AddedTokens(added.Where(t => t.Normalized && !t.Special));
     }
 
+    /// <summary>One more than the highest id. Not every id below has a token in every vocabulary.</summary>
     public int VocabularySize => _vocabulary.Count;
 
     /// <summary>The tokenizer that the <c>tokenizer.ggml.*</c> keys of a GGUF file describe.</summary>
     /// <exception cref="InvalidFileException">The keys describe none, or one of a kind that is not supported.</exception>
     public static Tokenizer FromGguf(GgufFile file) => GgufTokenizer.Read(file);
+
+    /// <summary>The tokenizer of a <c>tokenizer.json</c>.</summary>
+    /// <exception cref="InvalidFileException">The file is damaged, or holds what is not supported; names the place.</exception>
+    public static Tokenizer FromTokenizerJson(string path)
+    {
+        long length = new FileInfo(path).Length;
+        if (length > TokenizerJson.LongestFile)
+            throw new InvalidFileException($"{path} has {length:N0} bytes; a tokenizer.json has at most {TokenizerJson.LongestFile:N0}.");
+        return TokenizerJson.Read(File.ReadAllBytes(path), path);
+    }
+
+    /// <summary>The tokenizer of a <c>tokenizer.json</c> that is in memory.</summary>
+    /// <param name="utf8">The file.</param>
+    /// <param name="source">What errors call it.</param>
+    /// <exception cref="InvalidFileException">The file is damaged, or holds what is not supported; names the place.</exception>
+    public static Tokenizer FromTokenizerJson(ReadOnlySpan<byte> utf8, string source) => TokenizerJson.Read(utf8, source);
 
     /// <summary>The tokens of a text. A lone surrogate in it counts as U+FFFD.</summary>
     /// <param name="text">Any text.</param>
@@ -47,16 +65,7 @@ public sealed class Tokenizer
         var output = new TokenBuffer();
         if (addSpecialTokens)
             AddEmpty(_beginning, 0, output);
-        AddedTokens added = recognizeSpecialTokens ? _added : _addedNotSpecial;
-        var scratch = new ByteWord();
-        int at = 0;
-        while (added.TryFind(text.AsSpan(at), out int start, out int length, out int id))
-        {
-            EncodeWords(text.AsSpan(at, start), at, 0, scratch, output);
-            at += start + length;
-            output.Add(id, at - length, at);
-        }
-        EncodeWords(text.AsSpan(at), at, 0, scratch, output);
+        new EncodingRun(_pipeline, recognizeSpecialTokens ? _raw : _rawNotSpecial, recognizeSpecialTokens ? _normalized : _normalizedNotSpecial, output).Text(text);
         if (addSpecialTokens)
             AddEmpty(_end, text.Length, output);
         return output.ToText();
@@ -65,22 +74,17 @@ public sealed class Tokenizer
     /// <summary>The text of the tokens. Bytes that are not UTF-8 become U+FFFD; an unknown id becomes nothing.</summary>
     public string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false)
     {
-        int length = 0;
-        foreach (int id in ids)
-            length = checked(length + BytesOf(id, skipSpecialTokens).Length);
-        var bytes = new byte[length];
-        length = 0;
+        var known = new List<int>(ids.Length);
         foreach (int id in ids)
         {
-            ReadOnlySpan<byte> token = BytesOf(id, skipSpecialTokens);
-            token.CopyTo(bytes.AsSpan(length));
-            length += token.Length;
+            if (IsDecoded(id, skipSpecialTokens))
+                known.Add(id);
         }
-        return Encoding.UTF8.GetString(bytes);
+        return _decoder.Decode(known);
     }
 
     /// <summary>Decodes tokens as they come.</summary>
-    public StreamDecoder CreateStream(bool skipSpecialTokens) => new(this, skipSpecialTokens);
+    public StreamDecoder CreateStream(bool skipSpecialTokens) => new(this, _decoder.Start(), skipSpecialTokens);
 
     /// <summary>The id of a token by its text in the vocabulary, where a byte-level token is written in GPT-2's alphabet ("Ġthe"); null when there is none.</summary>
     public int? TokenId(string text) => _vocabulary.TryGetId(text, out int id) ? id : null;
@@ -92,25 +96,8 @@ public sealed class Tokenizer
     /// <summary>Whether the token marks structure (turns, ends of text) rather than text; false for an unknown id.</summary>
     public bool IsSpecial(int id) => _vocabulary.IsSpecial(id);
 
-    /// <summary>What a token adds to a decoded text.</summary>
-    internal ReadOnlySpan<byte> BytesOf(int id, bool skipSpecialTokens) =>
-        skipSpecialTokens && IsSpecial(id) ? [] : _vocabulary.BytesOf(id);
-
-    private void EncodeWords(ReadOnlySpan<char> text, int at, int step, ByteWord scratch, TokenBuffer output)
-    {
-        if (step == _preTokenizers.Length)
-        {
-            _model.Encode(text, at, scratch, output);
-            return;
-        }
-        while (!text.IsEmpty)
-        {
-            int length = _preTokenizers[step](text);
-            EncodeWords(text[..length], at, step + 1, scratch, output);
-            text = text[length..];
-            at += length;
-        }
-    }
+    /// <summary>Whether a token adds to a decoded text.</summary>
+    internal bool IsDecoded(int id, bool skipSpecialTokens) => _vocabulary.FindText(id) is not null && !(skipSpecialTokens && IsSpecial(id));
 
     private static void AddEmpty(int[] ids, int at, TokenBuffer output)
     {

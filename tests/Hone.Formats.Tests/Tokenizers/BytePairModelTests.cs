@@ -25,7 +25,7 @@ public sealed class BytePairModelTests
             }
             var vocabulary = new Vocabulary(tokens, new TokenKind[tokens.Count]);
             MergeTable table = MergeTable.Parse(merges, vocabulary, "test");
-            var model = new BytePairModel(vocabulary, table, ignoreMerges: false);
+            var model = new BytePairModel(vocabulary, table, new ByteSymbols(vocabulary), ignoreMerges: false);
             string text = string.Concat(Enumerable.Range(0, random.Next(1, 200)).Select(_ => (char)('a' + random.Next(3))));
 
             int[] expected = MergeLowestEachTime(text, tokens, table);

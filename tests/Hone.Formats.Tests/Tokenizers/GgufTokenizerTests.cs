@@ -68,8 +68,40 @@ public sealed class GgufTokenizerTests : IDisposable
         Assert.Equal([2, 2], tokenizer.Encode("bb", recognizeSpecialTokens: false).Ids);
     }
 
+    [Fact]
+    public void Read_SentencePiece_MergesByScore()
+    {
+        _keys["tokenizer.ggml.model"] = "llama";
+        _keys["tokenizer.ggml.tokens"] = new[] { "<unk>", "<s>", "<0xC3>", "<0xA9>", "▁", "a", "b", "ab", "ba", "▁a", "<x>", "c", "abc", "bc" };
+        _keys["tokenizer.ggml.token_type"] = new[] { 2, 3, 6, 6, 1, 1, 1, 1, 1, 1, 4, 1, 1, 1 };
+        _keys["tokenizer.ggml.scores"] = new[] { 0f, 0, 0, 0, -9, -9, -9, -2, -1, -3, 0, -9, -4, -5 };
+        _keys["tokenizer.ggml.bos_token_id"] = 1;
+        Tokenizer tokenizer = Read();
+        Assert.Equal([1, 9, 8, 4, 7, 2, 3, 10, 4, 12], tokenizer.Encode("aba abé<x>abc", addSpecialTokens: true).Ids);
+        Assert.Equal("aba abé<x> abc", tokenizer.Decode([1, 9, 8, 4, 7, 2, 3, 10, 4, 12], skipSpecialTokens: true));
+        // A long word goes another way, where every "ba" but the last "a" merges.
+        Assert.Equal([9, .. Enumerable.Repeat(8, 99), 6], tokenizer.Encode(string.Concat(Enumerable.Repeat("ab", 100))).Ids);
+        Assert.Equal([4, .. Enumerable.Repeat(12, 100)], tokenizer.Encode(string.Concat(Enumerable.Repeat("abc", 100))).Ids);
+        _keys["tokenizer.ggml.add_space_prefix"] = false;
+        Assert.Equal([7], Read().Encode("ab").Ids);
+    }
+
     [Theory]
-    [InlineData("tokenizer.ggml.model", "llama", "'tokenizer.ggml.model' is \"llama\"")]
+    [InlineData("qwen2", "1e\u0301", new[] { 0, 3 })]
+    [InlineData("tekken", "12", new[] { 0, 1 })]
+    [InlineData("gpt-4o", "12", new[] { 2 })]
+    [InlineData("deepseek-v3", "12", new[] { 2 })]
+    public void Read_OtherPreTokenizers_SplitTheirWay(string name, string text, int[] ids)
+    {
+        _keys["tokenizer.ggml.pre"] = name;
+        _keys["tokenizer.ggml.tokens"] = new[] { "1", "2", "12", "Ã©", "Ã", "©" };
+        _keys["tokenizer.ggml.merges"] = new[] { "1 2", "Ã ©" };
+        _keys.Remove("tokenizer.ggml.token_type");
+        Assert.Equal(ids, Read().Encode(text).Ids);
+    }
+
+    [Theory]
+    [InlineData("tokenizer.ggml.model", "t5", "'tokenizer.ggml.model' is \"t5\"")]
     [InlineData("tokenizer.ggml.pre", "deepseek-llm", "'tokenizer.ggml.pre' is \"deepseek-llm\"")]
     [InlineData("tokenizer.ggml.pre", null, "tokenizer.ggml.pre")]
     [InlineData("tokenizer.ggml.tokens", null, "tokenizer.ggml.tokens")]
@@ -130,6 +162,11 @@ public sealed class GgufTokenizerTests : IDisposable
             case int[] numbers:
                 WriteArrayHead(writer, GgufValueType.Int32, numbers.Length);
                 foreach (int number in numbers)
+                    writer.Write(number);
+                break;
+            case float[] numbers:
+                WriteArrayHead(writer, GgufValueType.Float32, numbers.Length);
+                foreach (float number in numbers)
                     writer.Write(number);
                 break;
             case string[] texts:

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Hone.Terminals;
-using Hone.Training.Processes;
 
 namespace Hone.Commands.Children;
 
@@ -18,19 +17,14 @@ internal abstract class ChildCommand : CliCommand
 
     protected sealed override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
-        int code;
         try
         {
-            code = await RunAsync(parse, cancellationToken);
+            return await RunAsync(parse, cancellationToken);
         }
         catch (Exception fault) when (fault is not OperationCanceledException)
         {
             terminal.Note(fault.ToString());
-            terminal.Error.Flush();
-            code = Crashed;
+            return Crashed;
         }
-        // All is said and every file is complete. Without memory the runtime and the tensor library may take seconds to leave, or hang.
-        ChildLifetime.End(code);
-        return code;
     }
 }
