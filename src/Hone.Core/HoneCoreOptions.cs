@@ -66,6 +66,10 @@ public sealed record HoneLimits
     [Range(1, 100)]
     public int JobAttempts { get; init; } = 3;
 
+    /// <summary>Workers that may be lost over a job without a new checkpoint from it, before it fails: it may be what ends them. Default 3.</summary>
+    [Range(1, 100)]
+    public int JobWorkersLost { get; init; } = 3;
+
     /// <summary>Seconds that a blob which nothing refers to is kept. Default one hour.</summary>
     [Range(1, 31_536_000)]
     public int UnreferencedBlobSeconds { get; init; } = 3600;

@@ -29,6 +29,7 @@ internal static class JobCommand
             if (job.MemoryLimitMb is { } limit)
                 ChildLifetime.LimitMemory(limit);
             Cores.Use(job.Threads ?? Environment.ProcessorCount);
+            using var heartbeat = new Heartbeat(events.Write, () => Environment.CpuUsage.TotalTime, TimeProvider.System);
             body(job, events);
             return 0;
         }

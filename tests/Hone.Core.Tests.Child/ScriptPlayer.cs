@@ -11,7 +11,7 @@ namespace Hone.Core.Tests.Child;
 /// <summary>
 /// Plays <c>[train]</c> or <c>[prove]</c> of a script; <c>[train 2]</c> is preferred for the attempt whose fence is 2. A line a deed:
 /// <c>out TEXT</c>, <c>err TEXT</c>, <c>long BYTES</c> (a line of that many bytes), <c>step N OF</c>, <c>checkpoint N</c>, <c>resumed</c> (started, from the checkpoint's step), <c>finish</c>, <c>proven</c>,
-/// <c>adapter-tamper</c>, <c>environment</c>, <c>spawn</c>, <c>hang</c> (until the life line ends), <c>deaf</c> (for ever), <c>wait FIFO</c>, <c>tell FIFO</c>, <c>kill</c>, <c>exit CODE</c>.
+/// <c>adapter-tamper</c>, <c>beat COUNT</c> (heartbeats), <c>environment</c>, <c>spawn</c>, <c>hang</c> (until the life line ends), <c>deaf</c> (for ever), <c>wait FIFO</c>, <c>tell FIFO</c>, <c>kill</c>, <c>exit CODE</c>.
 /// </summary>
 internal sealed class ScriptPlayer(string script, string command, string folder)
 {
@@ -45,6 +45,7 @@ internal sealed class ScriptPlayer(string script, string command, string folder)
             case "finish": Finish(); break;
             case "adapter-tamper": File.AppendAllText(Path.Combine(folder, "adapter", "adapter_model.safetensors"), "!"); break;
             case "proven": Proven(); break;
+            case "beat": Beat(int.Parse(rest, CultureInfo.InvariantCulture)); break;
             case "failed": Emit(new TrainerEvent.Failed(rest.Split(' ')[0], rest[(rest.IndexOf(' ') + 1)..])); break;
             case "environment": Write(string.Join(' ', Environment.GetEnvironmentVariables().Keys.Cast<string>().Order(StringComparer.Ordinal))); break;
             case "spawn": Write(Process.Start("sleep", "1000").Id.ToString(CultureInfo.InvariantCulture)); break;
@@ -54,6 +55,17 @@ internal sealed class ScriptPlayer(string script, string command, string folder)
             case "tell": using (var fifo = new FileStream(rest, FileMode.Open, FileAccess.Write)) fifo.WriteByte(1); break;
             case "kill": Native.KillSelf(); break;
             default: throw new InvalidDataException($"unknown deed '{deed}'");
+        }
+    }
+
+    /// <summary>Ten a second.</summary>
+    private void Beat(int count)
+    {
+        using var never = new ManualResetEventSlim();
+        for (int i = 0; i < count; i++)
+        {
+            Emit(new TrainerEvent.Heartbeat(i));
+            never.Wait(100);
         }
     }
 

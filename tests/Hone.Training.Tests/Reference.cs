@@ -12,10 +12,14 @@ internal static class Reference
 
     /// <summary>Every copy of a file, by its path below a reference folder; the repository's comes first.</summary>
     public static IEnumerable<string> Files(string relative) =>
+        Roots.Select(folder => Path.Combine(folder, relative)).Where(File.Exists);
+
+    public static IEnumerable<string> Folders(string relative) =>
+        Roots.Select(folder => Path.Combine(folder, relative)).Where(Directory.Exists);
+
+    private static IEnumerable<string> Roots =>
         new[] { Path.Combine(Repository, "tests", "references") }
-            .Concat((Environment.GetEnvironmentVariable("HONE_REFERENCES") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries))
-            .Select(folder => Path.Combine(folder, relative))
-            .Where(File.Exists);
+            .Concat((Environment.GetEnvironmentVariable("HONE_REFERENCES") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries));
 
     /// <summary>The same where the repository has its own copy: a test that finds none shows nothing.</summary>
     public static IReadOnlyList<string> Existing(string relative)

@@ -1,6 +1,4 @@
-using System.Text.Json;
 using Hone.Formats.Models;
-using Hone.Formats.Safetensors;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 
@@ -11,8 +9,8 @@ internal sealed class TinyModel : IDisposable
 {
     public TinyModel(string folder)
     {
-        Config = ReadConfig(Path.Combine(folder, "config.json"));
-        using SafetensorsFile weights = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
+        using ModelWeights weights = ModelWeights.Open(folder);
+        Config = weights.Config;
         Decoder = DecoderLoader.Load(Config, weights.ReadFloat32);
     }
 
@@ -36,27 +34,6 @@ internal sealed class TinyModel : IDisposable
                 b[i] = (float)(random.NextDouble() - 0.5) * 0.1f;
         }
         return adapter;
-    }
-
-    private static ModelConfig ReadConfig(string path)
-    {
-        using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path));
-        int Int(string key) => json.RootElement.GetProperty(key).GetInt32();
-        return new ModelConfig
-        {
-            Architecture = "llama",
-            Layers = Int("num_hidden_layers"),
-            HiddenSize = Int("hidden_size"),
-            Heads = Int("num_attention_heads"),
-            KeyValueHeads = Int("num_key_value_heads"),
-            HeadDim = Int("hidden_size") / Int("num_attention_heads"),
-            IntermediateSize = Int("intermediate_size"),
-            VocabularySize = Int("vocab_size"),
-            RopeTheta = json.RootElement.GetProperty("rope_theta").GetDouble(),
-            NormEpsilon = json.RootElement.GetProperty("rms_norm_eps").GetDouble(),
-            ContextLength = Int("max_position_embeddings"),
-            TiedEmbeddings = json.RootElement.GetProperty("tie_word_embeddings").GetBoolean(),
-        };
     }
 
     public void Dispose() => Decoder.Dispose();

@@ -28,7 +28,12 @@ public sealed class Finetune
 
     /// <summary>Grows with every claim; each write of an attempt must match it.</summary>
     public long Fence { get; set; }
+
+    /// <summary>Begun, this one included; those that a shutdown or the death of their worker ended are not counted.</summary>
     public int Attempts { get; set; }
+
+    /// <summary>Workers that died, or were away until the lease ended, while they had the job; since its last new checkpoint.</summary>
+    public int WorkersLost { get; set; }
 
     /// <summary>Set if and only if the finetune is running. The database's clock.</summary>
     public DateTimeOffset? LeaseUntil { get; set; }

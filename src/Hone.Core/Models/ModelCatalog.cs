@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -70,10 +69,10 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     public async Task<BaseModel> OpenAsync(string id, CancellationToken cancellationToken)
     {
         ModelEntry entry = await FindAsync(id, cancellationToken) ?? throw new InvalidFileException($"The model {id} is not known here. `hone models list` shows those that are.");
-        var file = new FileInfo(entry.Path);
-        if (!file.Exists)
+        if (!Path.Exists(entry.Path))
             throw new InvalidFileException($"{entry.Path} of the model {id} is gone. Put it back, or remove the model with `hone models remove {id}`.");
-        if (file.Length != entry.Size || Milliseconds(file.LastWriteTimeUtc) != entry.ModifiedAt)
+        (long size, DateTime modifiedAt) = ModelFiles.Stamp(entry.Path);
+        if (size != entry.Size || Milliseconds(modifiedAt) != entry.ModifiedAt)
             throw new InvalidFileException($"{entry.Path} has changed since it was added as {id}. Run `hone models remove {id}` and `hone models add` again.");
         string key = Identity(entry);
         Lazy<BaseModel> model = open.GetOrAdd(key, _ => new Lazy<BaseModel>(() => BaseModel.Open(entry.Path)));
@@ -92,10 +91,10 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     /// <summary>Lower-case hex SHA-256 of the model's file; computed once.</summary>
     public Task<string> Sha256Async(ModelEntry entry, CancellationToken cancellationToken) => entry.Sha256 is { } known
         ? Task.FromResult(known)
-        : hashes.GetOrAdd(Identity(entry), _ => new Lazy<Task<string>>(() => HashAsync(entry.Path, CancellationToken.None))).Value.WaitAsync(cancellationToken);
+        : hashes.GetOrAdd(Identity(entry), _ => new Lazy<Task<string>>(() => ModelFiles.HashAsync(entry.Path, CancellationToken.None))).Value.WaitAsync(cancellationToken);
 
-    /// <summary>Takes a GGUF file into the catalogue, where it lies. Refused is what <see cref="BaseModel"/> refuses.</summary>
-    /// <param name="id">Null: <c>@local/</c> and the file's name in lower case.</param>
+    /// <summary>Takes a GGUF file or a Hugging Face folder into the catalogue, where it lies. Refused is what <see cref="BaseModel"/> refuses, and weights that are not finite.</summary>
+    /// <param name="id">Null: <c>@local/</c> and the file's or folder's name in lower case.</param>
     public async Task<AddModelResult> AddAsync(string path, string? id, CancellationToken cancellationToken)
     {
         path = Path.GetFullPath(path);
@@ -106,14 +105,16 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
         else if (await FindAsync(id, cancellationToken) is { } other)
             errors.Add($"The id {id} is taken by {other.Path}. Choose another with --id, or remove that one with `hone models remove {id}`.");
         ModelMetadata? metadata = null;
-        var file = new FileInfo(path);
-        if (!file.Exists)
-            errors.Add(Directory.Exists(path) ? $"{path} is a folder; name the GGUF file in it." : $"There is no file {path}.");
+        if (Directory.Exists(path) && !ModelFiles.IsFolder(path))
+            errors.Add($"{path} is a folder without a config.json; name the GGUF file in it, or a folder with a Hugging Face model.");
+        else if (!Path.Exists(path))
+            errors.Add($"There is no file {path}.");
         else
         {
             try
             {
-                metadata = await Task.Run(() => Describe(path, id), cancellationToken);
+                (metadata, IReadOnlyList<string> notFinite) = await Task.Run(() => Describe(path, id, cancellationToken), cancellationToken);
+                errors.AddRange(notFinite);
             }
             catch (InvalidFileException e)
             {
@@ -126,13 +127,14 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
         }
         if (errors.Count > 0)
             return new AddModelResult.Refused(errors);
+        (long size, DateTime modifiedAt) = ModelFiles.Stamp(path);
         var entry = new ModelEntry
         {
             Id = id,
             Path = path,
-            Sha256 = await HashAsync(path, cancellationToken),
-            Size = file.Length,
-            ModifiedAt = Milliseconds(file.LastWriteTimeUtc),
+            Sha256 = await ModelFiles.HashAsync(path, cancellationToken),
+            Size = size,
+            ModifiedAt = Milliseconds(modifiedAt),
             CreatedAt = clock.GetUtcNow(),
             MetadataJson = JsonSerializer.Serialize(metadata!, ModelJson.Default.ModelMetadata),
         };
@@ -146,7 +148,7 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
         }, cancellationToken);
     }
 
-    /// <summary>Adds the GGUF files of <see cref="HoneCoreOptions.ModelFolders"/> that are not in the catalogue; answers why some were left out.</summary>
+    /// <summary>Adds the GGUF files and the Hugging Face folders in <see cref="HoneCoreOptions.ModelFolders"/> that are not in the catalogue; answers why some were left out.</summary>
     public async Task<IReadOnlyList<string>> AddFoldersAsync(CancellationToken cancellationToken)
     {
         var refused = new List<string>();
@@ -158,7 +160,8 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
                 refused.Add($"There is no folder {folder}.");
                 continue;
             }
-            foreach (string path in Directory.EnumerateFiles(Path.GetFullPath(folder), "*.gguf").Order(StringComparer.Ordinal))
+            string root = Path.GetFullPath(folder);
+            foreach (string path in Directory.EnumerateFiles(root, "*.gguf").Concat(Directory.EnumerateDirectories(root).Where(ModelFiles.IsFolder)).Order(StringComparer.Ordinal))
             {
                 if (!known.Contains(path) && await AddAsync(path, null, cancellationToken) is AddModelResult.Refused { Errors: var errors })
                     refused.Add($"{path} is left out: {string.Join(' ', errors)}");
@@ -191,15 +194,15 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     private static string DefaultId(string path)
     {
         var name = new StringBuilder("@local/");
-        foreach (char c in Path.GetFileNameWithoutExtension(path).ToLowerInvariant())
+        foreach (char c in (Directory.Exists(path) ? Path.GetFileName(path.TrimEnd(Path.DirectorySeparatorChar)) : Path.GetFileNameWithoutExtension(path)).ToLowerInvariant())
             name.Append(char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-');
         return name.ToString();
     }
 
-    private static ModelMetadata Describe(string path, string id)
+    private static (ModelMetadata Metadata, IReadOnlyList<string> NotFinite) Describe(string path, string id, CancellationToken cancellationToken)
     {
         using BaseModel model = BaseModel.Open(path);
-        return new ModelMetadata
+        var metadata = new ModelMetadata
         {
             Name = id,
             Description = $"{model.Name ?? Path.GetFileNameWithoutExtension(path)}, {model.Quantization}.",
@@ -207,12 +210,7 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
             Parameters = model.Parameters,
             ContextLength = model.ContextLength,
         };
-    }
-
-    private static async Task<string> HashAsync(string path, CancellationToken cancellationToken)
-    {
-        await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 18, FileOptions.Asynchronous | FileOptions.SequentialScan);
-        return Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancellationToken));
+        return (metadata, model.FindNotFinite(cancellationToken));
     }
 
     private static string Identity(ModelEntry entry) => $"{entry.Size}:{entry.ModifiedAt.ToUnixTimeMilliseconds()}:{entry.Path}";

@@ -32,4 +32,7 @@ internal sealed partial class JobAttempt
 
     [LoggerMessage(3059, LogLevel.Warning, "Job {Job}: process {ProcessId} has said its last word and does not end; killing it")]
     private static partial void LogHangs(ILogger logger, Guid job, int processId);
+
+    [LoggerMessage(3050, LogLevel.Warning, "Job {Job}: process {ProcessId} has said nothing for {Time}; killing it")]
+    private static partial void LogStalls(ILogger logger, Guid job, int processId, TimeSpan time);
 }

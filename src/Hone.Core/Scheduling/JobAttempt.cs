@@ -149,19 +149,26 @@ internal sealed partial class JobAttempt(
             TrainerEvent? last = null;
             using var patience = new CancellationTokenSource(Timeout.InfiniteTimeSpan, clock);
             using var reading = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, lease.Ended);
-            bool hangs = false;
+            bool hangs = false, stalls = false;
             try
             {
+                patience.CancelAfter(settings.StallAfter);
                 await foreach (TrainerEvent e in trainer.ReadEventsAsync(reading.Token))
                 {
+                    // A slow store is not the trainer's silence.
+                    patience.CancelAfter(Timeout.InfiniteTimeSpan);
                     await HandleAsync(e, folder, lease, events);
                     if (e is TrainerEvent.Finished or TrainerEvent.Proven or TrainerEvent.Failed)
-                    {
                         last = e;
-                        patience.CancelAfter(settings.StopGrace);
-                    }
+                    patience.CancelAfter(last is null ? settings.StallAfter : settings.StopGrace);
                 }
                 await child.Exited.WaitAsync(settings.StopGrace, clock, lease.Ended);
+            }
+            catch (OperationCanceledException) when (last is null && !lease.Ended.IsCancellationRequested)
+            {
+                LogStalls(logger, job.FinetuneId, child.Id, settings.StallAfter);
+                stalls = true;
+                child.Kill();
             }
             catch (Exception error) when (error is TimeoutException or OperationCanceledException && !lease.Ended.IsCancellationRequested)
             {
@@ -176,6 +183,8 @@ internal sealed partial class JobAttempt(
             {
                 TrainerEvent.Failed failed => new AttemptResult.Rejected(failed.Code, failed.Text),
                 not null when exit.Code == 0 || hangs => new AttemptResult.Completed(last),
+                null when stalls => new AttemptResult.Crashed(string.Create(CultureInfo.InvariantCulture,
+                    $"{Who(command)} gave no sign of life for {settings.StallAfter.TotalSeconds:0.#} s{Where()} and was ended.")),
                 null when hangs => new AttemptResult.Crashed($"The trainer closed its output but did not end within {settings.StopGrace.TotalSeconds:0} s."),
                 _ => new AttemptResult.Crashed(Describe(command, child, exit)),
             };
@@ -315,13 +324,15 @@ internal sealed partial class JobAttempt(
 
     private string Describe(string command, ChildProcess child, ChildExit exit)
     {
-        string who = command == TrainerProcess.Prove ? "The proof of the adapter" : "The trainer";
-        string where = _lastStep > 0 ? string.Create(CultureInfo.InvariantCulture, $" after step {_lastStep}") : " before its first step";
         string why = exit.LooksLikeOutOfMemory && !child.WasKilled
             ? " Out of memory? The system ends processes so; give the machine more, or set a smaller batch_size or max_length." : "";
         string words = child.LastErrors() is { Length: > 0 } text ? $" Its last words: {text}" : "";
-        return $"{who} ended with {exit}{where}.{why}{words}";
+        return $"{Who(command)} ended with {exit}{Where()}.{why}{words}";
     }
+
+    private static string Who(string command) => command == TrainerProcess.Prove ? "The proof of the adapter" : "The trainer";
+
+    private string Where() => _lastStep > 0 ? string.Create(CultureInfo.InvariantCulture, $" after step {_lastStep}") : " before its first step";
 
     private async Task<LeaseEnd> RenewAsync(CancellationToken cancellationToken) =>
         await queue.RenewAsync(job.FinetuneId, job.Fence, settings.Lease, cancellationToken) switch

@@ -41,6 +41,9 @@ public sealed record WorkerSettings
     /// <summary>What a trainer gets to end by itself when the server shuts down.</summary>
     public TimeSpan StopGrace { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>A trainer that sends no event for this long, not even a heartbeat, is ended, as after a crash.</summary>
+    public TimeSpan StallAfter { get; init; } = TimeSpan.FromMinutes(10);
+
     /// <summary>Metrics kept of a job: of longer ones every n-th step, and the last.</summary>
     [Range(10, 1_000_000)]
     public int StepEvents { get; init; } = 10_000;

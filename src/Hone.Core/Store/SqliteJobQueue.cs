@@ -55,40 +55,47 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
 
     private const string Claimable = $"""
         NOT cancel_requested AND ((state = 'queued' AND (not_before IS NULL OR not_before <= {Now}))
-        OR (state = 'running' AND lease_until <= {Now} AND attempts < @attempts))
+        OR (state = 'running' AND lease_until <= {Now} AND workers_lost + 1 < @lost))
         """;
 
-    private const string Abandoned = $"state = 'running' AND lease_until <= {Now} AND (cancel_requested OR attempts >= @attempts)";
+    private const string Abandoned = $"state = 'running' AND lease_until <= {Now} AND (cancel_requested OR workers_lost + 1 >= @lost)";
 
     /// <summary>
-    /// Takes the next job: queued and due, or running under a lease that ended. Jobs whose last attempt was abandoned are failed (or cancelled, where
-    /// that was asked for) on the way. Null when there is nothing to do.
+    /// Takes the next job: queued and due, or running under a lease that ended, which is the same attempt going on. Jobs that have lost too many workers are
+    /// failed (or cancelled, where that was asked for) on the way. Null when there is nothing to do.
     /// </summary>
     public async Task<ClaimedJob?> ClaimAsync(string worker, TimeSpan lease, CancellationToken cancellationToken)
     {
-        object attempts = Parameter("@attempts", limits.JobAttempts);
+        object lost = Parameter("@lost", limits.JobWorkersLost);
         await using (HoneDbContext db = store.Read())
         {
             // Spares the writer when there is nothing.
-            if (!await db.Database.SqlQueryRaw<bool>($"SELECT EXISTS (SELECT 1 FROM finetunes WHERE ({Claimable}) OR ({Abandoned})) AS Value", attempts).SingleAsync(cancellationToken))
+            if (!await db.Database.SqlQueryRaw<bool>($"SELECT EXISTS (SELECT 1 FROM finetunes WHERE ({Claimable}) OR ({Abandoned})) AS Value", lost).SingleAsync(cancellationToken))
                 return null;
         }
         var ended = new List<Guid>();
         ClaimedJob? job = await writer.RunAsync(async db =>
         {
             ended.Clear();
-            foreach (string id in await db.Database.SqlQueryRaw<string>($"SELECT id AS Value FROM finetunes WHERE {Abandoned}", attempts).ToListAsync(cancellationToken))
+            foreach (string id in await db.Database.SqlQueryRaw<string>($"SELECT id AS Value FROM finetunes WHERE {Abandoned}", lost).ToListAsync(cancellationToken))
             {
                 await EndAbandonedAsync(db, Guid.Parse(id), cancellationToken);
                 ended.Add(Guid.Parse(id));
             }
-            List<string> claimed = await db.Database.SqlQueryRaw<string>($"""
-                UPDATE finetunes SET state = 'running', fence = fence + 1, attempts = attempts + 1, lease_until = {Now} + @lease, worker = @worker,
-                    not_before = NULL, started_at = COALESCE(started_at, {Now}), modified_at = {Now}
-                WHERE id = (SELECT id FROM finetunes WHERE {Claimable} ORDER BY priority DESC, created_at, id LIMIT 1)
-                RETURNING id AS Value
-                """, attempts, Parameter("@lease", (long)lease.TotalMilliseconds), Parameter("@worker", worker)).ToListAsync(cancellationToken);
-            return claimed.Count == 0 ? null : await ReadAsync(db, Guid.Parse(claimed[0]), cancellationToken);
+            List<string> next = await db.Database.SqlQueryRaw<string>($"SELECT id AS Value FROM finetunes WHERE {Claimable} ORDER BY priority DESC, created_at, id LIMIT 1", lost)
+                .ToListAsync(cancellationToken);
+            if (next.Count == 0)
+                return null;
+            var claimed = Guid.Parse(next[0]);
+            bool takenOver = await db.Finetunes.AnyAsync(f => f.Id == claimed && f.State == FinetuneState.Running, cancellationToken);
+            await db.Database.ExecuteSqlRawAsync($"""
+                UPDATE finetunes SET state = 'running', fence = fence + 1, attempts = attempts + (state = 'queued'), workers_lost = workers_lost + (state = 'running'),
+                    lease_until = {Now} + @lease, worker = @worker, not_before = NULL, started_at = COALESCE(started_at, {Now}), modified_at = {Now}
+                WHERE id = @id
+                """, [Parameter("@lease", (long)lease.TotalMilliseconds), Parameter("@worker", worker), Parameter("@id", claimed.ToString("D"))], cancellationToken);
+            if (takenOver)
+                await EventLog.AppendAsync(db, claimed, [new NewEvent("The worker was lost; another goes on with the job.", "warn")], cancellationToken);
+            return await ReadAsync(db, claimed, cancellationToken);
         }, cancellationToken);
         foreach (Guid id in ended)
             signals.NotifyChanged(id);
@@ -98,7 +105,7 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
     }
 
     /// <summary>
-    /// Ends the leases of a worker that is known to be gone: the one before under the same name. Its jobs can be claimed at once; their attempts count.
+    /// Ends the leases of a worker that is known to be gone: the one before under the same name. Its jobs can be claimed at once.
     /// Answers how many there were.
     /// </summary>
     public Task<int> EndLeasesAsync(string worker, CancellationToken cancellationToken) =>
@@ -124,12 +131,13 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
             return AttemptWrite.Done;
         }, notify: true, cancellationToken);
 
-    /// <summary>Names a checkpoint that is in the blob store already.</summary>
+    /// <summary>Names a checkpoint that is in the blob store already. One of a later step than any before is progress: lost workers are forgotten.</summary>
     public Task<AttemptWrite> SaveCheckpointAsync(Guid id, long fence, int step, string blobSha256, CancellationToken cancellationToken)
     {
         if (!File.Exists(blobs.PathOf(blobSha256)))
             throw new ArgumentException($"The checkpoint's blob {blobSha256} is not stored.", nameof(blobSha256));
-        var change = new Change($"checkpoint_blob = @blob, checkpoint_step = @step, modified_at = {Now}", Parameter("@blob", blobSha256), Parameter("@step", step));
+        var change = new Change(
+            $"checkpoint_blob = @blob, workers_lost = CASE WHEN @step > COALESCE(checkpoint_step, 0) THEN 0 ELSE workers_lost END, checkpoint_step = @step, modified_at = {Now}", Parameter("@blob", blobSha256), Parameter("@step", step));
         return WriteAsync(id, async db => await GuardedAsync(db, id, fence, change, cancellationToken) == 0 ? AttemptWrite.Lost : AttemptWrite.Done,
             notify: false, cancellationToken);
     }
@@ -246,7 +254,7 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
     private static string Ended(FinetuneState state) =>
         $"state = '{state.Name()}', finalized_at = {Now}, modified_at = {Now}, lease_until = NULL, worker = NULL, checkpoint_blob = NULL";
 
-    private async Task EndAbandonedAsync(HoneDbContext db, Guid id, CancellationToken cancellationToken)
+    private static async Task EndAbandonedAsync(HoneDbContext db, Guid id, CancellationToken cancellationToken)
     {
         Finetune job = await db.Finetunes.AsNoTracking().SingleAsync(f => f.Id == id, cancellationToken);
         if (job.CancelRequested)
@@ -255,7 +263,7 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
             return;
         }
         string message = string.Create(CultureInfo.InvariantCulture,
-            $"The worker stopped answering in attempt {job.Attempts} of {limits.JobAttempts}; the job is given up. Look for a machine that runs out of memory or is shut down, then create the finetune anew.");
+            $"{job.WorkersLost + 1} times the worker died or stopped answering over this job, without a new checkpoint in between; the job is given up. Does the machine run out of memory? A smaller batch_size or max_length, a limit for trainers (--memory-limit), or a smaller checkpoint_every may help.");
         await FailedAsync(db, id, job.Fence, "worker_lost", message, cancellationToken);
     }
 

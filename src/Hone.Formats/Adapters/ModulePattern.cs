@@ -11,8 +11,8 @@ namespace Hone.Formats.Adapters;
 /// </summary>
 internal sealed class ModulePattern
 {
-    private static readonly TimeSpan s_timeout = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan s_budget = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_budget = TimeSpan.FromSeconds(4);
 
     private readonly ConcurrentDictionary<string, Regex> _compiled = new(StringComparer.Ordinal);
     private long _spent;

@@ -17,6 +17,7 @@ namespace Hone.Formats.Jobs;
 [JsonDerivedType(typeof(Finished), "finished")]
 [JsonDerivedType(typeof(Proven), "proven")]
 [JsonDerivedType(typeof(Failed), "failed")]
+[JsonDerivedType(typeof(Heartbeat), "heartbeat")]
 public abstract record TrainerEvent
 {
     /// <param name="ResumedFromStep">0: from the start.</param>
@@ -58,6 +59,10 @@ public abstract record TrainerEvent
     /// <param name="Code">snake_case, stable: <c>bad_data</c>, <c>not_finite</c>, <c>out_of_memory</c>, <c>bad_model</c>, <c>bad_config</c>, <c>proof_failed</c> …</param>
     /// <param name="Text">What, where and what to do.</param>
     public sealed record Failed(string Code, string Text) : TrainerEvent;
+
+    /// <summary>The process has worked since its last line, however long a step, the reading of the rows or the proof takes. One that waits for ever sends none.</summary>
+    /// <param name="CpuSeconds">Processor time of the process so far.</param>
+    public sealed record Heartbeat(double CpuSeconds) : TrainerEvent;
 }
 
 /// <param name="Value">As JSON text prints it.</param>

@@ -59,6 +59,11 @@ public sealed class BaseModel : IDisposable
     /// <exception cref="InvalidFileException">The file is no readable GGUF, or holds a model that is not supported or not whole.</exception>
     public static BaseModel Open(string path)
     {
+        if (Directory.Exists(path))
+        {
+            ModelWeights.Open(path).Dispose();
+            throw new InvalidFileException($"{path}: the model itself can be used, but a folder's tokenizer cannot be read. Convert the model to GGUF.");
+        }
         GgufFile file = GgufFile.Open(path);
         try
         {

@@ -130,9 +130,9 @@ internal static class HuggingFaceConfig
 
         private Activation Activation()
         {
-            string key = family is "gemma2" or "gemma3_text" ? "hidden_activation" : "hidden_act";
+            string key = IsGemma ? "hidden_activation" : "hidden_act";
             if (IsGemma)
-                keys.Ignore("hidden_act", "hidden_activation"); // the family's code looks at one of them
+                keys.Ignore("hidden_act"); // the family's code looks at the other one
             return keys.Text(key) switch
             {
                 "silu" or "swish" => Models.Activation.Silu,

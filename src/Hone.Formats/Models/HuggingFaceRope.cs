@@ -40,6 +40,7 @@ internal sealed class HuggingFaceRope(ConfigKeys keys, string family, int headDi
         Part main = ReadPart(full, theta ?? DefaultTheta, partial ?? 1, original);
         RopeConfig? local = sliding is not null ? ReadPart(sliding, 10_000, 1, null).Rope
             : family == "gemma3_text" ? new RopeConfig(localTheta ?? 10_000, null)
+            : family == "olmo3" ? main.Rope with { Scaling = null } // the scaling is for layers that see the whole text
             : null;
         double factor = main.Partial;
         int turning = (int)(headDim * factor);

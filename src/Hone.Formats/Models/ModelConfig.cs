@@ -94,6 +94,9 @@ public sealed record ModelConfig
     public RopeConfig? RopeOf(int layer) =>
         RotaryLayers.Count > 0 && !RotaryLayers[layer] ? null : LocalRope is { } local && WindowOf(layer) is not null ? local : new RopeConfig(RopeTheta, RopeScaling);
 
+    /// <summary>The last parts of the names of all matrices that an adapter can stand on, such as <c>q_proj</c>, in the order of a forward pass.</summary>
+    public IReadOnlyList<string> LinearNames() => [.. ModelTensors.Of(this).Where(t => t.Linear).Select(t => t.Name.Split('.')[^2]).Distinct()];
+
     public bool HasExperts(int layer) => Experts is { } experts && (experts.Layers.Count == 0 || experts.Layers[layer]);
 }
 

@@ -30,7 +30,7 @@ internal sealed class FileLint
         _scope = new RowScope(Issues, request.Config.Strict ?? true);
         _validator = new RowValidator(_scope, _fingerprint);
         _suspicions = new TextSuspicions(_scope);
-        _tokens = encoder is null ? null : new TokenLint(encoder, Issues, request.Model!.ContextLength);
+        _tokens = encoder is null ? null : new TokenLint(encoder, Issues, _scope, request.Model!.ContextLength);
     }
 
     public IssueList Issues { get; }

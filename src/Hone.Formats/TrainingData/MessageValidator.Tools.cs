@@ -76,7 +76,7 @@ internal sealed partial class MessageValidator
             scope.Error(function, path + ".name", "tool_name_missing", "the tool call has no name.", "Name the function that is called.");
         else if (_tools is not null && !_tools.Names.Contains(name.GetString()!))
             scope.Warn(name, path + ".name", "tool_not_declared", $"the tool {name.GetString()} is called but not declared in tools.",
-                NearestName.Find(name.GetString()!, _tools.Names) is { } near ? $"Did you mean {near}?" : "Declare it, or the model learns to call what it is not offered.");
+                NearestName.Meant(name.GetString()!, _tools.Names) is { } near ? $"Did you mean {near}?" : "Declare it, or the model learns to call what it is not offered.");
         if (!function.TryGetProperty("arguments"u8, out var arguments) || arguments.ValueKind == JsonValueKind.Null)
             scope.Error(function, path + ".arguments", "tool_arguments_missing", "the tool call has no arguments.", "Write \"arguments\":\"{}\" when there are none.");
         else if (arguments.ValueKind == JsonValueKind.String)
@@ -112,7 +112,7 @@ internal sealed partial class MessageValidator
                 scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_id_not_text", $"tool_call_id must be text, it is {RowValidator.Spoken(message.ToolCallId)}.", "Give it the id of the call that it answers.");
             else if (!_pendingCalls.Contains(message.ToolCallId.GetString()!))
                 scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_unknown", $"the tool message answers the call {Shown(message.ToolCallId)}, which no assistant message before it makes.",
-                    NearestName.Find(message.ToolCallId.GetString()!, _pendingCalls) is { } near ? $"Did you mean {near}?" : "Put it after the message with that call.");
+                    NearestName.Meant(message.ToolCallId.GetString()!, _pendingCalls) is { } near ? $"Did you mean {near}?" : "Put it after the message with that call.");
             else
             {
                 fingerprint.Add(message.ToolCallId);

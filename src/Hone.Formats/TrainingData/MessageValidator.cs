@@ -170,7 +170,7 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
         }
         string role = message.Role.GetString()!;
         string shown = role.Length > 40 ? role[..40] + "…" : role;
-        string? near = s_foreignRoles.FirstOrDefault(r => r.Theirs.Equals(role, StringComparison.OrdinalIgnoreCase)).Ours ?? NearestName.Find(role, s_roles);
+        string? near = s_foreignRoles.FirstOrDefault(r => r.Theirs.Equals(role, StringComparison.OrdinalIgnoreCase)).Ours ?? NearestName.Meant(role, s_roles);
         scope.Error(message.Role, At(".role"), "unknown_role", role.Length == 0 ? "unknown role: it is empty." : $"unknown role {shown}.",
             near is null ? "Roles are system, user, assistant and tool." : $"Did you mean {near}? Roles are system, user, assistant and tool.");
         return null;

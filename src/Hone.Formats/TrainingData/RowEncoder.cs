@@ -122,6 +122,8 @@ public sealed class RowEncoder
         Unshown(conversation, whole.Text, scope);
         if (_trainOn == "everything")
             return [Encode(row, whole.Text, [(0, whole.Text.Length)], keepText, scope)];
+        if (whole.IsGenerationMisplaced)
+            scope.Warn("generation_marks_lost", "the chat template marks answers (generation blocks) inside a macro, a filter or a set block, where their place is unknown: the marks are not used, answers are found by the prompt before them.", "Check the sample that hone lint shows.");
 
         var spans = new List<(int Start, int End)>();
         var rows = new List<EncodedRow>();

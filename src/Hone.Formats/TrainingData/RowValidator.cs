@@ -71,7 +71,7 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
             : keys.Contains("instruction") ? "The row looks like Alpaca's: put instruction and input into a user message, output into an assistant message."
             : keys.Contains("chosen") || keys.Contains("rejected") ? "Preference rows are {\"input\":{\"messages\":[…]},\"preferred_output\":[…],\"non_preferred_output\":[…]}."
             : keys.Contains("role") && keys.Contains("content") ? "The row is a single message; wrap a whole conversation: {\"messages\":[…]}."
-            : NearestName.Find(keys[0], s_allKeys) is { } near ? $"Did you mean {near} instead of {keys[0]}?"
+            : NearestName.Meant(keys[0], s_allKeys) is { } near ? $"Did you mean {near} instead of {keys[0]}?"
             : "A row is {\"messages\":[…]}, {\"prompt\":…,\"completion\":…}, {\"text\":…} or {\"input\":…,\"preferred_output\":…,\"non_preferred_output\":…}.";
         scope.Error(row, "$", "messages_missing", $"messages is missing; the row has {string.Join(", ", keys)}.", hint);
     }

@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace Hone.Formats.TrainingData;
 
 /// <summary>What a file's rows are to the model: counts, cut rows, and what the encoder finds.</summary>
-internal sealed class TokenLint(RowEncoder encoder, IssueList issues, int contextLength)
+internal sealed class TokenLint(RowEncoder encoder, IssueList issues, RowScope scope, int contextLength)
 {
     private const int SampleRuns = 64;
 
@@ -21,7 +21,7 @@ internal sealed class TokenLint(RowEncoder encoder, IssueList issues, int contex
             issues.Error(error);
         foreach (var warning in encoding.Warnings)
             issues.Counted(warning.Code, warning);
-        TemplateTokens(row);
+        TemplateTokens(row.Json, "$", learnt: false);
         if (encoding.FullLength > 0)
         {
             int bucket = (int)BitOperations.RoundUpToPowerOf2((uint)encoding.FullLength);
@@ -68,27 +68,37 @@ internal sealed class TokenLint(RowEncoder encoder, IssueList issues, int contex
         };
     }
 
-    /// <summary>Texts that hold the model's own tokens of structure.</summary>
-    private void TemplateTokens(TrainingRow row)
-    {
-        if (FindSpecial(row.Json) is { } token)
-            issues.Warn(new(row.Line, row.ByteOffset, null, "template_token_in_text", $"the text holds {token}, a token of structure of the base model: it is read as one, not as text.", "Take it out, unless it is meant."));
-    }
-
-    private string? FindSpecial(JsonElement value)
+    /// <summary>
+    /// Texts that hold the model's own tokens of structure. They become those tokens, as they do in the references and when the model is run: a message can end its own turn and
+    /// speak for another role, and an answer teaches to.
+    /// </summary>
+    private void TemplateTokens(JsonElement value, string path, bool learnt)
     {
         switch (value.ValueKind)
         {
             case JsonValueKind.String:
                 string text = value.GetString()!;
                 var (start, length) = encoder.Special.Find(text, 0);
-                return length == 0 ? null : text.Substring(start, length);
+                if (length > 0)
+                    TemplateToken(value, path, text.Substring(start, length), learnt);
+                break;
             case JsonValueKind.Array:
-                return value.EnumerateArray().Select(FindSpecial).FirstOrDefault(t => t is not null);
+                int index = 0;
+                foreach (var item in value.EnumerateArray())
+                    TemplateTokens(item, $"{path}[{index++}]", learnt);
+                break;
             case JsonValueKind.Object:
-                return value.EnumerateObject().Where(p => !p.NameEquals("metadata"u8)).Select(p => FindSpecial(p.Value)).FirstOrDefault(t => t is not null);
-            default:
-                return null;
+                learnt |= value.TryGetProperty("role"u8, out var role) && role.ValueKind == JsonValueKind.String && role.ValueEquals("assistant"u8);
+                foreach (var property in value.EnumerateObject())
+                {
+                    if (!property.NameEquals("metadata"u8))
+                        TemplateTokens(property.Value, $"{path}.{property.Name}", learnt || property.NameEquals("completion"u8) || property.NameEquals("text"u8));
+                }
+                break;
         }
     }
+
+    private void TemplateToken(JsonElement at, string path, string token, bool learnt) => scope.Warn(at, path, "template_token_in_text",
+        $"the text holds {token}, a token of structure of the base model: {(learnt ? "it is learnt as one, and where the model writes it, an answer may end." : "it is read as one, so that the text can end its message and speak for another role.")}",
+        "Take it out or spell it otherwise, unless it is meant.");
 }

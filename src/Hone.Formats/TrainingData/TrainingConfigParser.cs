@@ -59,7 +59,7 @@ public static class TrainingConfigParser
             if (!s_keys.Contains(key))
             {
                 scope.Error(property.Value, "$." + key, "unknown_key", $"unknown key {key}.",
-                    (s_otherNames.FirstOrDefault(n => n.Theirs == key).Ours ?? NearestName.Find(key, s_keys)) is { } near ? $"Did you mean {near}?" : $"Known keys: {string.Join(", ", s_keys)}.");
+                    (s_otherNames.FirstOrDefault(n => n.Theirs == key).Ours ?? NearestName.Meant(key, s_keys)) is { } near ? $"Did you mean {near}?" : $"Known keys: {string.Join(", ", s_keys)}.");
                 continue;
             }
             if (property.Value.ValueKind == JsonValueKind.Null || property.Value.ValueKind == JsonValueKind.String && property.Value.ValueEquals("auto"u8))
@@ -138,7 +138,7 @@ public static class TrainingConfigParser
             string? given = value.ValueKind == JsonValueKind.String ? value.GetString() : null;
             if (given is not null && allowed.Contains(given))
                 return given;
-            Wrong<int>(string.Join(" or ", allowed), given is null ? null : NearestName.Find(given, allowed));
+            Wrong<int>(string.Join(" or ", allowed), given is null ? null : NearestName.Meant(given, allowed));
             return null;
         }
 

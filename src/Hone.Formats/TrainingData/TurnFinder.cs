@@ -94,6 +94,9 @@ internal sealed class TurnFinder(ChatTemplate template, SpecialTokens special, s
     /// <summary>Where the template itself marks answers (<c>{% generation %}</c>), one span an assistant message.</summary>
     private static int? Marked(Conversation conversation, int index, RenderedChat rendered)
     {
+        // Marks inside a macro or a filter are lost, and those that are left cannot be told apart.
+        if (rendered.IsGenerationMisplaced)
+            return null;
         // The rendering ends with this answer: as many spans as assistant messages, or they mean something else.
         int before = conversation.Messages.Take(index).Count(m => m.IsAssistant);
         return rendered.GenerationSpans.Count == before + 1 ? rendered.GenerationSpans[before].Start : null;

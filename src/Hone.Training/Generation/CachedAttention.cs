@@ -1,5 +1,6 @@
 using Hone.Training.Kernels;
 using Hone.Training.Model;
+using Hone.Training.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -48,8 +49,11 @@ internal sealed unsafe class CachedAttention(IReadOnlyList<(KeyValueCache Cache,
 {
     private const int ScoreSlot = 2;
 
-    public override Tensor Forward(int layer, Tensor qkv)
+    public override Tensor Forward(int layer, Tensor qkv, SavedAttention? saved)
     {
+        if (saved is not null)
+            throw new InvalidOperationException("Attention with a cache has no backward pass.");
+        int window = shape.WindowOf(layer);
         int tokens = (int)qkv.shape[0], d = shape.HeadDim, group = shape.Group;
         Tensor heads = qkv.view(tokens, shape.Width / d, d), result = empty(tokens, shape.QueryWidth); // [N, H·d]
         var starts = new int[streams.Count];
@@ -77,8 +81,13 @@ internal sealed unsafe class CachedAttention(IReadOnlyList<(KeyValueCache Cache,
                 nint column = pair * group * d;
                 Matrix scores = Scratch.Take(ScoreSlot, group, seen);
                 MatrixProduct.RunHere(scores, false, new ProductTerm(new Matrix(all.Data + starts[s] * all.Stride + column, group, d, d), keys, Transposed: true, (float)shape.Scale));
+                Cap(scores);
+                int first = Math.Max(0, seen - window);
                 for (int g = 0; g < group; g++)
-                    Softmax(scores.Data + g * scores.Stride, seen);
+                {
+                    scores.Row(g)[..first].Clear();
+                    Softmax(scores.Data + g * scores.Stride + first, seen - first);
+                }
                 MatrixProduct.RunHere(new Matrix(target.Data + starts[s] * target.Stride + column, group, d, d), false, new ProductTerm(scores, values, Transposed: false));
                 return;
             }
@@ -86,10 +95,17 @@ internal sealed unsafe class CachedAttention(IReadOnlyList<(KeyValueCache Cache,
             {
                 Matrix scores = Scratch.Take(ScoreSlot, added, seen);
                 MatrixProduct.RunHere(scores, false, new ProductTerm(all.RowRange(starts[s], added).ColumnRange(head * d, d), keys, Transposed: true, (float)shape.Scale));
-                CausalSoftmax(scores);
+                Cap(scores);
+                CausalSoftmax(scores, window);
                 MatrixProduct.RunHere(target.RowRange(starts[s], added).ColumnRange(head * d, d), false, new ProductTerm(scores, values, Transposed: false));
             }
         });
         return result;
+    }
+
+    private void Cap(Matrix scores)
+    {
+        for (int row = 0; shape.Softcap is { } cap && row < scores.Rows; row++)
+            Cap(scores.Row(row), cap);
     }
 }

@@ -1,16 +1,24 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Hone.Training.Kernels;
+using Hone.Training.Training;
 using TorchSharp;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Hone.Training.Model;
 
 /// <param name="Heads">H</param>
 /// <param name="KeyValueHeads">K; H / K query heads share a key-value head.</param>
 /// <param name="HeadDim">d</param>
-/// <param name="Scale">Multiplies the scores: 1 / √d.</param>
-internal sealed record AttentionShape(int Heads, int KeyValueHeads, int HeadDim, double Scale)
+/// <param name="Scale">Multiplies the scores.</param>
+/// <param name="Softcap">c, where scores become c · tanh(score / c).</param>
+internal sealed record AttentionShape(int Heads, int KeyValueHeads, int HeadDim, double Scale, double? Softcap = null)
 {
+    /// <summary>By layer: how many tokens, itself among them, a token sees; null: all.</summary>
+    public IReadOnlyList<int?> Windows { get; init; } = [];
+
+    public int WindowOf(int layer) => Windows.Count == 0 ? int.MaxValue : Windows[layer] ?? int.MaxValue;
+
     /// <summary>H / K</summary>
     public int Group => Heads / KeyValueHeads;
 
@@ -30,20 +38,30 @@ internal sealed record AttentionShape(int Heads, int KeyValueHeads, int HeadDim,
 internal abstract unsafe class Attention
 {
     /// <param name="qkv">[N, (H + 2K)·d]: a token's queries, keys and values, turned already.</param>
+    /// <param name="saved">Receives what a backward pass needs; null while evaluating.</param>
     /// <returns>[N, H·d]</returns>
-    public abstract torch.Tensor Forward(int layer, torch.Tensor qkv);
+    public abstract torch.Tensor Forward(int layer, torch.Tensor qkv, SavedAttention? saved);
 
-    /// <summary>softmax of each row, in place; row i sees the first <c>columns − rows + 1 + i</c> keys and gives the others 0.</summary>
+    /// <summary>softmax of each row, in place; row i sees the last <paramref name="window"/> of the first <c>columns − rows + 1 + i</c> keys and gives the others 0.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    protected static void CausalSoftmax(Matrix scores)
+    protected static void CausalSoftmax(Matrix scores, int window)
     {
         for (int row = 0; row < scores.Rows; row++)
         {
             float* x = scores.Data + row * scores.Stride;
-            int seen = scores.Columns - scores.Rows + 1 + row;
-            Softmax(x, seen);
+            int seen = scores.Columns - scores.Rows + 1 + row, first = Math.Max(0, seen - window);
+            new Span<float>(x, first).Clear();
+            Softmax(x + first, seen - first);
             new Span<float>(x + seen, scores.Columns - seen).Clear();
         }
+    }
+
+    /// <summary>x becomes c · tanh(x / c).</summary>
+    public static void Cap(Span<float> x, double cap)
+    {
+        TensorPrimitives.Multiply(x, (float)(1 / cap), x);
+        TensorPrimitives.Tanh(x, x);
+        TensorPrimitives.Multiply(x, (float)cap, x);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -1,5 +1,4 @@
 using Hone.Formats.Models;
-using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Training;
 using TorchSharp;
@@ -14,7 +13,7 @@ namespace Hone.Training.Model;
 internal sealed class Decoder : IDisposable
 {
     private readonly Tensor _embedding; // [V, D]
-    private readonly Tensor _head;      // [V, D]
+    private readonly OutputHead _logits;
     private readonly RmsNorm _finalNorm;
     private readonly DecoderLayer[] _layers;
     private readonly Rope _rope;
@@ -23,7 +22,7 @@ internal sealed class Decoder : IDisposable
     {
         Config = config;
         _embedding = embedding;
-        _head = head;
+        _logits = new OutputHead(head, config.LogitMultiplier, config.LogitSoftcap);
         _finalNorm = finalNorm;
         _layers = layers;
         _rope = new Rope(config);
@@ -35,17 +34,20 @@ internal sealed class Decoder : IDisposable
 
     public IReadOnlyList<ProjectionShape> Projections => [.. _layers.SelectMany(l => l.Projections).Select(p => p.Shape)];
 
-    public static AttentionShape ShapeOf(ModelConfig config) => new(config.Heads, config.KeyValueHeads, config.HeadDim, 1 / Math.Sqrt(config.HeadDim));
+    public static AttentionShape ShapeOf(ModelConfig config) => new(config.Heads, config.KeyValueHeads, config.HeadDim, config.AttentionScale, config.AttentionSoftcap)
+    {
+        Windows = config.SlidingWindow is null ? [] : [.. Enumerable.Range(0, config.Layers).Select(config.WindowOf)],
+    };
 
     /// <summary>Hidden states [N, D] before the final norm.</summary>
     public Tensor Forward(int[] tokens, int[] positions, Attention attention, IReadOnlyList<AdapterRows> adapters)
     {
         using var scope = NewDisposeScope();
-        RopeAngles angles = _rope.Angles(positions);
+        LayerPositions[] places = _rope.Positions(positions);
         Tensor x = Embed(tokens); // [N, D]
-        foreach (DecoderLayer layer in _layers)
+        for (int l = 0; l < _layers.Length; l++)
         {
-            Tensor next = layer.Forward(x, angles, attention, adapters);
+            Tensor next = _layers[l].Forward(x, places[l], attention, adapters);
             x.Dispose();
             x = next;
         }
@@ -57,15 +59,13 @@ internal sealed class Decoder : IDisposable
     public Tensor Logits(Tensor hidden)
     {
         using var scope = NewDisposeScope();
-        Tensor logits = empty(hidden.shape[0], _head.shape[0]);
-        MatrixProduct.Run(Matrix.Of(logits), false, new ProductTerm(Matrix.Of(_finalNorm.Forward(hidden).Y), Matrix.Of(_head), Transposed: true));
-        return logits.MoveToOuterDisposeScope();
+        return _logits.Forward(_finalNorm.Forward(hidden).Y).MoveToOuterDisposeScope();
     }
 
     /// <summary>Loss of the batch's labels, and the adapter's gradients added up: forward and backward in one.</summary>
     /// <param name="divisor">The loss is the weighted sum over the labels divided by this: the step's trained tokens.</param>
     public LabelLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double divisor) =>
-        ForwardBackward(batch, adapter, normed => LabelCrossEntropy.ForwardBackward(normed, _head, batch.Labels, batch.Weights, divisor));
+        ForwardBackward(batch, adapter, normed => LabelCrossEntropy.ForwardBackward(normed, _logits, batch.Labels, batch.Weights, divisor));
 
     /// <summary>The same for pairs of answers: rows 2i and 2i + 1 of the batch are the better and the worse one.</summary>
     /// <param name="divisor">The step's pairs.</param>
@@ -75,9 +75,9 @@ internal sealed class Decoder : IDisposable
         double[] reference = PreferenceLoss.RowSums(batch, LogProbabilities(batch, null));
         return ForwardBackward(batch, adapter, normed =>
         {
-            double[] policy = PreferenceLoss.RowSums(batch, LabelCrossEntropy.LogProbabilities(normed, _head, batch.Labels));
+            double[] policy = PreferenceLoss.RowSums(batch, LabelCrossEntropy.LogProbabilities(normed, _logits, batch.Labels));
             var (loss, weights) = PreferenceLoss.Of(batch, policy, reference, beta, divisor);
-            return (loss, LabelCrossEntropy.ForwardBackward(normed, _head, batch.Labels, weights, 1).DHidden);
+            return (loss, LabelCrossEntropy.ForwardBackward(normed, _logits, batch.Labels, weights, 1).DHidden);
         });
     }
 
@@ -86,14 +86,14 @@ internal sealed class Decoder : IDisposable
     {
         using var scope = NewDisposeScope();
         var attention = new PrefixTreeAttention(batch, AttentionShape);
-        RopeAngles angles = _rope.Angles(batch.Positions);
+        LayerPositions[] places = _rope.Positions(batch.Positions);
         (Tensor wanted, Tensor rowOfLabel) = LabelledTokens(batch);
         var saved = new SavedLayer[_layers.Length];
         try
         {
             Tensor x = Embed(batch.Tokens); // [N, D]
             for (int l = 0; l < _layers.Length; l++)
-                x = _layers[l].Forward(x, angles, attention, adapter, saved[l] = new SavedLayer(), Wanted(l, wanted)); // [U, D] from the last one
+                x = _layers[l].Forward(x, places[l], attention, adapter, saved[l] = new SavedLayer(), Wanted(l, wanted)); // [U, D] from the last one
 
             Tensor last = x.index_select(0, rowOfLabel);                    // [M, D]
             (Tensor normed, Tensor inverseRms) = _finalNorm.Forward(last);
@@ -103,7 +103,7 @@ internal sealed class Decoder : IDisposable
             int lowest = LowestAdapted(adapter);
             for (int l = _layers.Length - 1; l >= lowest; l--)
             {
-                Tensor? below = _layers[l].Backward(dx!, angles, attention, adapter, saved[l], Wanted(l, wanted), needsInput: l > lowest); // [N, D]
+                Tensor? below = _layers[l].Backward(dx!, places[l], attention, adapter, saved[l], Wanted(l, wanted), needsInput: l > lowest); // [N, D]
                 dx!.Dispose();
                 saved[l].Dispose();
                 dx = below;
@@ -121,7 +121,7 @@ internal sealed class Decoder : IDisposable
     public LabelLoss Loss(PackedBatch batch, LoraAdapter? adapter, double divisor)
     {
         using var scope = NewDisposeScope();
-        return LabelCrossEntropy.Forward(LabelStates(batch, adapter), _head, batch.Labels, batch.Weights, divisor);
+        return LabelCrossEntropy.Forward(LabelStates(batch, adapter), _logits, batch.Labels, batch.Weights, divisor);
     }
 
     /// <summary>Loss of a batch of pairs without gradients.</summary>
@@ -135,7 +135,7 @@ internal sealed class Decoder : IDisposable
     public double[] LogProbabilities(PackedBatch batch, LoraAdapter? adapter)
     {
         using var scope = NewDisposeScope();
-        return LabelCrossEntropy.LogProbabilities(LabelStates(batch, adapter), _head, batch.Labels);
+        return LabelCrossEntropy.LogProbabilities(LabelStates(batch, adapter), _logits, batch.Labels);
     }
 
     /// <summary>Normed hidden states of the labels [M, D].</summary>
@@ -143,12 +143,12 @@ internal sealed class Decoder : IDisposable
     {
         using var scope = NewDisposeScope();
         var attention = new PrefixTreeAttention(batch, AttentionShape);
-        RopeAngles angles = _rope.Angles(batch.Positions);
+        LayerPositions[] places = _rope.Positions(batch.Positions);
         (Tensor wanted, Tensor rowOfLabel) = LabelledTokens(batch);
         Tensor x = Embed(batch.Tokens); // [N, D]
         for (int l = 0; l < _layers.Length; l++)
         {
-            Tensor next = _layers[l].Forward(x, angles, attention, adapter, null, Wanted(l, wanted));
+            Tensor next = _layers[l].Forward(x, places[l], attention, adapter, null, Wanted(l, wanted));
             x.Dispose();
             x = next;
         }
@@ -171,7 +171,11 @@ internal sealed class Decoder : IDisposable
         return Forward(batch.Tokens, batch.Positions, attention, adapter is null ? [] : [new AdapterRows(adapter, 0, batch.Tokens.Length)]);
     }
 
-    private Tensor Embed(int[] tokens) => _embedding.index_select(0, tensor(tokens, dtype: int64));
+    private Tensor Embed(int[] tokens)
+    {
+        Tensor x = _embedding.index_select(0, tensor(tokens, dtype: int64));
+        return Config.EmbeddingMultiplier == 1 ? x : x.mul_(Config.EmbeddingMultiplier);
+    }
 
     /// <summary>‖W‖ of each row of a linear module [out].</summary>
     public float[] RowNorms(string module)
@@ -196,7 +200,7 @@ internal sealed class Decoder : IDisposable
         foreach (DecoderLayer layer in _layers)
             layer.Dispose();
         _finalNorm.Dispose();
-        _head.Dispose();
+        _logits.Dispose();
         _embedding.Dispose();
     }
 }

@@ -5,125 +5,165 @@ using static TorchSharp.torch;
 
 namespace Hone.Training.Model;
 
+/// <summary>The norms of a block; null where the family has none there.</summary>
+internal sealed record LayerNorms(RmsNorm? BeforeAttention, HeadNorm? Heads, RmsNorm? AfterAttention, RmsNorm? BeforeFeedForward, RmsNorm? AfterFeedForward) : IDisposable
+{
+    public void Dispose()
+    {
+        foreach (IDisposable? norm in new IDisposable?[] { BeforeAttention, Heads, AfterAttention, BeforeFeedForward, AfterFeedForward })
+            norm?.Dispose();
+    }
+}
+
 /// <summary>
-/// One block: <c>x + o(attention(rope(qkv(norm(x)))))</c>, then <c>x + down(swiglu(gate_up(norm(x))))</c>.
+/// One block: <c>x + m·norm(o(attention(rope(norm(qkv(norm(x)))))))</c>, then <c>x + m·norm(feedforward(norm(x)))</c>, with those norms that the family has.
 /// The backward pass is written by hand: the base is frozen, so only inputs and adapters have gradients, and only what they need is kept.
 /// </summary>
 internal sealed class DecoderLayer(
-    int index, AttentionShape shape,
-    RmsNorm inputNorm, LoraLinear qkv, LoraLinear output, RmsNorm postAttentionNorm, LoraLinear gateUp, LoraLinear down) : IDisposable
+    int index, AttentionShape shape, double residualMultiplier, LayerNorms norms, LoraLinear qkv, LoraLinear output, FeedForward feedForward) : IDisposable
 {
     private readonly int _turnedHeads = shape.Heads + shape.KeyValueHeads;
 
-    public IEnumerable<LoraLinear> Projections => [qkv, output, gateUp, down];
+    public IEnumerable<LoraLinear> Projections => [qkv, output, .. feedForward.Projections];
 
     /// <param name="x">[N, D]; not changed.</param>
     /// <returns>[N, D]</returns>
-    public Tensor Forward(Tensor x, RopeAngles angles, Attention attention, IReadOnlyList<AdapterRows> adapters)
-    {
-        using var scope = NewDisposeScope();
-        Tensor projected = qkv.Forward(inputNorm.Forward(x).Y, adapters); // [N, (H + 2K)·d]
-        angles.Rotate(projected, _turnedHeads, shape.HeadDim);
-        Tensor middle = output.Forward(attention.Forward(index, projected), adapters).add_(x);
-        Tensor hidden = SwiGlu.Forward(gateUp.Forward(postAttentionNorm.Forward(middle).Y, adapters)); // [N, F]
-        return down.Forward(hidden, adapters).add_(middle).MoveToOuterDisposeScope();
-    }
+    public Tensor Forward(Tensor x, LayerPositions positions, Attention attention, IReadOnlyList<AdapterRows> adapters) =>
+        Forward(x, positions, attention, _ => adapters, null, null);
 
     /// <summary>The same, keeping what <see cref="Backward"/> needs.</summary>
+    /// <param name="saved">Null while evaluating.</param>
     /// <param name="wanted">[U] int64: the tokens whose result anybody reads; null: all. Behind the attention the others are not computed.</param>
     /// <returns>[N, D] or [U, D]</returns>
-    public Tensor Forward(Tensor x, RopeAngles angles, PrefixTreeAttention attention, LoraAdapter? adapter, SavedLayer? saved, Tensor? wanted)
+    public Tensor Forward(Tensor x, LayerPositions positions, PrefixTreeAttention attention, LoraAdapter? adapter, SavedLayer? saved, Tensor? wanted) =>
+        Forward(x, positions, attention, rows => adapter is null ? [] : [new AdapterRows(adapter, 0, rows)], saved, wanted);
+
+    private Tensor Forward(Tensor x, LayerPositions positions, Attention attention, Func<long, IReadOnlyList<AdapterRows>> adapters, SavedLayer? saved, Tensor? wanted)
     {
         using var scope = NewDisposeScope();
-        (Tensor normed, Tensor inverseRms) = inputNorm.Forward(x);
-        Tensor projected = qkv.Forward(normed, All(x), saved?.QkvInput); // [N, (H + 2K)·d]
-        angles.Rotate(projected, _turnedHeads, shape.HeadDim);
-        Tensor attended = attention.Forward(projected, saved?.Attention); // [N, H·d]
+        Tensor normed = Norm(norms.BeforeAttention, x, saved?.BeforeAttention);
+        Tensor projected = qkv.Forward(normed, adapters(x.shape[0]), saved?.QkvInput);           // [N, (H + 2K)·d]
+        norms.Heads?.Forward(projected, saved?.HeadNorm);
+        positions.Turn(projected, _turnedHeads, shape);
+        Tensor attended = attention.Forward(index, projected, saved?.Attention);                 // [N, H·d]
         Tensor passed = x;
         if (wanted is not null)
-            (attended, passed) = (attended.index_select(0, wanted), x.index_select(0, wanted)); // [U, …] from here on
-        Tensor middle = output.Forward(attended, All(attended), saved?.Output).add_(passed); // [N, D]
-        (Tensor normed2, Tensor inverseRms2) = postAttentionNorm.Forward(middle);
-        Tensor gate = gateUp.Forward(normed2, All(normed2), saved?.GateUp); // [N, 2F]
-        Tensor unit = SwiGlu.Forward(gate);
-        Tensor result = down.Forward(unit, All(unit), saved?.Down).add_(middle); // [N, D]
-        saved?.Keep(x, inverseRms, projected, attended, middle, inverseRms2, gate);
+            (attended, passed) = (attended.index_select(0, wanted), x.index_select(0, wanted));  // [U, …] from here on
+        IReadOnlyList<AdapterRows> rows = adapters(passed.shape[0]);
+        Tensor answer = Norm(norms.AfterAttention, output.Forward(attended, rows, saved?.Output), saved?.AfterAttention);
+        Tensor middle = Added(answer, passed);                                                   // [N, D]
+        Tensor normed2 = Norm(norms.BeforeFeedForward, middle, saved?.BeforeFeedForward);
+        Tensor answer2 = Norm(norms.AfterFeedForward, feedForward.Forward(normed2, rows, saved?.FeedForward), saved?.AfterFeedForward);
+        Tensor result = Added(answer2, middle);
+        saved?.Keep(x, projected, attended, middle);
         return result.MoveToOuterDisposeScope();
-
-        AdapterRows[] All(Tensor rows) => adapter is null ? [] : [new AdapterRows(adapter, 0, rows.shape[0])];
     }
 
     /// <summary>Adds to the adapter's gradients.</summary>
     /// <param name="dy">[N, D], or [U, D] where only some tokens were wanted.</param>
     /// <returns>dx [N, D], or null where nothing below is adapted.</returns>
-    public Tensor? Backward(Tensor dy, RopeAngles angles, PrefixTreeAttention attention, LoraAdapter adapter, SavedLayer saved, Tensor? wanted, bool needsInput)
+    public Tensor? Backward(Tensor dy, LayerPositions positions, PrefixTreeAttention attention, LoraAdapter adapter, SavedLayer saved, Tensor? wanted, bool needsInput)
     {
         using var scope = NewDisposeScope();
-        // The unit's output is not kept: its gradient makes it again on the way.
-        Tensor? du = down.BackwardProjected(dy, adapter, saved.Down);
-        (Tensor dGateUp, Tensor unit) = SwiGlu.Backward(down.BackwardInput(dy, du, adapter, saved.Down), saved.GateUpOutput);
-        down.BackwardA(du, unit, adapter);
+        Tensor dAnswer2 = BackwardAfter(norms.AfterFeedForward, Scaled(dy), saved.AfterFeedForward);
+        Tensor dNormed2 = feedForward.Backward(dAnswer2, () => Again(norms.BeforeFeedForward, saved.Middle, saved.BeforeFeedForward), adapter, saved.FeedForward);
+        Tensor dMiddle = BackwardBefore(norms.BeforeFeedForward, dNormed2, saved.Middle, saved.BeforeFeedForward, dy);
 
-        Tensor normed2 = postAttentionNorm.Apply(saved.Middle, saved.InverseRms2);
-        Tensor dNormed2 = gateUp.Backward(dGateUp, normed2, adapter, saved.GateUp, needsInput: true)!;
-        Tensor dMiddle = postAttentionNorm.Backward(dNormed2, saved.Middle, saved.InverseRms2, dy);
-
-        Tensor dAttended = output.Backward(dMiddle, saved.Attended, adapter, saved.Output, needsInput: true)!;
+        Tensor dAnswer = BackwardAfter(norms.AfterAttention, Scaled(dMiddle), saved.AfterAttention);
+        Tensor dAttended = output.Backward(dAnswer, saved.Attended, adapter, saved.Output, needsInput: true)!;
         if (wanted is not null)
         {
             dAttended = zeros(saved.Qkv.shape[0], dAttended.shape[1]).index_copy_(0, wanted, dAttended);
             dMiddle = zeros_like(saved.Input).index_copy_(0, wanted, dMiddle);
         }
-        Tensor dQkv = attention.Backward(dAttended, saved.Qkv, saved.Attention); // [N, (H + 2K)·d]
-        angles.RotateBack(dQkv, _turnedHeads, shape.HeadDim);
-        Tensor normed = inputNorm.Apply(saved.Input, saved.InverseRms);
-        Tensor? dNormed = qkv.Backward(dQkv, normed, adapter, saved.QkvInput, needsInput);
-        return dNormed is null ? null : inputNorm.Backward(dNormed, saved.Input, saved.InverseRms, dMiddle).MoveToOuterDisposeScope();
+        Tensor dQkv = attention.Backward(index, dAttended, saved.Qkv, saved.Attention);          // [N, (H + 2K)·d]
+        positions.TurnBack(dQkv, _turnedHeads, shape);
+        norms.Heads?.Backward(dQkv, saved.HeadNorm);
+        Tensor? dNormed = qkv.Backward(dQkv, Again(norms.BeforeAttention, saved.Input, saved.BeforeAttention), adapter, saved.QkvInput, needsInput);
+        return dNormed is null ? null : BackwardBefore(norms.BeforeAttention, dNormed, saved.Input, saved.BeforeAttention, dMiddle).MoveToOuterDisposeScope();
     }
+
+    private Tensor Added(Tensor answer, Tensor x) => (residualMultiplier == 1 ? answer : answer.mul_(residualMultiplier)).add_(x);
+
+    private Tensor Scaled(Tensor dy) => residualMultiplier == 1 ? dy : dy.mul(residualMultiplier);
+
+    private static Tensor Norm(RmsNorm? norm, Tensor x, SavedNorm? saved)
+    {
+        if (norm is null)
+            return x;
+        (Tensor y, Tensor inverseRms) = norm.Forward(x);
+        saved?.Keep(x, inverseRms);
+        return y;
+    }
+
+    private static Tensor Again(RmsNorm? norm, Tensor x, SavedNorm saved) => norm is null ? x : norm.Apply(x, saved.InverseRms!);
+
+    /// <summary>Through a norm whose input is a sum: <paramref name="passed"/> is the gradient that passes it by.</summary>
+    private static Tensor BackwardBefore(RmsNorm? norm, Tensor dy, Tensor x, SavedNorm saved, Tensor passed) =>
+        norm is null ? dy.add(passed) : norm.Backward(dy, x, saved.InverseRms!, passed);
+
+    private static Tensor BackwardAfter(RmsNorm? norm, Tensor dy, SavedNorm saved) =>
+        norm is null ? dy : norm.Backward(dy, saved.Input!, saved.InverseRms!, zeros_like(dy));
 
     public void Dispose()
     {
-        inputNorm.Dispose();
+        norms.Dispose();
         qkv.Dispose();
         output.Dispose();
-        postAttentionNorm.Dispose();
-        gateUp.Dispose();
-        down.Dispose();
+        feedForward.Dispose();
     }
 }
 
-/// <summary>What one layer keeps of its forward pass, about (2·D + H·d + (H + 2K)·d + 2F) numbers a token.</summary>
+/// <summary>What one layer keeps of its forward pass, about (2·D + H·d + (H + 2K)·d + 2F) numbers a token, and 2·D with norms behind its halves.</summary>
 internal sealed class SavedLayer : IDisposable
 {
+    public SavedNorm BeforeAttention { get; } = new(keepsInput: false);
+    public SavedHeadNorm HeadNorm { get; } = new();
     public SavedProjection QkvInput { get; } = new();
-    public SavedProjection Output { get; } = new();
-    public SavedProjection GateUp { get; } = new();
-    public SavedProjection Down { get; } = new();
     public SavedAttention Attention { get; } = new();
+    public SavedProjection Output { get; } = new();
+    public SavedNorm AfterAttention { get; } = new(keepsInput: true);
+    public SavedNorm BeforeFeedForward { get; } = new(keepsInput: false);
+    public SavedFeedForward FeedForward { get; } = new();
+    public SavedNorm AfterFeedForward { get; } = new(keepsInput: true);
     public Tensor Input { get; private set; } = null!;
-    public Tensor InverseRms { get; private set; } = null!;
 
     /// <summary>Queries and keys turned.</summary>
     public Tensor Qkv { get; private set; } = null!;
     public Tensor Attended { get; private set; } = null!;
     public Tensor Middle { get; private set; } = null!;
-    public Tensor InverseRms2 { get; private set; } = null!;
-    public Tensor GateUpOutput { get; private set; } = null!;
 
-    public void Keep(Tensor input, Tensor inverseRms, Tensor qkv, Tensor attended, Tensor middle, Tensor inverseRms2, Tensor gateUp)
+    public void Keep(Tensor input, Tensor qkv, Tensor attended, Tensor middle)
     {
         Input = input.DetachFromDisposeScope();
-        InverseRms = inverseRms.DetachFromDisposeScope();
         Qkv = qkv.DetachFromDisposeScope();
         Attended = attended.DetachFromDisposeScope();
         Middle = middle.DetachFromDisposeScope();
-        InverseRms2 = inverseRms2.DetachFromDisposeScope();
-        GateUpOutput = gateUp.DetachFromDisposeScope();
     }
 
     public void Dispose()
     {
-        foreach (IDisposable? part in new IDisposable?[] { QkvInput, Output, GateUp, Down, Attention, Input, InverseRms, Qkv, Attended, Middle, InverseRms2, GateUpOutput })
+        foreach (IDisposable? part in new IDisposable?[] { BeforeAttention, HeadNorm, QkvInput, Attention, Output, AfterAttention, BeforeFeedForward, FeedForward, AfterFeedForward, Input, Qkv, Attended, Middle })
             part?.Dispose();
+    }
+}
+
+internal sealed class SavedNorm(bool keepsInput) : IDisposable
+{
+    /// <summary>Where nobody else keeps it.</summary>
+    public Tensor? Input { get; private set; }
+    public Tensor? InverseRms { get; private set; }
+
+    public void Keep(Tensor input, Tensor inverseRms)
+    {
+        if (keepsInput)
+            Input = input.DetachFromDisposeScope();
+        InverseRms = inverseRms.DetachFromDisposeScope();
+    }
+
+    public void Dispose()
+    {
+        Input?.Dispose();
+        InverseRms?.Dispose();
     }
 }

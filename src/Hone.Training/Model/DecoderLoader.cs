@@ -15,83 +15,116 @@ internal static class DecoderLoader
 {
     public static Decoder Load(BaseModel model) => Load(model.Config, model.ReadFloat32);
 
-    public static Decoder Load(ModelConfig config, ReadTensor read)
+    public static Decoder Load(ModelConfig config, ReadTensor read) => new Loading(config, read).Load();
+
+    private sealed class Loading(ModelConfig config, ReadTensor read)
     {
-        CheckSupported(config);
-        var loads = new List<(string Name, Tensor Target, long Offset, long Length)>();
-        Tensor embedding = Matrix("model.embed_tokens.weight", config.VocabularySize, config.HiddenSize);
-        Tensor head = config.TiedEmbeddings ? embedding.alias().DetachFromDisposeScope() : Matrix("lm_head.weight", config.VocabularySize, config.HiddenSize);
-        var finalNorm = new RmsNorm(Vector("model.norm.weight"), config.NormEpsilon);
-        var layers = new DecoderLayer[config.Layers];
-        AttentionShape shape = Decoder.ShapeOf(config);
-        int queryWidth = config.Heads * config.HeadDim, keyWidth = config.KeyValueHeads * config.HeadDim;
-        for (int l = 0; l < layers.Length; l++)
-        {
-            string prefix = $"model.layers.{l}.";
-            layers[l] = new DecoderLayer(
-                l, shape,
-                new RmsNorm(Vector(prefix + "input_layernorm.weight"), config.NormEpsilon),
-                Stack("qkv", config.HiddenSize, ("self_attn.q_proj", queryWidth), ("self_attn.k_proj", keyWidth), ("self_attn.v_proj", keyWidth)),
-                Stack("o", queryWidth, ("self_attn.o_proj", config.HiddenSize)),
-                new RmsNorm(Vector(prefix + "post_attention_layernorm.weight"), config.NormEpsilon),
-                Stack("gate_up", config.HiddenSize, ("mlp.gate_proj", config.IntermediateSize), ("mlp.up_proj", config.IntermediateSize)),
-                Stack("down", config.IntermediateSize, ("mlp.down_proj", config.HiddenSize)));
+        private readonly List<(string Name, Tensor Target, long Offset, long Length)> _loads = [];
+        private readonly List<Tensor> _norms = [];
+        private readonly AttentionShape _shape = Decoder.ShapeOf(config);
+        private readonly GatedUnit _unit = new(config.Activation);
 
-            LoraLinear Stack(string name, int width, params (string Name, int Out)[] parts)
+        public Decoder Load()
+        {
+            Tensor embedding = Matrix("model.embed_tokens.weight", config.VocabularySize, config.HiddenSize);
+            Tensor head = config.TiedEmbeddings ? embedding.alias().DetachFromDisposeScope() : Matrix("lm_head.weight", config.VocabularySize, config.HiddenSize);
+            RmsNorm finalNorm = Norm("model.norm");
+            DecoderLayer[] layers = [.. Enumerable.Range(0, config.Layers).Select(Layer)];
+            try
             {
-                var modules = new List<ProjectedModule>();
-                int rows = parts.Sum(p => p.Out), row = 0;
-                Tensor weight = empty(rows, width).DetachFromDisposeScope();
-                foreach ((string part, int size) in parts)
-                {
-                    modules.Add(new ProjectedModule(prefix + part, row, size));
-                    loads.Add((prefix + part + ".weight", weight, (long)row * width, (long)size * width));
-                    row += size;
-                }
-                return new LoraLinear(new ProjectionShape(prefix + name, width, modules), weight);
+                Parallel.ForEach(_loads, load => Fill(read, load.Name, load.Target, load.Offset, load.Length));
             }
+            catch (AggregateException e) when (e.InnerExceptions.OfType<InvalidFileException>().FirstOrDefault() is { } first)
+            {
+                throw new InvalidFileException(first.Message, e);
+            }
+            foreach (Tensor norm in _norms)
+            {
+                if (config.NormAddsOne)
+                    norm.add_(1);
+            }
+            return new Decoder(config, embedding, head, finalNorm, layers);
         }
 
-        try
+        private DecoderLayer Layer(int index)
         {
-            Parallel.ForEach(loads, load => Fill(read, load.Name, load.Target, load.Offset, load.Length));
+            string prefix = $"model.layers.{index}.";
+            int keyWidth = config.KeyValueHeads * config.HeadDim;
+            bool before = config.BlockNorms != BlockNorms.After, after = config.BlockNorms != BlockNorms.Before;
+            var norms = new LayerNorms(
+                before ? Norm(prefix + "input_layernorm") : null,
+                config.QueryKeyNorm == QueryKeyNorm.None ? null : new HeadNorm(
+                    NormWeight(prefix + "self_attn.q_norm", config.QueryKeyNorm == QueryKeyNorm.Head ? config.HeadDim : _shape.QueryWidth),
+                    NormWeight(prefix + "self_attn.k_norm", config.QueryKeyNorm == QueryKeyNorm.Head ? config.HeadDim : keyWidth), config.NormEpsilon, _shape),
+                after ? Norm(prefix + "post_attention_layernorm") : null,
+                before ? Norm(prefix + (after ? "pre_feedforward_layernorm" : "post_attention_layernorm")) : null,
+                after ? Norm(prefix + "post_feedforward_layernorm") : null);
+            LoraLinear qkv = config.FusedProjections
+                ? Stack(prefix, "qkv", config.HiddenSize, config.QueryKeyValueBias, ("self_attn.qkv_proj", _shape.Width))
+                : Stack(prefix, "qkv", config.HiddenSize, config.QueryKeyValueBias, ("self_attn.q_proj", _shape.QueryWidth), ("self_attn.k_proj", keyWidth), ("self_attn.v_proj", keyWidth));
+            LoraLinear output = Stack(prefix, "o", _shape.QueryWidth, config.OutputBias, ("self_attn.o_proj", config.HiddenSize));
+            return new DecoderLayer(index, _shape, config.ResidualMultiplier, norms, qkv, output, config.HasExperts(index) ? Experts(prefix, config.Experts!) : Dense(prefix));
         }
-        catch (AggregateException e) when (e.InnerExceptions.OfType<InvalidFileException>().FirstOrDefault() is { } first)
-        {
-            throw new InvalidFileException(first.Message, e);
-        }
-        return new Decoder(config, embedding, head, finalNorm, layers);
 
-        Tensor Matrix(string name, long rows, long columns) => Add(name, empty(rows, columns));
-        Tensor Vector(string name) => Add(name, empty(config.HiddenSize));
-        Tensor Add(string name, Tensor target)
+        private DenseFeedForward Dense(string prefix) => new(
+            config.FusedProjections
+                ? Stack(prefix, "gate_up", config.HiddenSize, config.MlpBias, ("mlp.gate_up_proj", 2 * config.IntermediateSize))
+                : Stack(prefix, "gate_up", config.HiddenSize, config.MlpBias, ("mlp.gate_proj", config.IntermediateSize), ("mlp.up_proj", config.IntermediateSize)),
+            _unit,
+            Stack(prefix, "down", config.IntermediateSize, config.MlpBias, ("mlp.down_proj", config.HiddenSize)));
+
+        private ExpertFeedForward Experts(string prefix, ExpertConfig experts)
+        {
+            string module = prefix + experts.Module;
+            Tensor router = Matrix(module + ".gate.weight", experts.Count, config.HiddenSize);
+            var gateUp = new Tensor[experts.Count];
+            var down = new Tensor[experts.Count];
+            long size = (long)experts.IntermediateSize * config.HiddenSize;
+            for (int e = 0; e < experts.Count; e++)
+            {
+                string expert = $"{module}.experts.{e}.";
+                gateUp[e] = empty(2L * experts.IntermediateSize, config.HiddenSize).DetachFromDisposeScope();
+                _loads.Add(($"{expert}{experts.Names[0]}.weight", gateUp[e], 0, size));
+                _loads.Add(($"{expert}{experts.Names[1]}.weight", gateUp[e], size, size));
+                down[e] = Matrix($"{expert}{experts.Names[2]}.weight", config.HiddenSize, experts.IntermediateSize);
+            }
+            return new ExpertFeedForward(experts, router, gateUp, down, _unit);
+        }
+
+        private LoraLinear Stack(string prefix, string name, int width, bool biased, params (string Name, int Out)[] parts)
+        {
+            var modules = new List<ProjectedModule>();
+            int rows = parts.Sum(p => p.Out), row = 0;
+            Tensor weight = empty(rows, width).DetachFromDisposeScope();
+            Tensor? bias = biased ? empty(rows).DetachFromDisposeScope() : null;
+            foreach ((string part, int size) in parts)
+            {
+                modules.Add(new ProjectedModule(prefix + part, row, size));
+                _loads.Add((prefix + part + ".weight", weight, (long)row * width, (long)size * width));
+                if (bias is not null)
+                    _loads.Add((prefix + part + ".bias", bias, row, size));
+                row += size;
+            }
+            return new LoraLinear(new ProjectionShape(prefix + name, width, modules), weight, bias);
+        }
+
+        private RmsNorm Norm(string name) => new(NormWeight(name, config.HiddenSize), config.NormEpsilon);
+
+        private Tensor NormWeight(string name, int width)
+        {
+            Tensor weight = Add(name + ".weight", empty(width));
+            _norms.Add(weight);
+            return weight;
+        }
+
+        private Tensor Matrix(string name, long rows, long columns) => Add(name, empty(rows, columns));
+
+        private Tensor Add(string name, Tensor target)
         {
             target.DetachFromDisposeScope();
-            loads.Add((name, target, 0, target.numel()));
+            _loads.Add((name, target, 0, target.numel()));
             return target;
         }
-    }
-
-    /// <summary>What the decoder does not compute is refused, never left out.</summary>
-    private static void CheckSupported(ModelConfig config)
-    {
-        var plain = new ModelConfig
-        {
-            Architecture = config.Architecture,
-            Layers = config.Layers,
-            HiddenSize = config.HiddenSize,
-            Heads = config.Heads,
-            KeyValueHeads = config.KeyValueHeads,
-            HeadDim = config.HeadDim,
-            IntermediateSize = config.IntermediateSize,
-            VocabularySize = config.VocabularySize,
-            RopeTheta = config.RopeTheta,
-            NormEpsilon = config.NormEpsilon,
-            ContextLength = config.ContextLength,
-            TiedEmbeddings = config.TiedEmbeddings,
-        };
-        if (config != plain)
-            throw new InvalidFileException($"This {config.Architecture} model differs from a plain llama in ways that cannot be computed. Use a llama model without scaled rotary embeddings and without biases.");
     }
 
     private static void Fill(ReadTensor read, string name, Tensor target, long offset, long length)

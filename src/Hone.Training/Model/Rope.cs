@@ -4,36 +4,99 @@ using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Hone.Training.Model;
 
 /// <summary>
-/// Rotary position embedding (Su et al. 2021, arXiv:2104.09864) in the halves layout of Hugging Face's models: element i turns with element i + d/2
-/// by the angle <c>position · θ^(−2i/d)</c>.
+/// Rotary position embedding (Su et al. 2021, arXiv:2104.09864) in the halves layout of Hugging Face's models: of the dimensions that turn, element i turns with
+/// the one half of them further by the angle <c>position · frequency[i]</c>.
 /// </summary>
 internal sealed class Rope(ModelConfig config)
 {
-    // Frequencies and angles are rounded to float32 where Hugging Face's code rounds them: the models were trained with these angles.
-    private readonly float[] _inverseFrequencies = [.. Enumerable.Range(0, config.HeadDim / 2)
-        .Select(i => 1 / (float)Math.Pow(config.RopeTheta, (float)(2 * i) / config.HeadDim))];
+    // Where the frequencies follow from the length of the text they are computed for each batch.
+    private readonly Dictionary<RopeConfig, float[]> _frequencies = Enumerable.Range(0, config.Layers).Select(config.RopeOf).OfType<RopeConfig>().Distinct().Where(r => !r.DependsOnLength)
+        .ToDictionary(r => r, r => r.Frequencies(config.RotaryDim, config.ContextLength, 1));
 
-    /// <summary>Cosine and sine of each token's angles, [N, d/2] each.</summary>
-    public RopeAngles Angles(ReadOnlySpan<int> positions)
+    private readonly RopeConfig?[] _layers = [.. Enumerable.Range(0, config.Layers).Select(config.RopeOf)];
+
+    /// <summary>What each layer needs to know of the tokens' positions; layers that turn alike share it.</summary>
+    public LayerPositions[] Positions(ReadOnlySpan<int> positions)
     {
-        int half = _inverseFrequencies.Length;
+        float[]? growth = config.QueryGrowth is { } grown ? Growth(grown, positions) : null;
+        var shared = new Dictionary<RopeConfig, LayerPositions>();
+        var unturned = new LayerPositions(null, growth);
+        var result = new LayerPositions[_layers.Length];
+        for (int l = 0; l < result.Length; l++)
+        {
+            if (_layers[l] is not { } rope)
+                result[l] = unturned;
+            else if (!shared.TryGetValue(rope, out result[l]!))
+                shared[rope] = result[l] = new LayerPositions(Angles(rope, positions), growth);
+        }
+        return result;
+    }
+
+    /// <summary>Cosine and sine of each token's angles, [N, half of what turns] each. Rounded to float32 where Hugging Face's code rounds: the models were trained so.</summary>
+    private RopeAngles Angles(RopeConfig rope, ReadOnlySpan<int> positions)
+    {
+        int length = 0;
+        foreach (int position in positions)
+            length = Math.Max(length, position + 1);
+        float[] frequencies = _frequencies.GetValueOrDefault(rope) ?? rope.Frequencies(config.RotaryDim, config.ContextLength, length);
+        int half = frequencies.Length;
+        float magnitude = (float)rope.Magnitude;
         var cos = new float[positions.Length * half];
         var sin = new float[positions.Length * half];
         for (int n = 0; n < positions.Length; n++)
         {
             for (int i = 0; i < half; i++)
             {
-                float angle = positions[n] * _inverseFrequencies[i];
+                float angle = positions[n] * frequencies[i];
                 (double s, double c) = Math.SinCos(angle);
-                cos[n * half + i] = (float)c;
-                sin[n * half + i] = (float)s;
+                cos[n * half + i] = (float)c * magnitude;
+                sin[n * half + i] = (float)s * magnitude;
             }
         }
         return new RopeAngles(tensor(cos, [positions.Length, half]), tensor(sin, [positions.Length, half]));
+    }
+
+    private static float[] Growth(QueryGrowth growth, ReadOnlySpan<int> positions)
+    {
+        var factors = new float[positions.Length];
+        for (int n = 0; n < factors.Length; n++)
+            factors[n] = 1 + (float)growth.Beta * MathF.Log(1 + positions[n] / growth.Context);
+        return factors;
+    }
+}
+
+/// <param name="Angles">Null: the layer's queries and keys do not turn.</param>
+/// <param name="QueryGrowth">What multiplies each token's queries; null: nothing.</param>
+internal sealed record LayerPositions(RopeAngles? Angles, float[]? QueryGrowth)
+{
+    /// <summary>Turns queries and keys, in place.</summary>
+    /// <param name="qkv">[N, (H + 2K)·d]</param>
+    /// <param name="heads">Those of queries and keys.</param>
+    public void Turn(Tensor qkv, int heads, AttentionShape shape)
+    {
+        Angles?.Rotate(qkv, heads, shape.HeadDim);
+        Grow(qkv, shape);
+    }
+
+    /// <summary>The gradient before <see cref="Turn"/> from that behind it, in place.</summary>
+    public void TurnBack(Tensor dQkv, int heads, AttentionShape shape)
+    {
+        Grow(dQkv, shape);
+        Angles?.RotateBack(dQkv, heads, shape.HeadDim);
+    }
+
+    private void Grow(Tensor qkv, AttentionShape shape)
+    {
+        if (QueryGrowth is null)
+            return;
+        Matrix queries = Matrix.Of(qkv).ColumnRange(0, shape.QueryWidth);
+        for (int n = 0; n < QueryGrowth.Length; n++)
+            TensorPrimitives.Multiply(queries.Row(n), QueryGrowth[n], queries.Row(n));
     }
 }
 

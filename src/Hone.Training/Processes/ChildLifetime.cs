@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Hone.Training.Processes;
 
 /// <summary>What a child of a worker or a server owes its parent: a process group of its own, an end when the parent ends, and a bound on its memory.</summary>
-internal static partial class ChildLifetime
+public static partial class ChildLifetime
 {
     /// <summary>A group of its own, so that the parent can end it with all that it may have started. A leader already, or a shell's job: as it is.</summary>
     public static void LeadGroup()
@@ -34,13 +34,22 @@ internal static partial class ChildLifetime
             {
             }
             // Nothing to say goodbye to: events go nowhere, files are complete or have temporary names.
-            Exit(3);
+            End(3);
         })
         {
             IsBackground = true,
             Name = "parent",
         };
         watch.Start();
+    }
+
+    /// <summary>Ends this process at once, without the exit handlers and destructors of the runtime and of native libraries.</summary>
+    public static void End(int code)
+    {
+        if (OperatingSystem.IsWindows())
+            Environment.Exit(code);
+        else
+            Exit(code);
     }
 
     /// <summary>Bounds private writable memory; an allocation beyond it fails instead of taking the machine down.</summary>

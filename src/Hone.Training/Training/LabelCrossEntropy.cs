@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Hone.Training.Kernels;
+using Hone.Training.Model;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,25 +20,24 @@ internal static class LabelCrossEntropy
     private const int ChunkLabels = 256;
 
     /// <param name="hidden">[M, D], normed.</param>
-    /// <param name="head">[V, D]</param>
     /// <returns>The loss and dhidden [M, D].</returns>
-    public static (LabelLoss Loss, Tensor DHidden) ForwardBackward(Tensor hidden, Tensor head, int[] labels, float[] weights, double divisor)
+    public static (LabelLoss Loss, Tensor DHidden) ForwardBackward(Tensor hidden, OutputHead head, int[] labels, float[] weights, double divisor)
     {
         Tensor dHidden = empty_like(hidden);
         return (Run(hidden, head, labels, weights, divisor, dHidden), dHidden);
     }
 
-    public static LabelLoss Forward(Tensor hidden, Tensor head, int[] labels, float[] weights, double divisor) =>
+    public static LabelLoss Forward(Tensor hidden, OutputHead head, int[] labels, float[] weights, double divisor) =>
         Run(hidden, head, labels, weights, divisor, null);
 
     /// <summary>log p of each label.</summary>
-    public static double[] LogProbabilities(Tensor hidden, Tensor head, int[] labels)
+    public static double[] LogProbabilities(Tensor hidden, OutputHead head, int[] labels)
     {
         (double[] losses, _) = Losses(hidden, head, labels, null, null);
         return Array.ConvertAll(losses, loss => -loss);
     }
 
-    private static LabelLoss Run(Tensor hidden, Tensor head, int[] labels, float[] weights, double divisor, Tensor? dHidden)
+    private static LabelLoss Run(Tensor hidden, OutputHead head, int[] labels, float[] weights, double divisor, Tensor? dHidden)
     {
         (double[] losses, bool[] correct) = Losses(hidden, head, labels, i => (float)(weights[i] / divisor), dHidden);
         double loss = 0, right = 0;
@@ -50,7 +50,7 @@ internal static class LabelCrossEntropy
     }
 
     /// <param name="scale">Of each label's gradient; needed with <paramref name="dHidden"/> alone.</param>
-    private static (double[] Losses, bool[] Correct) Losses(Tensor hidden, Tensor head, int[] labels, Func<int, float>? scale, Tensor? dHidden)
+    private static (double[] Losses, bool[] Correct) Losses(Tensor hidden, OutputHead head, int[] labels, Func<int, float>? scale, Tensor? dHidden)
     {
         var losses = new double[labels.Length];
         var correct = new bool[labels.Length];
@@ -58,16 +58,21 @@ internal static class LabelCrossEntropy
         {
             using var scope = NewDisposeScope();
             int first = start, count = Math.Min(ChunkLabels, labels.Length - start);
-            Tensor logits = empty(count, head.shape[0]); // [m, V]
+            Tensor logits = empty(count, head.Vocabulary); // [m, V]
             Matrix rows = Matrix.Of(logits);
-            MatrixProduct.Run(rows, false, new ProductTerm(Matrix.Of(hidden).RowRange(start, count), Matrix.Of(head), Transposed: true));
+            head.Run(Matrix.Of(hidden).RowRange(start, count), rows);
             Cores.For(count, r =>
             {
                 int i = first + r;
-                (losses[i], correct[i]) = Row(rows.Row(r), labels[i], dHidden is null ? 0 : scale!(i), dHidden is not null);
+                Span<float> row = rows.Row(r);
+                head.Cap(row);
+                Matrix kept = head.Keep(row);
+                (losses[i], correct[i]) = Row(row, labels[i], dHidden is null ? 0 : scale!(i), dHidden is not null);
+                if (dHidden is not null)
+                    head.BackwardCap(row, kept);
             });
             if (dHidden is not null)
-                MatrixProduct.Run(Matrix.Of(dHidden).RowRange(start, count), false, new ProductTerm(rows, Matrix.Of(head), Transposed: false));
+                head.Backward(rows, Matrix.Of(dHidden).RowRange(start, count));
         }
         return (losses, correct);
     }

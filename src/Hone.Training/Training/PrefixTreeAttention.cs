@@ -17,7 +17,7 @@ internal sealed unsafe class PrefixTreeAttention : Attention
     /// <summary>Probabilities kept for the backward pass rather than computed again, as long as a layer's are fewer than this many.</summary>
     private const long KeptProbabilities = 8 << 20;
 
-    private const int KeySlot = 0, ValueSlot = 1, ScoreSlot = 2, GradientSlot = 3, TurnedSlot = 4;
+    private const int KeySlot = 0, ValueSlot = 1, ScoreSlot = 2, GradientSlot = 3, TurnedSlot = 4, SlopeSlot = 5;
 
     private readonly Block[] _blocks;
     private readonly AttentionShape _shape;
@@ -39,11 +39,9 @@ internal sealed unsafe class PrefixTreeAttention : Attention
 
     private bool Keeps => _probabilities <= KeptProbabilities;
 
-    public override Tensor Forward(int layer, Tensor qkv) => Forward(qkv, null);
-
-    /// <param name="saved">Receives what the backward pass needs; null while evaluating.</param>
-    public Tensor Forward(Tensor qkv, SavedAttention? saved)
+    public override Tensor Forward(int layer, Tensor qkv, SavedAttention? saved)
     {
+        int window = _shape.WindowOf(layer);
         Tensor result = empty(qkv.shape[0], _shape.QueryWidth); // [N, H·d]
         Matrix all = Matrix.Of(qkv), target = Matrix.Of(result);
         float* kept = null;
@@ -60,7 +58,7 @@ internal sealed unsafe class PrefixTreeAttention : Attention
             for (int head = pair * _shape.Group; head < (pair + 1) * _shape.Group; head++)
             {
                 Matrix p = kept is null ? Scratch.Take(ScoreSlot, block.Length, block.Keys) : Kept(kept, block, head);
-                Probabilities(Queries(all, block, head), keys, p);
+                Probabilities(Queries(all, block, head), keys, p, window);
                 MatrixProduct.RunHere(Queries(target, block, head), false, new ProductTerm(p, values, Transposed: false));
             }
         });
@@ -70,8 +68,9 @@ internal sealed unsafe class PrefixTreeAttention : Attention
     /// <summary><c>dv = pᵀ do</c>; <c>ds = p · (dp − Σ p·dp) / √d</c> with <c>dp = do vᵀ</c>; <c>dq = ds k</c>; <c>dk = dsᵀ q</c>.</summary>
     /// <param name="dOutput">[N, H·d]</param>
     /// <returns>[N, (H + 2K)·d], as <paramref name="qkv"/>.</returns>
-    public Tensor Backward(Tensor dOutput, Tensor qkv, SavedAttention saved)
+    public Tensor Backward(int layer, Tensor dOutput, Tensor qkv, SavedAttention saved)
     {
+        int window = _shape.WindowOf(layer);
         int d = _shape.HeadDim, pairs = _shape.KeyValueHeads;
         Tensor result = empty(qkv.shape);
         // Blocks share ancestors: each writes its part, and the parts are added in the blocks' order.
@@ -89,7 +88,7 @@ internal sealed unsafe class PrefixTreeAttention : Attention
                 Matrix q = Queries(all, block, head), g = Queries(upper, block, head); // [L, d]
                 Matrix p = kept is null ? Scratch.Take(ScoreSlot, block.Length, block.Keys) : Kept(kept, block, head);
                 if (kept is null)
-                    Probabilities(q, keys, p);
+                    Probabilities(q, keys, p, window);
                 bool more = head > pair * _shape.Group;
                 MatrixProduct.RunHere(dValues, more, new ProductTerm(Turn(p), g, Transposed: false));
                 Matrix ds = Scratch.Take(GradientSlot, block.Length, block.Keys); // [L, S]
@@ -101,6 +100,8 @@ internal sealed unsafe class PrefixTreeAttention : Attention
                     TensorPrimitives.Multiply(x, weights, x);
                     TensorPrimitives.Multiply(x, (float)_shape.Scale, x);
                 }
+                if (_shape.Softcap is { } cap)
+                    BackwardCap(ds, q, keys, cap);
                 MatrixProduct.RunHere(Queries(target, block, head), false, new ProductTerm(ds, keys, Transposed: false));
                 MatrixProduct.RunHere(dKeys, more, new ProductTerm(Turn(ds), q, Transposed: false));
             }
@@ -124,10 +125,27 @@ internal sealed unsafe class PrefixTreeAttention : Attention
         return result;
     }
 
-    private void Probabilities(Matrix q, Matrix keys, Matrix p)
+    private void Probabilities(Matrix q, Matrix keys, Matrix p, int window)
     {
         MatrixProduct.RunHere(p, false, new ProductTerm(q, keys, Transposed: true, (float)_shape.Scale));
-        CausalSoftmax(p);
+        for (int row = 0; _shape.Softcap is { } cap && row < p.Rows; row++)
+            Cap(p.Row(row), cap);
+        CausalSoftmax(p, window);
+    }
+
+    /// <summary><c>ds · (1 − tanh²(s / c))</c></summary>
+    private void BackwardCap(Matrix ds, Matrix q, Matrix keys, double cap)
+    {
+        Matrix slope = Scratch.Take(SlopeSlot, ds.Rows, ds.Columns);
+        MatrixProduct.RunHere(slope, false, new ProductTerm(q, keys, Transposed: true, (float)(_shape.Scale / cap)));
+        for (int row = 0; row < ds.Rows; row++)
+        {
+            Span<float> t = slope.Row(row), x = ds.Row(row);
+            TensorPrimitives.Tanh(t, t);
+            TensorPrimitives.Multiply(t, t, t);
+            TensorPrimitives.Multiply(t, x, t);
+            TensorPrimitives.Subtract(x, t, x);
+        }
     }
 
     /// <summary>A block's rows of one query head [L, d], of queries or of what is shaped like them.</summary>

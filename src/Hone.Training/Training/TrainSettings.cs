@@ -90,7 +90,7 @@ internal sealed record TrainSettings
         double dropout = Value("dropout", config.Dropout, 0, "none");
         bool rslora = Value("use_rslora", config.UseRslora, false, "alpha / rank");
         bool dora = Value("use_dora", config.UseDora, false, "a third slower, and seldom better");
-        var targets = config.TargetModules ?? ModelLinears;
+        var targets = config.TargetModules ?? model.LinearNames();
         origins.Add(new Setting("target_modules", string.Join(",", targets), config.TargetModules is null ? "auto: all linear layers" : "given"));
         if (config.LayersToTransform is { } layers)
             origins.Add(new Setting("layers_to_transform", string.Join(",", layers), "given"));
@@ -148,8 +148,6 @@ internal sealed record TrainSettings
             return given ?? auto;
         }
     }
-
-    public static readonly IReadOnlyList<string> ModelLinears = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
     /// <summary>Small data is seen more often: at least about 120 steps, at least 3 and at most 10 epochs; large data fewer.</summary>
     private static (int Epochs, string Why) AutoEpochs(int rows, int stepsAnEpoch)

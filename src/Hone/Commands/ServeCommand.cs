@@ -30,15 +30,17 @@ internal sealed class ServeCommand : CliCommand
     private readonly Option<string?> _data = new("--data") { Description = "Data folder. Default: HONE_DATA, then ~/.local/share/hone.", HelpName = "DIR" };
     private readonly Option<DirectoryInfo[]> _models = new("--models") { Description = "A folder of GGUF files to offer as base models; may be given several times.", HelpName = "DIR" };
     private readonly Option<bool> _noWorker = new("--no-worker") { Description = "Train nothing here: the API alone." };
+    private readonly WorkerOptions _worker = new();
     private readonly Option<bool> _insecure = new("--insecure-http") { Description = "Allow listening beyond this machine without TLS: tokens travel readable." };
     private readonly Option<bool> _json = new("--json") { Description = "Print the address and the credentials as one line of JSON." };
     private readonly Option<bool> _untilInputEnds = new("--until-input-ends") { Description = "Stop when standard input ends.", Hidden = true };
 
     public ServeCommand() : base("serve", "Serves the API, and trains what is uploaded to it.",
-        "hone serve", "hone serve --data ./hone-data --listen http://127.0.0.1:8080")
+        "hone serve", "hone serve --data ./hone-data --listen http://127.0.0.1:8080 --slots 2 --memory-limit 12G")
     {
         foreach (Option option in new Option[] { _listen, _data, _models, _noWorker, _insecure, _json, _untilInputEnds })
             Options.Add(option);
+        _worker.AddTo(this, _noWorker);
         Validators.Add(result =>
         {
             string listen = result.GetResult(_listen)?.GetValueOrDefault<string>() ?? ServeOptions.DefaultListen;
@@ -70,7 +72,7 @@ internal sealed class ServeCommand : CliCommand
                 services.Configure<LoggerFilterOptions>(filters => filters.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => started && level >= LogLevel.Warning));
                 services.AddHostedService(provider => new FirstAccount(provider.GetRequiredService<FirstRun>(), $"http://{listen}"));
                 if (!parse.GetValue(_noWorker))
-                    services.AddHoneWorker(new WorkerSettings { DataFolder = data });
+                    services.AddHoneWorker(_worker.Read(parse, data));
             },
         });
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, app.Lifetime.ApplicationStopping);

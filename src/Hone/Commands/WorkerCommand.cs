@@ -14,18 +14,13 @@ namespace Hone.Commands;
 internal sealed class WorkerCommand : CliCommand
 {
     private readonly Option<string?> _data = new("--data") { Description = "Data folder. Default: HONE_DATA, then ~/.local/share/hone.", HelpName = "DIR" };
-    private readonly Option<int> _slots = new("--slots") { Description = "Jobs at a time; they share the cores.", HelpName = "N", DefaultValueFactory = _ => 1 };
+    private readonly WorkerOptions _worker = new();
 
     public WorkerCommand() : base("worker", "Trains the jobs of a data folder, beside a `hone serve --no-worker` on the same machine.",
-        "hone worker", "hone worker --data ./hone-data --slots 2")
+        "hone worker", "hone worker --data ./hone-data --slots 2 --threads 8 --memory-limit 12G")
     {
         Options.Add(_data);
-        Options.Add(_slots);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_slots)?.GetValueOrDefault<int>() is < 1 or > 64)
-                result.AddError("--slots is a number from 1 to 64.");
-        });
+        _worker.AddTo(this);
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
@@ -41,7 +36,7 @@ internal sealed class WorkerCommand : CliCommand
             })
             .Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.Services.AddHoneCore(new HoneCoreOptions { DataFolder = data });
-        builder.Services.AddHoneWorker(new WorkerSettings { DataFolder = data, Slots = parse.GetValue(_slots) });
+        builder.Services.AddHoneWorker(_worker.Read(parse, data));
         using IHost host = builder.Build();
         var folder = host.Services.GetRequiredService<DataFolder>();
         if (!File.Exists(folder.DatabasePath))

@@ -123,6 +123,40 @@ public sealed class WorkerLoopTests
         Assert.Empty(LeftoverProcesses.Find(fixture.JobsFolder));
     }
 
+    [Theory]
+    [InlineData("[train]\nresumed\nstep 1 4\ndeaf", "The trainer gave no sign of life for 0.3 s")]
+    [InlineData("[train]\ndeaf", "before its first step and was ended")]
+    public async Task Job_TrainerStalls_IsKilledAndTriedAgainAsAfterACrash(string script, string said)
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync(script);
+        fixture.Settings = fixture.Settings with { StallAfter = TimeSpan.FromMilliseconds(300) };
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Failed, 3, "attempts_exhausted"), (row.State, row.Attempts, row.ErrorCode));
+        Assert.Contains(said, row.ErrorMessage, StringComparison.Ordinal);
+        Assert.Empty(LeftoverProcesses.Find(fixture.JobsFolder));
+    }
+
+    [Fact]
+    [Trait("Category", "Slow")]
+    public async Task Job_LongSilenceWithHeartbeats_GoesOn()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync("[train]\nresumed\nbeat 50\nstep 4 4\nfinish\n[prove]\nproven\n");
+        fixture.Settings = fixture.Settings with { StallAfter = TimeSpan.FromSeconds(4) };
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Ready, 1), (row.State, row.Attempts));
+        Assert.DoesNotContain(events, e => e.Message.Contains("heartbeat", StringComparison.OrdinalIgnoreCase));
+    }
+
     [Fact]
     public async Task Cancel_DeafTrainer_IsGoneWhenTheJobIsCancelled()
     {

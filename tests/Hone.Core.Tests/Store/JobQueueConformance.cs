@@ -57,7 +57,7 @@ public abstract class JobQueueConformance
     }
 
     [Fact]
-    public async Task Claim_LeaseEnded_NextFenceAndAttempt()
+    public async Task Claim_LeaseEnded_SameAttemptWithTheNextFence()
     {
         await using TestHone hone = await StartAsync();
         Guid id = (await hone.QueueAsync("job")).Id;
@@ -67,7 +67,7 @@ public abstract class JobQueueConformance
         Assert.Null(await hone.Queue.ClaimAsync("b", Lease, Stop));
         await ExpireAsync(hone, id);
         ClaimedJob second = (await hone.Queue.ClaimAsync("b", Lease, Stop))!;
-        Assert.Equal((id, 2L, 2), (second.FinetuneId, second.Fence, second.Attempt));
+        Assert.Equal((id, 2L, 1), (second.FinetuneId, second.Fence, second.Attempt));
         Assert.Equal((checkpoint.Sha256, 7), (second.CheckpointBlob, second.CheckpointStep!.Value));
     }
 
@@ -171,20 +171,60 @@ public abstract class JobQueueConformance
     }
 
     [Fact]
-    public async Task Claim_LastAttemptAbandoned_Failed()
+    public async Task Claim_WorkersLostWithoutProgress_Failed()
     {
-        await using TestHone hone = await StartAsync(new HoneLimits { JobAttempts = 2 });
+        await using TestHone hone = await StartAsync();
         Guid id = (await hone.QueueAsync("job")).Id;
-        for (int attempt = 1; attempt <= 2; attempt++)
+        for (int lost = 0; lost < 3; lost++)
         {
-            Assert.Equal(attempt, (await hone.Queue.ClaimAsync("w", Lease, Stop))!.Attempt);
+            ClaimedJob job = (await hone.Queue.ClaimAsync("w", Lease, Stop))!;
+            Assert.Equal((lost + 1, 1), (job.Fence, job.Attempt));
             await ExpireAsync(hone, id);
         }
         Assert.Null(await hone.Queue.ClaimAsync("w", Lease, Stop));
         Finetune failed = await hone.GetAsync(id);
         Assert.Equal((FinetuneState.Failed, "worker_lost"), (failed.State, failed.ErrorCode));
-        Assert.Contains("attempt 2 of 2", failed.ErrorMessage, StringComparison.Ordinal);
+        Assert.Contains("3 times the worker died", failed.ErrorMessage, StringComparison.Ordinal);
         Assert.Equal("error", (await hone.Finetunes.ListEventsAsync(id, 0, 100, Stop))[^1].Level);
+    }
+
+    [Fact]
+    public async Task Claim_WorkersLostWithProgress_GoesOnAndKeepsItsAttempts()
+    {
+        await using TestHone hone = await StartAsync();
+        Guid id = (await hone.QueueAsync("job")).Id;
+        PublishedFile checkpoint = await hone.BlobAsync("checkpoint", [1, 2, 3]);
+        for (int step = 1; step <= 10; step++)
+        {
+            ClaimedJob job = (await hone.Queue.ClaimAsync("w", Lease, Stop))!;
+            Assert.Equal(1, job.Attempt);
+            Assert.Equal(AttemptWrite.Done, await hone.Queue.SaveCheckpointAsync(id, job.Fence, step, checkpoint.Sha256, Stop));
+            await ExpireAsync(hone, id);
+        }
+        // The same step again is no progress: the claims above have lost one worker since it, two more end the job.
+        for (int lost = 1; lost < 3; lost++)
+        {
+            ClaimedJob job = (await hone.Queue.ClaimAsync("w", Lease, Stop))!;
+            Assert.Equal(AttemptWrite.Done, await hone.Queue.SaveCheckpointAsync(id, job.Fence, 10, checkpoint.Sha256, Stop));
+            await ExpireAsync(hone, id);
+        }
+        Assert.Null(await hone.Queue.ClaimAsync("w", Lease, Stop));
+        Assert.Equal("worker_lost", (await hone.GetAsync(id)).ErrorCode);
+    }
+
+    [Fact]
+    public async Task Release_AfterALostWorker_CountsTheTrainersOwnCrashAlone()
+    {
+        await using TestHone hone = await StartAsync(new HoneLimits { JobAttempts = 2 });
+        Guid id = (await hone.QueueAsync("job")).Id;
+        await hone.Queue.ClaimAsync("w", Lease, Stop);
+        await ExpireAsync(hone, id);
+        ClaimedJob second = (await hone.Queue.ClaimAsync("w", Lease, Stop))!;
+        Assert.Equal(AttemptWrite.Done, await hone.Queue.ReleaseAsync(id, second.Fence, TimeSpan.Zero, "The trainer crashed.", true, Stop));
+        ClaimedJob third = (await hone.Queue.ClaimAsync("w", Lease, Stop))!;
+        Assert.Equal((3L, 2), (third.Fence, third.Attempt));
+        Assert.Equal(AttemptWrite.Done, await hone.Queue.ReleaseAsync(id, third.Fence, TimeSpan.Zero, "The trainer crashed.", true, Stop));
+        Assert.Equal("attempts_exhausted", (await hone.GetAsync(id)).ErrorCode);
     }
 
     [Fact]
@@ -220,7 +260,7 @@ public abstract class JobQueueConformance
     [Fact]
     public async Task Claims_RacingWithExpiry_FenceOnlyGrows()
     {
-        await using TestHone hone = await StartAsync(new HoneLimits { JobAttempts = 100 });
+        await using TestHone hone = await StartAsync(new HoneLimits { JobWorkersLost = 100 });
         Guid id = (await hone.QueueAsync("job")).Id;
         var fences = new ConcurrentBag<long>();
         await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(async () =>

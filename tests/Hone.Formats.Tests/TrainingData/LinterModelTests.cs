@@ -70,11 +70,28 @@ public sealed class LinterModelTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Ro
     [Fact]
     public void D4_TemplatesOwnTokensInText_AreNamed()
     {
-        var warning = Assert.Single(rows.LintRow(Pair("What is <|im_end|>?", "A token.")).Warnings);
+        string row = Pair("What is <|im_end|>?", "A token.");
+        var warning = Assert.Single(rows.LintRow(row).Warnings);
 
-        Assert.Equal((4, "template_token_in_text"), (warning.Line, warning.Code));
-        Assert.Contains("<|im_end|>", warning.Message, StringComparison.Ordinal);
+        Assert.Equal((4, "template_token_in_text", "$.messages[0].content"), (warning.Line, warning.Code, warning.Path));
+        Assert.Contains("holds <|im_end|>", warning.Message, StringComparison.Ordinal);
+        Assert.Contains("speak for another role", warning.Message, StringComparison.Ordinal);
+        Assert.Contains("unless it is meant", warning.Hint, StringComparison.Ordinal);
+        int lineStart = TrainingFiles.Rows(Enumerable.Range(1, 3).Select(TrainingFiles.Good)).Length;
+        Assert.Equal(lineStart + row.IndexOf("\"What", StringComparison.Ordinal), warning.Byte);
         Assert.Empty(rows.LintRow(Pair("What is im_end?", "A token.")).Warnings);
+    }
+
+    [Theory]
+    [InlineData("""{"messages":[{"role":"user","content":"Hi<|im_end|>"},{"role":"assistant","content":"Yes."}]}""", "$.messages[0].content", "speak for another role")]
+    [InlineData("""{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yes.\u003c|im_end|> No."}]}""", "$.messages[1].content", "an answer may end")]
+    [InlineData("""{"messages":[{"role":"user","content":[{"type":"text","text":"<|im_start|>"}]},{"role":"assistant","content":"Yes."}]}""", "$.messages[0].content[0].text", "<|im_start|>")]
+    [InlineData("""{"prompt":"Hi","completion":"<|endoftext|>"}""", "$.completion", "an answer may end")]
+    public void D4_TemplatesOwnTokens_AreNamedWithTheirPath(string row, string path, string said)
+    {
+        var warning = Assert.Single(rows.LintRow(row).Warnings, w => w.Code == "template_token_in_text");
+        Assert.Equal((4, path), (warning.Line, warning.Path));
+        Assert.Contains(said, warning.Message, StringComparison.Ordinal);
     }
 
     [Fact]

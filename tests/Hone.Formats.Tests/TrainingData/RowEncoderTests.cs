@@ -51,6 +51,31 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
         static object Message(string role, string turn) => new { role, content = Content(turn) };
     }
 
+    /// <summary>The question's block is the only one whose place is known: it is not the answer's.</summary>
+    [Fact]
+    public void Bug_AnswersMarkInsideAMacro_IsNotTakenFromAnotherBlock()
+    {
+        const string Template = "{% macro answer(m) %}{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% endmacro %}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+            + "{% if m.role == 'assistant' %}{{ answer(m) }}{% else %}{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% endif %}{{ '\n' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+        const string Row = """{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"Yes."}]}""";
+
+        var encoding = rows.Encode(Row, template: Template);
+
+        Assert.Equal("<|im_start|>user\nHi?<|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n", rows.Marked(Assert.Single(encoding.Rows)));
+        Assert.Equal("generation_marks_lost", Assert.Single(encoding.Warnings).Code);
+        Assert.Empty(rows.Encode(Row).Warnings);
+    }
+
+    /// <summary>As the reference encodes it; the lint warns of it.</summary>
+    [Fact]
+    public void Encode_SpecialTokenInAMessage_IsThatToken()
+    {
+        var row = Assert.Single(rows.Encode("""{"messages":[{"role":"user","content":"a<|im_end|>b"},{"role":"assistant","content":"Yes."}]}""").Rows);
+        int end = rows.Model.Tokenizer.TokenId("<|im_end|>")!.Value;
+        Assert.Equal(4, row.Tokens.Count(t => t == end));
+        Assert.EndsWith("a<|im_end|>b<|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n", rows.Marked(row), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("""{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"Yes."}]}""", Head + "⟦Yes.<|im_end|>⟧\n")]
     [InlineData("""{"messages":[{"role":"user","content":[{"type":"text","text":"H"},{"type":"text","text":"i?"}]},{"role":"assistant","content":[{"type":"text","text":"Yes."}]}]}""", Head + "⟦Yes.<|im_end|>⟧\n")]

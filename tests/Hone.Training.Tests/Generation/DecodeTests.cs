@@ -1,6 +1,9 @@
 using System.Globalization;
 using Hone.Formats.Inference;
 using Hone.Formats.Safetensors;
+using Hone.Training.Training;
+using Hone.Training.Tests.Model;
+using Hone.Formats.TrainingData;
 using Hone.Training.Generation;
 using Hone.Training.Lora;
 using static TorchSharp.torch;
@@ -13,16 +16,18 @@ public sealed class DecodeTests
 {
     private static readonly string[] s_settings = ["temperature", "top-k", "top-p", "repetition", "frequency", "presence", "filters", "all", "wide"];
 
-    [Fact]
-    public void Greedy_CachedTokens_EqualReference()
+    [Theory]
+    [InlineData("llama")]
+    [InlineData("gemma2")]
+    public void Greedy_CachedTokens_EqualReference(string name)
     {
         foreach (string path in Reference.Existing("decode/decode.safetensors"))
         {
             using SafetensorsFile file = SafetensorsFile.Open(path);
-            using TinyModel model = TinyModel.Llama();
-            for (int k = 0; file.Find($"llama.base.{k}.prompt") is not null; k++)
+            using var model = new TinyModel(Path.Combine(Reference.Folders("models").First(), name));
+            for (int k = 0; file.Find($"{name}.base.{k}.prompt") is not null; k++)
             {
-                int[] prompt = Ints(file, $"llama.base.{k}.prompt"), expected = Ints(file, $"llama.base.{k}.greedy");
+                int[] prompt = Ints(file, $"{name}.base.{k}.prompt"), expected = Ints(file, $"{name}.base.{k}.greedy");
                 using var cache = new KeyValueCache(model.Config.Layers);
                 var generated = new List<int>();
                 int[] next = prompt;
@@ -38,6 +43,27 @@ public sealed class DecodeTests
                 }
                 Assert.Equal(expected, generated);
             }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(TinyModelTests.Models), MemberType = typeof(TinyModelTests))]
+    public void Logits_TokenByToken_EqualThoseOfTheWholeText(string name)
+    {
+        string folder = Reference.Folders("models").Select(f => Path.Combine(f, name)).First(Directory.Exists);
+        using var model = new TinyModel(folder);
+        using var scope = NewDisposeScope();
+        var random = new Random(7);
+        int[] tokens = [.. Enumerable.Range(0, 24).Select(_ => random.Next(model.Config.VocabularySize))];
+        PackedBatch batch = PackedBatch.Pack([new EncodedRow(1, tokens, [.. tokens.Select(_ => true)])]);
+        Tensor whole = model.Decoder.Logits(model.Decoder.Forward(batch, null)); // [24, V]
+        using var cache = new KeyValueCache(model.Config.Layers);
+        for (int start = 0, count = 10; start < tokens.Length; start += count, count = 1)
+        {
+            int[] positions = [.. Enumerable.Range(start, count)];
+            Tensor hidden = model.Decoder.Forward(tokens[start..(start + count)], positions, new CachedAttention([(cache, count)], model.Decoder.AttentionShape), []);
+            cache.Length += count;
+            Reference.AssertClose(Reference.Floats(whole.narrow(0, start, count).contiguous()), Reference.Floats(model.Decoder.Logits(hidden)), 2e-5, $"{name} from token {start} on", 1);
         }
     }
 

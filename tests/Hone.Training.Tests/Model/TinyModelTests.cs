@@ -1,4 +1,4 @@
-using System.Text.Json;
+using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
@@ -13,30 +13,25 @@ namespace Hone.Training.Tests.Model;
 [Trait("Category", "Reference")]
 public sealed class TinyModelTests
 {
+    /// <summary>Every folder of references.</summary>
+    public static TheoryData<string> Models =>
+        [.. Reference.Folders("models").SelectMany(Directory.GetDirectories).Where(f => File.Exists(Path.Combine(f, "reference.safetensors"))).Select(f => Path.GetFileName(f)!).Distinct().Order(StringComparer.Ordinal)];
+
     [Theory]
-    [InlineData("llama")]
-    [InlineData("llama-all-linear")]
-    [InlineData("llama-rslora")]
-    [InlineData("llama-layers")]
-    [InlineData("llama-dora")]
+    [MemberData(nameof(Models))]
     public void Train_TenSteps_EqualReference(string name)
     {
-        foreach (string path in Reference.Existing($"models/{name}/reference.safetensors"))
+        foreach (string path in Reference.Files($"models/{name}/reference.safetensors"))
         {
             string folder = Path.GetDirectoryName(path)!;
             using SafetensorsFile file = SafetensorsFile.Open(path);
             using var model = new TinyModel(folder);
             Decoder decoder = model.Decoder;
-            using JsonDocument config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "adapter", "adapter_config.json")));
-            int rank = config.RootElement.GetProperty("r").GetInt32();
-            double alpha = config.RootElement.GetProperty("lora_alpha").GetDouble();
-            bool dora = config.RootElement.TryGetProperty("use_dora", out JsonElement useDora) && useDora.GetBoolean();
-            double scale = config.RootElement.GetProperty("use_rslora").GetBoolean() ? alpha / Math.Sqrt(rank) : alpha / rank;
+            AdapterConfig config = AdapterConfig.Parse(File.ReadAllBytes(Path.Combine(folder, "adapter", "adapter_config.json"))).Config!;
             const string Prefix = "base_model.model.";
-            var modules = file.Tensors.Where(t => t.Name.StartsWith("adapter.0.", StringComparison.Ordinal) && t.Name.EndsWith(".lora_A.weight", StringComparison.Ordinal))
-                .ToDictionary(
-                    t => t.Name["adapter.0.".Length..^".lora_A.weight".Length][Prefix.Length..],
-                    t => new LoraModuleShape((int)t.Shape[1], (int)file.Find(t.Name.Replace("lora_A", "lora_B"))!.Shape[0], rank, scale, dora));
+            var modules = decoder.Projections.SelectMany(p => p.Modules.Select(m => (m.Name, m.Out, p.In))).Where(m => config.Targets(m.Name))
+                .ToDictionary(m => m.Name, m => new LoraModuleShape(m.In, m.Out, config.RankOf(m.Name), config.ScaleOf(m.Name), config.UseDora));
+            Assert.Equal(file.Tensors.Count(t => t.Name.StartsWith("adapter.0.", StringComparison.Ordinal)), modules.Count * (config.UseDora ? 3 : 2));
             using var adapter = new LoraAdapter(decoder.Projections, modules, trainable: true);
             foreach (LoraMatrices module in adapter.Matrices())
             {

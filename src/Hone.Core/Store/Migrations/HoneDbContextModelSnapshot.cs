@@ -212,6 +212,10 @@ namespace Hone.Core.Store.Migrations
                         .HasColumnType("TEXT")
                         .HasColumnName("worker");
 
+                    b.Property<int>("WorkersLost")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("workers_lost");
+
                     b.HasKey("Id");
 
                     b.HasIndex("AccountId", "Name")

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hone.Terminals;
+using Hone.Training.Processes;
 
 namespace Hone.Commands.Children;
 
@@ -17,14 +18,19 @@ internal abstract class ChildCommand : CliCommand
 
     protected sealed override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
+        int code;
         try
         {
-            return await RunAsync(parse, cancellationToken);
+            code = await RunAsync(parse, cancellationToken);
         }
         catch (Exception fault) when (fault is not OperationCanceledException)
         {
             terminal.Note(fault.ToString());
-            return Crashed;
+            terminal.Error.Flush();
+            code = Crashed;
         }
+        // All is said and every file is complete. Without memory the runtime and the tensor library may take seconds to leave, or hang.
+        ChildLifetime.End(code);
+        return code;
     }
 }

@@ -4,12 +4,12 @@ using Hone.Formats.Models;
 
 namespace Hone.Commands.Models;
 
-/// <summary>A base model opened in this process: by the path of its file, the embedded one by its id, others by their id in a data folder.</summary>
+/// <summary>A base model opened in this process: by the path of its file or folder, the embedded one by its id, others by their id in a data folder.</summary>
 internal static class LocalModel
 {
     public static async Task<string> PathOfAsync(string idOrPath, string? data, CancellationToken cancellationToken)
     {
-        if (File.Exists(idOrPath))
+        if (Path.Exists(idOrPath))
             return Path.GetFullPath(idOrPath);
         if (idOrPath == ModelCatalog.EmbeddedId && ModelCatalog.FindEmbedded() is { } embedded)
             return embedded.Path;

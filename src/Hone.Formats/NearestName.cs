@@ -1,4 +1,4 @@
-namespace Hone.Formats.Adapters;
+namespace Hone.Formats;
 
 /// <summary>The name that was probably meant, for error messages.</summary>
 public static class NearestName
@@ -19,6 +19,14 @@ public static class NearestName
                 (best, bestDistance) = (candidate, distance);
         }
         return best is not null && bestDistance <= Math.Max(name.Length, best.Length) / 2 ? best : null;
+    }
+
+    /// <summary>The key or word that a misspelt one most likely means, whatever the case and the hyphens; null where more than a third of the letters would have to change.</summary>
+    public static string? Meant(string name, IEnumerable<string> known)
+    {
+        string folded = Fold(name);
+        var (best, distance) = known.Select(k => (k, Distance(folded, Fold(k)))).DefaultIfEmpty((name, int.MaxValue)).MinBy(p => p.Item2);
+        return best != name && distance <= Math.Max(1, Math.Max(name.Length, best.Length) / 3) ? best : null;
     }
 
     /// <summary>The candidate as a half sentence, or nothing.</summary>
@@ -47,4 +55,6 @@ public static class NearestName
         }
         return current[b.Length];
     }
+
+    private static string Fold(string name) => name.Replace("-", "_", StringComparison.Ordinal).ToLowerInvariant();
 }

@@ -1,0 +1,80 @@
+using System.Buffers;
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using Hone.Core.Scheduling;
+
+namespace Hone.Commands;
+
+/// <summary>How trainers are run, as <c>hone serve</c> and <c>hone worker</c> take it.</summary>
+internal sealed class WorkerOptions
+{
+    private const int LeastMemoryMb = 256;
+    private static readonly SearchValues<char> s_digits = SearchValues.Create("0123456789.");
+
+    private readonly Option<int?> _slots = new("--slots") { Description = "Jobs at a time, 1 to 64; they share the cores. Default: 1.", HelpName = "N", CustomParser = argument => Number(argument, "--slots", 64) };
+    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of a trainer. Default: the machine's cores, shared by the slots.", HelpName = "N", CustomParser = argument => Number(argument, "--threads", 1024) };
+    private readonly Option<int?> _memory = new("--memory-limit")
+    {
+        Description = "Private memory that a trainer may have, such as 900M or 2.5G; a job that needs more ends as out_of_memory. Default: no limit.",
+        HelpName = "SIZE",
+        CustomParser = Size,
+    };
+
+    public void AddTo(Command command, Option<bool>? noWorker = null)
+    {
+        Option[] all = [_slots, _threads, _memory];
+        foreach (Option option in all)
+            command.Options.Add(option);
+        command.Validators.Add(result =>
+        {
+            if (noWorker is not null && result.GetValue(noWorker) && Array.Find(all, option => result.GetResult(option) is { Implicit: false }) is { } idle)
+                result.AddError($"{idle.Name} tells how to train, and --no-worker trains nothing here: leave out one of them, or give {idle.Name} to `hone worker`.");
+        });
+    }
+
+    public WorkerSettings Read(ParseResult parse, string data) => new()
+    {
+        DataFolder = data,
+        Slots = parse.GetValue(_slots) ?? 1,
+        Threads = parse.GetValue(_threads),
+        MemoryLimitMb = parse.GetValue(_memory),
+    };
+
+    private static int? Number(ArgumentResult argument, string option, int most)
+    {
+        string given = argument.Tokens[0].Value;
+        if (int.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= 1 && number <= most)
+            return number;
+        argument.AddError($"{option} {given}: a number from 1 to {most} is expected.");
+        return null;
+    }
+
+    private static int? Size(ArgumentResult argument)
+    {
+        string given = argument.Tokens[0].Value;
+        int? megabytes = Megabytes(given);
+        if (megabytes is null)
+            argument.AddError($"--memory-limit {given}: a number and a unit are expected, such as 900M or 2.5G, and at least {LeastMemoryMb}M.");
+        return megabytes;
+    }
+
+    /// <summary>MiB in <c>900M</c>, <c>900 MiB</c>, <c>2.5G</c>, <c>1TB</c>: powers of 1,024 whatever the spelling, as the system counts memory. Null: none, or too little.</summary>
+    internal static int? Megabytes(string size)
+    {
+        ReadOnlySpan<char> text = size.AsSpan().Trim();
+        int letters = text.IndexOfAnyExcept(s_digits);
+        if (letters <= 0)
+            return null;
+        double? unit = text[letters..].Trim().ToString().ToUpperInvariant() switch
+        {
+            "M" or "MB" or "MIB" => 1,
+            "G" or "GB" or "GIB" => 1 << 10,
+            "T" or "TB" or "TIB" => 1 << 20,
+            _ => null,
+        };
+        return double.TryParse(text[..letters], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number) && number * unit is double megabytes and >= LeastMemoryMb and <= int.MaxValue
+            ? (int)megabytes
+            : null;
+    }
+}
