@@ -26,6 +26,30 @@ public sealed class BaseModel : IDisposable
         StopTokens = WithEndOfTurn(s_stopKeys.Select(key => SpecialToken(file, key)?.Id).OfType<int>());
     }
 
+    private BaseModel(string folder)
+    {
+        _weights = ModelWeights.Open(folder);
+        try
+        {
+            string tokenizer = System.IO.Path.Combine(folder, "tokenizer.json");
+            if (!File.Exists(tokenizer))
+                throw new InvalidFileException($"{folder}: there is no tokenizer.json. Save the tokenizer with Transformers' fast tokenizer, or get the file.");
+            Tokenizer = Tokenizer.FromTokenizerJson(tokenizer);
+            CheckVocabulary("Get config.json and tokenizer.json of the same model.");
+            var texts = new HuggingFaceTexts(folder, Tokenizer);
+            BosToken = texts.BosToken;
+            EosToken = texts.EosToken;
+            ChatTemplate = texts.Template;
+            Name = System.IO.Path.GetFileName(System.IO.Path.GetFullPath(folder).TrimEnd(System.IO.Path.DirectorySeparatorChar));
+            StopTokens = WithEndOfTurn(texts.StopTokens);
+        }
+        catch
+        {
+            _weights.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>The GGUF file, or the Hugging Face folder.</summary>
     public string Path => _weights.Path;
     public ModelConfig Config => _weights.Config;
@@ -56,14 +80,11 @@ public sealed class BaseModel : IDisposable
     /// <inheritdoc cref="ModelWeights.Tensors"/>
     public IReadOnlyList<NamedShape> Tensors => _weights.Tensors;
 
-    /// <exception cref="InvalidFileException">The file is no readable GGUF, or holds a model that is not supported or not whole.</exception>
+    /// <exception cref="InvalidFileException">There is no readable GGUF or Hugging Face folder, or it holds a model that is not supported or not whole.</exception>
     public static BaseModel Open(string path)
     {
         if (Directory.Exists(path))
-        {
-            ModelWeights.Open(path).Dispose();
-            throw new InvalidFileException($"{path}: the model itself can be used, but a folder's tokenizer cannot be read. Convert the model to GGUF.");
-        }
+            return new BaseModel(path);
         GgufFile file = GgufFile.Open(path);
         try
         {

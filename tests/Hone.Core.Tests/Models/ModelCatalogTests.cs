@@ -47,6 +47,34 @@ public sealed class ModelCatalogTests
     }
 
     [Fact]
+    public async Task F1_WeightThatIsNotFinite_RefusedAtAdd()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        string folder = Directory.CreateDirectory(Path.Combine(hone.Folder, "Tiny Qwen2")).FullName, weights = Path.Combine(folder, "model.safetensors");
+        foreach (string name in new[] { "config.json", "model.safetensors" })
+            File.Copy(Repository.File($"tests/references/models/qwen2/{name}"), Path.Combine(folder, name));
+        await File.WriteAllTextAsync(Path.Combine(folder, "tokenizer.json"), """
+            {"version":"1.0","added_tokens":[],"normalizer":null,"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},
+             "post_processor":null,"decoder":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true},
+             "model":{"type":"BPE","vocab":{"x":0,"y":1,"a":2,"b":3},"merges":[]}}
+            """, Stop);
+        ModelEntry added = Assert.IsType<AddModelResult.Added>(await hone.Models.AddAsync(folder, null, Stop)).Model;
+        Assert.Equal("@local/tiny-qwen2", added.Id);
+        Assert.Equal(64, added.Sha256!.Length);
+        Assert.Equal("qwen2", (await hone.Models.OpenAsync(added.Id, Stop)).Config.Architecture);
+        Assert.True(await hone.Models.RemoveAsync(added.Id, Stop));
+
+        byte[] bytes = await File.ReadAllBytesAsync(weights, Stop);
+        BitConverter.TryWriteBytes(bytes.AsSpan(bytes.Length - 4), float.NaN);
+        string broken = Directory.CreateDirectory(Path.Combine(hone.Folder, "broken")).FullName;
+        foreach (string name in new[] { "config.json", "tokenizer.json" })
+            File.Copy(Path.Combine(folder, name), Path.Combine(broken, name));
+        await File.WriteAllBytesAsync(Path.Combine(broken, "model.safetensors"), bytes, Stop);
+        string error = Assert.Single(Assert.IsType<AddModelResult.Refused>(await hone.Models.AddAsync(broken, null, Stop)).Errors);
+        Assert.Contains("the tensor 'model.norm.weight' holds NaN at index 47", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Add_IdTakenOrMisshapen_Refused()
     {
         await using TestHone hone = await TestHone.StartAsync();

@@ -67,6 +67,48 @@ public sealed class BaseModelTests
     }
 
     [Fact]
+    public void Open_Folder_HasTokenizerTemplateAndStopTokens()
+    {
+        using var folder = new TemporaryFolder();
+        string source = Path.Combine(References.Own("models"), "qwen2");
+        foreach (string name in new[] { "config.json", "model.safetensors" })
+            File.Copy(Path.Combine(source, name), folder.File(name));
+        Assert.Contains("there is no tokenizer.json", Assert.Throws<InvalidFileException>(() => BaseModel.Open(folder.Path)).Message, StringComparison.Ordinal);
+
+        folder.Write("tokenizer.json", """
+            {"version":"1.0","truncation":null,"padding":null,
+             "added_tokens":[
+               {"id":0,"content":"<|endoftext|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
+               {"id":1,"content":"<|im_start|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
+               {"id":2,"content":"<|im_end|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
+               {"id":5,"content":"<|stop|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],
+             "normalizer":null,"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},
+             "post_processor":null,"decoder":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true},
+             "model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"ignore_merges":false,
+              "vocab":{"<|endoftext|>":0,"<|im_start|>":1,"<|im_end|>":2,"a":3,"b":4},"merges":[]}}
+            """u8);
+        folder.Write("tokenizer_config.json", """
+            {"bos_token":{"__type":"AddedToken","content":"<|im_start|>"},"eos_token":"<|endoftext|>",
+             "chat_template":[{"name":"tool_use","template":"{{ tools }}"},{"name":"default","template":"{% for m in messages %}{{ m['content'] + '<|im_end|>' }}{% endfor %}"}]}
+            """u8);
+        folder.Write("generation_config.json", """{"eos_token_id":[5,0]}"""u8);
+        using (BaseModel model = BaseModel.Open(folder.Path))
+        {
+            Assert.Equal([3, 4], model.Tokenizer.Encode("ab").Ids);
+            Assert.Equal("<|im_start|>", model.BosToken);
+            Assert.Equal("<|endoftext|>", model.EosToken);
+            Assert.Equal([5, 0, 2], model.StopTokens);
+            Assert.Equal("F32", model.Quantization);
+            Assert.Contains("messages", model.ChatTemplate!.Source, StringComparison.Ordinal);
+        }
+        folder.Write("chat_template.jinja", "{% for m in messages %}{{ m['content'] }}{% endfor %}"u8);
+        using (BaseModel model = BaseModel.Open(folder.Path))
+            Assert.Equal([5, 0, 2], model.StopTokens.Append(2).Distinct());
+        folder.Write("generation_config.json", """{"eos_token_id":[151645]}"""u8);
+        Assert.Contains("$.eos_token_id holds 151645", Assert.Throws<InvalidFileException>(() => BaseModel.Open(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void ReadFloat32_QueryRows_ComeInHuggingFaceOrder()
     {
         using BaseModel model = BaseModel.Open(References.EmbeddedBase);
