@@ -85,7 +85,7 @@ internal sealed record TrainSettings
         double beta = preferencePairs ? Value("beta", config.Beta, 0.1, "the usual") : 0;
         string scheduler = Class("lr_scheduler", config.LrScheduler, "linear", "it ends at 0, so the last steps settle");
         double warmup = Value("warmup_ratio", config.WarmupRatio, Math.Round(Math.Min(5.0, Math.Ceiling(steps * 0.1)) / steps, 4), "up to 5 steps");
-        int rank = Value("rank", config.Rank, 16, "room for most tasks at little cost");
+        int rank = Value("rank", config.Rank, rows <= 1000 ? 8 : 16, rows <= 1000 ? $"{rows} rows need little room" : "room for most tasks at little cost");
         double alpha = Value("alpha", config.Alpha, 2.0 * rank, "twice the rank");
         double dropout = Value("dropout", config.Dropout, 0, "none");
         bool rslora = Value("use_rslora", config.UseRslora, false, "alpha / rank");
