@@ -1,11 +1,11 @@
 using System.Globalization;
 using Hone.Formats.Inference;
 using Hone.Formats.Safetensors;
-using Hone.Training.Training;
-using Hone.Training.Tests.Model;
 using Hone.Formats.TrainingData;
 using Hone.Training.Generation;
 using Hone.Training.Lora;
+using Hone.Training.Tests.Model;
+using Hone.Training.Training;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Tests.Generation;
