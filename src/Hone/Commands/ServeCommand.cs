@@ -70,6 +70,7 @@ internal sealed class ServeCommand : CliCommand
             {
                 // A start that fails is explained in one line, below; the host would log its stack as well.
                 services.Configure<LoggerFilterOptions>(filters => filters.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => started && level >= LogLevel.Warning));
+                services.AddSingleton<IHostLifetime, CommandLifetime>();
                 services.AddHostedService(provider => new FirstAccount(provider.GetRequiredService<FirstRun>(), $"http://{listen}"));
                 if (!parse.GetValue(_noWorker))
                     services.AddHoneWorker(_worker.Read(parse, data));
@@ -149,6 +150,14 @@ internal sealed class ServeCommand : CliCommand
 internal sealed class FirstAccount(FirstRun firstRun, string url) : IHostedService
 {
     public Task StartAsync(CancellationToken cancellationToken) => firstRun.EnsureCredentialsAsync(url, cancellationToken);
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}
+
+/// <summary>Signals reach the command alone. If the host heard them as well, a server that was told to end could look like one that ended by itself.</summary>
+internal sealed class CommandLifetime : IHostLifetime
+{
+    public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }
