@@ -153,11 +153,3 @@ internal sealed class FirstAccount(FirstRun firstRun, string url) : IHostedServi
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }
-
-/// <summary>Signals reach the command alone. If the host heard them as well, a server that was told to end could look like one that ended by itself.</summary>
-internal sealed class CommandLifetime : IHostLifetime
-{
-    public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-}

@@ -37,6 +37,7 @@ internal sealed class WorkerCommand : CliCommand
             .Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.Services.AddHoneCore(new HoneCoreOptions { DataFolder = data });
         builder.Services.AddHoneWorker(_worker.Read(parse, data));
+        builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
         using IHost host = builder.Build();
         var folder = host.Services.GetRequiredService<DataFolder>();
         if (!File.Exists(folder.DatabasePath))
