@@ -20,7 +20,7 @@ internal readonly record struct ProductTerm(Matrix X, Matrix Weight, bool Transp
 /// </summary>
 internal static unsafe class MatrixProduct
 {
-    /// <summary>Depth of a panel: a panel and the rows beside it stay in the first-level cache.</summary>
+    /// <summary>Depth of a panel: a panel and the rows beside it stay in the first-level cache, and sums of sums are more exact than one long sum.</summary>
     private const int PanelDepth = 288;
 
     /// <summary>Rows of a block: a block's slice of x stays in the second-level cache.</summary>
@@ -28,6 +28,9 @@ internal static unsafe class MatrixProduct
 
     /// <summary>With so few rows a packed panel does not pay: every result is a dot product of two rows.</summary>
     private const int FewRows = 3;
+
+    /// <summary>With so few tiles of rows a weight whose rows lie as a panel's is read where it is.</summary>
+    private const int UnpackedTiles = 4;
 
     [ThreadStatic]
     private static float[]? t_panel;
@@ -63,7 +66,7 @@ internal static unsafe class MatrixProduct
         int width = ProductTile.Columns, height = ProductTile.Rows;
         float* panel = Panel();
         float* edge = panel + PanelDepth * width;
-        bool first = !accumulate;
+        bool first = !accumulate, few = rowEnd - rowStart <= UnpackedTiles * height;
         foreach (ref readonly ProductTerm term in terms)
         {
             int steps = Blocks(term.Depth, PanelDepth), depth = Blocks(Blocks(term.Depth, steps), 8) * 8;
@@ -75,16 +78,27 @@ internal static unsafe class MatrixProduct
                     int column = p * width;
                     if (column + width <= term.Column || column >= term.Column + term.Columns)
                         continue;
-                    ProductPanel.Pack(term, column - term.Column, k, length, panel);
                     int columns = Math.Min(width, y.Columns - column);
+                    float* weight = panel;
+                    nint stride = width;
+                    int inTerm = column - term.Column;
+                    if (few && !term.Transposed && inTerm >= 0 && inTerm + width <= term.Columns)
+                    {
+                        weight = term.Weight.Data + k * term.Weight.Stride + inTerm;
+                        stride = term.Weight.Stride;
+                    }
+                    else
+                    {
+                        ProductPanel.Pack(term, inTerm, k, length, panel);
+                    }
                     for (int row = rowStart; row < rowEnd; row += height)
                     {
                         int rows = Math.Min(height, rowEnd - row);
                         float* x = term.X.Data + row * term.X.Stride + k, target = y.Data + row * y.Stride + column;
                         if (columns == width)
-                            ProductTile.Run(x, term.X.Stride, rows, panel, length, target, y.Stride, !first);
+                            ProductTile.Run(x, term.X.Stride, rows, weight, stride, length, target, y.Stride, term.Scale, !first);
                         else
-                            Edge(x, term.X.Stride, rows, panel, length, target, y.Stride, !first, columns, edge);
+                            Edge(x, term.X.Stride, rows, weight, stride, length, target, y.Stride, term.Scale, !first, columns, edge);
                     }
                 }
                 first = false;
@@ -93,10 +107,10 @@ internal static unsafe class MatrixProduct
     }
 
     /// <summary>A tile that hangs over the right edge of y.</summary>
-    private static void Edge(float* x, nint strideX, int rows, float* panel, int depth, float* y, nint strideY, bool accumulate, int columns, float* edge)
+    private static void Edge(float* x, nint strideX, int rows, float* panel, nint stridePanel, int depth, float* y, nint strideY, float scale, bool accumulate, int columns, float* edge)
     {
         int width = ProductTile.Columns;
-        ProductTile.Run(x, strideX, rows, panel, depth, edge, width, accumulate: false);
+        ProductTile.Run(x, strideX, rows, panel, stridePanel, depth, edge, width, scale, accumulate: false);
         for (int row = 0; row < rows; row++)
         {
             for (int column = 0; column < columns; column++)

@@ -18,14 +18,10 @@ internal static unsafe class ProductPanel
             int first = column + group;
             if (first >= 0 && first + Lanes <= term.Columns)
                 Whole(term, first, k, depth, panel + group, width);
+            else if (first <= -Lanes || first >= term.Columns)
+                Clear(depth, panel + group, width);
             else
                 Part(term, first, k, depth, panel + group, width);
-        }
-        if (term.Scale != 1)
-        {
-            Vector256<float> scale = Vector256.Create(term.Scale);
-            for (float* end = panel + depth * width; panel < end; panel += Lanes)
-                (Vector256.Load(panel) * scale).Store(panel);
         }
     }
 
@@ -52,6 +48,12 @@ internal static unsafe class ProductPanel
             for (int lane = 0; lane < Lanes; lane++)
                 panel[done * width + lane] = rows[lane * stride + done];
         }
+    }
+
+    private static void Clear(int depth, float* panel, int width)
+    {
+        for (int i = 0; i < depth; i++, panel += width)
+            Vector256<float>.Zero.Store(panel);
     }
 
     private static void Part(in ProductTerm term, int column, int k, int depth, float* panel, int width)

@@ -14,28 +14,30 @@ internal static unsafe class ProductTile
 
     public static int Columns => Avx512F.IsSupported ? 32 : 16;
 
-    /// <summary>y = x · panel, or y += x · panel.</summary>
+    /// <summary>y = scale · x · panel, or y += scale · x · panel.</summary>
     /// <param name="rows">1 … <see cref="Rows"/>; fewer cost as much as all.</param>
+    /// <param name="stridePanel">From one row of the panel to the next.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Run(float* x, nint strideX, int rows, float* panel, int depth, float* y, nint strideY, bool accumulate)
+    public static void Run(float* x, nint strideX, int rows, float* panel, nint stridePanel, int depth, float* y, nint strideY, float scale, bool accumulate)
     {
         if (Avx512F.IsSupported)
-            Wide(x, strideX, rows, panel, depth, y, strideY, accumulate);
+            Wide(x, strideX, rows, panel, stridePanel, depth, y, strideY, scale, accumulate);
         else
-            Narrow(x, strideX, rows, panel, depth, y, strideY, accumulate);
+            Narrow(x, strideX, rows, panel, stridePanel, depth, y, strideY, scale, accumulate);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Narrow(float* x, nint strideX, int rows, float* panel, int depth, float* y, nint strideY, bool accumulate)
+    internal static void Narrow(float* x, nint strideX, int rows, float* panel, nint stridePanel, int depth, float* y, nint strideY, float scale, bool accumulate)
     {
         Vector256<float> c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default;
         Vector256<float> c30 = default, c31 = default, c40 = default, c41 = default, c50 = default, c51 = default;
         float* x0 = x, x1 = rows > 1 ? x0 + strideX : x0, x2 = rows > 2 ? x1 + strideX : x1;
         float* x3 = rows > 3 ? x2 + strideX : x2, x4 = rows > 4 ? x3 + strideX : x3, x5 = rows > 5 ? x4 + strideX : x4;
+        Prefetch(y, strideY, rows);
         for (nint k = 0; k < depth; k++)
         {
             Vector256<float> b0 = Vector256.Load(panel), b1 = Vector256.Load(panel + 8);
-            panel += 16;
+            panel += stridePanel;
             Vector256<float> a = Vector256.Create(x0[k]);
             c00 = Vector256.MultiplyAddEstimate(a, b0, c00);
             c01 = Vector256.MultiplyAddEstimate(a, b1, c01);
@@ -55,30 +57,31 @@ internal static unsafe class ProductTile
             c50 = Vector256.MultiplyAddEstimate(a, b0, c50);
             c51 = Vector256.MultiplyAddEstimate(a, b1, c51);
         }
-        Store(y, c00, c01, accumulate);
+        Store(y, c00, c01, scale, accumulate);
         if (rows > 1)
-            Store(y + strideY, c10, c11, accumulate);
+            Store(y + strideY, c10, c11, scale, accumulate);
         if (rows > 2)
-            Store(y + 2 * strideY, c20, c21, accumulate);
+            Store(y + 2 * strideY, c20, c21, scale, accumulate);
         if (rows > 3)
-            Store(y + 3 * strideY, c30, c31, accumulate);
+            Store(y + 3 * strideY, c30, c31, scale, accumulate);
         if (rows > 4)
-            Store(y + 4 * strideY, c40, c41, accumulate);
+            Store(y + 4 * strideY, c40, c41, scale, accumulate);
         if (rows > 5)
-            Store(y + 5 * strideY, c50, c51, accumulate);
+            Store(y + 5 * strideY, c50, c51, scale, accumulate);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Wide(float* x, nint strideX, int rows, float* panel, int depth, float* y, nint strideY, bool accumulate)
+    internal static void Wide(float* x, nint strideX, int rows, float* panel, nint stridePanel, int depth, float* y, nint strideY, float scale, bool accumulate)
     {
         Vector512<float> c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
         Vector512<float> c40 = default, c41 = default, c50 = default, c51 = default, c60 = default, c61 = default, c70 = default, c71 = default;
         float* x0 = x, x1 = rows > 1 ? x0 + strideX : x0, x2 = rows > 2 ? x1 + strideX : x1, x3 = rows > 3 ? x2 + strideX : x2;
         float* x4 = rows > 4 ? x3 + strideX : x3, x5 = rows > 5 ? x4 + strideX : x4, x6 = rows > 6 ? x5 + strideX : x5, x7 = rows > 7 ? x6 + strideX : x6;
+        Prefetch(y, strideY, rows);
         for (nint k = 0; k < depth; k++)
         {
             Vector512<float> b0 = Vector512.Load(panel), b1 = Vector512.Load(panel + 16);
-            panel += 32;
+            panel += stridePanel;
             Vector512<float> a = Vector512.Create(x0[k]);
             c00 = Vector512.MultiplyAddEstimate(a, b0, c00);
             c01 = Vector512.MultiplyAddEstimate(a, b1, c01);
@@ -104,26 +107,36 @@ internal static unsafe class ProductTile
             c70 = Vector512.MultiplyAddEstimate(a, b0, c70);
             c71 = Vector512.MultiplyAddEstimate(a, b1, c71);
         }
-        Store(y, c00, c01, accumulate);
+        Store(y, c00, c01, scale, accumulate);
         if (rows > 1)
-            Store(y + strideY, c10, c11, accumulate);
+            Store(y + strideY, c10, c11, scale, accumulate);
         if (rows > 2)
-            Store(y + 2 * strideY, c20, c21, accumulate);
+            Store(y + 2 * strideY, c20, c21, scale, accumulate);
         if (rows > 3)
-            Store(y + 3 * strideY, c30, c31, accumulate);
+            Store(y + 3 * strideY, c30, c31, scale, accumulate);
         if (rows > 4)
-            Store(y + 4 * strideY, c40, c41, accumulate);
+            Store(y + 4 * strideY, c40, c41, scale, accumulate);
         if (rows > 5)
-            Store(y + 5 * strideY, c50, c51, accumulate);
+            Store(y + 5 * strideY, c50, c51, scale, accumulate);
         if (rows > 6)
-            Store(y + 6 * strideY, c60, c61, accumulate);
+            Store(y + 6 * strideY, c60, c61, scale, accumulate);
         if (rows > 7)
-            Store(y + 7 * strideY, c70, c71, accumulate);
+            Store(y + 7 * strideY, c70, c71, scale, accumulate);
+    }
+
+    /// <summary>The sums are wanted when the loop is through.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(float* y, nint strideY, int rows)
+    {
+        for (int row = 0; Sse.IsSupported && row < rows; row++, y += strideY)
+            Sse.Prefetch0(y);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* y, Vector256<float> left, Vector256<float> right, bool accumulate)
+    private static void Store(float* y, Vector256<float> left, Vector256<float> right, float scale, bool accumulate)
     {
+        left *= scale;
+        right *= scale;
         if (accumulate)
         {
             left += Vector256.Load(y);
@@ -134,8 +147,10 @@ internal static unsafe class ProductTile
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* y, Vector512<float> left, Vector512<float> right, bool accumulate)
+    private static void Store(float* y, Vector512<float> left, Vector512<float> right, float scale, bool accumulate)
     {
+        left *= scale;
+        right *= scale;
         if (accumulate)
         {
             left += Vector512.Load(y);

@@ -16,6 +16,11 @@ internal sealed record AdapterRows(LoraAdapter Adapter, long Start, long Length)
 /// </summary>
 internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? bias = null) : IDisposable
 {
+    /// <summary>Outputs whose dB, and rows whose du, are one turn of a loop.</summary>
+    private const int OutputRange = 192, RowRange = 48;
+
+    private const int GradientSlot = 0;
+
     private double[]? _squaredNorms; // ‖W‖² of each row, for DoRA
 
     public ProjectionShape Shape => shape;
@@ -138,15 +143,42 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
             dy = saved.ScaledGradient = BackwardScaled(dy, group, saved);
         Tensor du = empty(dy.shape[0], group.A.shape[0]), uTurned = saved.U!.t().contiguous(); // [N, Σr], [Σr, N]
         Matrix upper = Matrix.Of(dy), low = Matrix.Of(du), turned = Matrix.Of(uTurned);
-        foreach (LoraPart part in group.Parts)
+        (LoraPart Part, Matrix Dy, Matrix B, Matrix GradB)[] parts =
+            [.. group.Parts.Select(p => (p, upper.ColumnRange(p.OutOffset, p.Out), Matrix.Of(p.B), Matrix.Of(p.GradB!)))];
+        (int Part, int Start, int Length)[] ranges = [.. parts.SelectMany((p, index) => Ranges(p.Part.Out, OutputRange).Select(r => (index, r.Start, r.Length)))];
+        (int Start, int Length)[] rows = [.. Ranges(upper.Rows, RowRange)];
+        Cores.For(ranges.Length + rows.Length, i =>
         {
-            Matrix dyPart = upper.ColumnRange(part.OutOffset, part.Out); // [N, out]
-            using Tensor dB = empty(part.Rank, part.Out);
-            MatrixProduct.Run(Matrix.Of(dB), false, new ProductTerm(turned.RowRange(part.RankOffset, part.Rank), dyPart, Transposed: false, (float)part.Scale));
-            part.GradB!.add_(dB.t());
-            MatrixProduct.Run(low.ColumnRange(part.RankOffset, part.Rank), false, new ProductTerm(dyPart, Matrix.Of(part.B), Transposed: false, (float)part.Scale));
-        }
+            if (i < ranges.Length)
+            {
+                var (part, dyPart, _, gradB) = parts[ranges[i].Part];
+                Matrix dB = Scratch.Take(GradientSlot, part.Rank, ranges[i].Length);
+                MatrixProduct.RunHere(dB, false, new ProductTerm(turned.RowRange(part.RankOffset, part.Rank), dyPart.ColumnRange(ranges[i].Start, dB.Columns), Transposed: false, (float)part.Scale));
+                AddTurned(dB, gradB.RowRange(ranges[i].Start, dB.Columns));
+                return;
+            }
+            (int start, int length) = rows[i - ranges.Length];
+            foreach (var (part, dyPart, b, _) in parts)
+                MatrixProduct.RunHere(low.RowRange(start, length).ColumnRange(part.RankOffset, part.Rank), false, new ProductTerm(dyPart.RowRange(start, length), b, Transposed: false, (float)part.Scale));
+        });
         return du;
+    }
+
+    private static IEnumerable<(int Start, int Length)> Ranges(int count, int length)
+    {
+        for (int start = 0; start < count; start += length)
+            yield return (start, Math.Min(length, count - start));
+    }
+
+    /// <summary>sum += xᵀ</summary>
+    private static void AddTurned(Matrix x, Matrix sum)
+    {
+        for (int r = 0; r < x.Rows; r++)
+        {
+            Span<float> row = x.Row(r);
+            for (int c = 0; c < row.Length; c++)
+                sum.Row(c)[r] += row[c];
+        }
     }
 
     /// <summary>With z = x Wᵀ + s · u Bᵀ: <c>dm += Σ dy · z · c / m</c>; returns dz = dy · c.</summary>

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using Hone.Training.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -12,6 +13,7 @@ namespace Hone.Training.Training;
 internal sealed class AdamW(long size, double weightDecay) : IDisposable
 {
     private const double Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8;
+    private const int SmallestRange = 1 << 15;
 
     /// <summary>[P]</summary>
     public Tensor FirstMoment { get; } = zeros(size).DetachFromDisposeScope();
@@ -23,9 +25,15 @@ internal sealed class AdamW(long size, double weightDecay) : IDisposable
     /// <param name="gradientScale">Multiplies the gradients first: the clipping factor.</param>
     public void Update(Tensor parameters, Tensor gradients, int step, double learningRate, double gradientScale)
     {
-        Span<float> p = Floats(parameters), m = Floats(FirstMoment), v = Floats(SecondMoment), g = Floats(gradients);
+        Matrix p = Matrix.Of(parameters), m = Matrix.Of(FirstMoment), v = Matrix.Of(SecondMoment), g = Matrix.Of(gradients);
         float decay = (float)(1 - learningRate * weightDecay), scale = (float)gradientScale;
         float rate = (float)(learningRate / (1 - Math.Pow(Beta1, step))), root = (float)(1 / Math.Sqrt(1 - Math.Pow(Beta2, step)));
+        Cores.ForRanges(p.Columns, SmallestRange, (start, end) =>
+            Update(p.Row(0)[start..end], m.Row(0)[start..end], v.Row(0)[start..end], g.Row(0)[start..end], decay, rate, root, scale));
+    }
+
+    private static void Update(Span<float> p, Span<float> m, Span<float> v, ReadOnlySpan<float> g, float decay, float rate, float root, float scale)
+    {
         int i = 0;
         for (; i <= p.Length - Vector<float>.Count; i += Vector<float>.Count)
         {

@@ -13,9 +13,9 @@ internal sealed record Score(double Exact, double Intent);
 internal sealed record Evaluation(IReadOnlyList<Question> Questions, IReadOnlyList<string> Answers)
 {
     /// <summary>Requests in flight: the engine answers them in one batch.</summary>
-    private const int InFlight = 16;
+    private const int InFlight = 24;
 
-    private const int MaxTokens = 32;
+    private const int MaxTokens = 24;
 
     public int Exact => Questions.Zip(Answers).Count(pair => IsExact(pair.First, pair.Second));
 

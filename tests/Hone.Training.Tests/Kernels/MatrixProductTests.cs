@@ -68,12 +68,12 @@ public sealed unsafe class MatrixProductTests
             for (int rows = 1; rows <= height; rows++)
             {
                 using var scope = NewDisposeScope();
-                Tensor x = rand(rows, Depth) - 0.5, panel = rand(Depth, width) - 0.5, y = rand(rows, width), expected = y + x.matmul(panel);
+                Tensor x = rand(rows, Depth) - 0.5, panel = rand(Depth, width) - 0.5, y = rand(rows, width), expected = y + 0.5f * x.matmul(panel);
                 Matrix mx = Matrix.Of(x), my = Matrix.Of(y);
                 if (width == 16)
-                    ProductTile.Narrow(mx.Data, mx.Stride, rows, Matrix.Of(panel).Data, Depth, my.Data, my.Stride, accumulate: true);
+                    ProductTile.Narrow(mx.Data, mx.Stride, rows, Matrix.Of(panel).Data, Matrix.Of(panel).Stride, Depth, my.Data, my.Stride, scale: 0.5f, accumulate: true);
                 else
-                    ProductTile.Wide(mx.Data, mx.Stride, rows, Matrix.Of(panel).Data, Depth, my.Data, my.Stride, accumulate: true);
+                    ProductTile.Wide(mx.Data, mx.Stride, rows, Matrix.Of(panel).Data, Matrix.Of(panel).Stride, Depth, my.Data, my.Stride, scale: 0.5f, accumulate: true);
                 Assert.True(allclose(y, expected, 1e-5, 1e-5), $"{height} × {width}, {rows} rows");
             }
         }
