@@ -42,7 +42,7 @@ public static class TrainCommand
         TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Length / (pairs ? 2 : 1), rows.Sum(r => (long)r.Trained.Count(t => t)), pairs);
         events.Write(new TrainerEvent.Settings(settings.Origins));
         // 3
-        using Decoder decoder = DecoderLoader.Load(model);
+        using Decoder decoder = DecoderLoader.Load(model, settings.KeepsBaseAsStored);
         using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);
         using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
         string fingerprint = Fingerprint(settings, rows, job);

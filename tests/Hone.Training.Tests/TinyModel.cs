@@ -7,12 +7,14 @@ namespace Hone.Training.Tests;
 /// <summary>A tiny random model of the references, with room for an adapter on all its linear modules.</summary>
 internal sealed class TinyModel : IDisposable
 {
-    public TinyModel(string folder)
+    public TinyModel(string folder, bool asStored = false)
     {
-        using ModelWeights weights = ModelWeights.Open(folder);
-        Config = weights.Config;
-        Decoder = DecoderLoader.Load(Config, weights.ReadFloat32);
+        _weights = ModelWeights.Open(folder);
+        Config = _weights.Config;
+        Decoder = DecoderLoader.Load(Config, _weights.ReadFloat32, asStored);
     }
+
+    private readonly ModelWeights _weights;
 
     public ModelConfig Config { get; }
 
@@ -36,5 +38,9 @@ internal sealed class TinyModel : IDisposable
         return adapter;
     }
 
-    public void Dispose() => Decoder.Dispose();
+    public void Dispose()
+    {
+        Decoder.Dispose();
+        _weights.Dispose();
+    }
 }

@@ -58,8 +58,8 @@ public sealed record TrainingConfig
     public IReadOnlyList<string> NotOffered()
     {
         var refused = new List<string>();
-        if (Precision is not (null or "float32"))
-            refused.Add($"$.precision: {Precision} is not offered yet. Use float32, or leave it to Hone.");
+        if (Precision is "bfloat16" or "float16")
+            refused.Add($"$.precision: products in {Precision} are not offered. Use float32; or as_stored, which keeps the base in memory as its file stores it and computes the same numbers as float32.");
         return refused;
     }
 }

@@ -98,7 +98,10 @@ public sealed class BaseModel : IDisposable
     }
 
     /// <inheritdoc cref="ModelWeights.ReadFloat32"/>
-    public void ReadFloat32(string huggingFaceName, Span<float> destination) => _weights.ReadFloat32(huggingFaceName, destination);
+    public void ReadFloat32(string huggingFaceName, Span<float> destination) => _weights.ReadFloat32(huggingFaceName, 0, destination);
+
+    /// <inheritdoc cref="ModelWeights.ReadFloat32"/>
+    public void ReadFloat32(string huggingFaceName, long start, Span<float> destination) => _weights.ReadFloat32(huggingFaceName, start, destination);
 
     /// <inheritdoc cref="ModelWeights.FindNotFinite"/>
     public IReadOnlyList<string> FindNotFinite(CancellationToken cancellationToken) => _weights.FindNotFinite(cancellationToken);

@@ -86,9 +86,18 @@ public sealed class ModelWeights : IDisposable
     }
 
     /// <summary>A tensor's values, row-major [out, in], in Hugging Face's order of rows. Safe from many threads.</summary>
-    /// <param name="destination">As long as the tensor has elements.</param>
-    public void ReadFloat32(string huggingFaceName, Span<float> destination) =>
-        _source.Read(_byName.GetValueOrDefault(huggingFaceName) ?? throw new ArgumentException($"The model has no tensor '{huggingFaceName}'.", nameof(huggingFaceName)), destination);
+    /// <param name="start">The first element, a row's. Query and key rows that the file holds in another order are read whole alone.</param>
+    /// <param name="destination">As long as the tensor has elements, or whole rows of it.</param>
+    public void ReadFloat32(string huggingFaceName, long start, Span<float> destination)
+    {
+        ModelTensor tensor = _byName.GetValueOrDefault(huggingFaceName) ?? throw new ArgumentException($"The model has no tensor '{huggingFaceName}'.", nameof(huggingFaceName));
+        if (start == 0 && destination.Length == Elements(tensor.Shape))
+            _source.Read(tensor, destination);
+        else if (tensor.PermutedHeads == 0)
+            _source.ReadRun(_source.StoredName(tensor)!, start, destination);
+        else
+            throw new ArgumentException($"The rows of '{huggingFaceName}' may be stored in another order; read it whole.", nameof(start));
+    }
 
     /// <summary>The first value of each tensor that is not finite: with one, every answer is wrong. Reads all weights, in runs of 256 KB.</summary>
     public IReadOnlyList<string> FindNotFinite(CancellationToken cancellationToken)

@@ -85,7 +85,7 @@ public static class TrainingConfigParser
                 "seed" => c with { Seed = v.Long(0, int.MaxValue) },
                 "weight_decay" => c with { WeightDecay = v.Number(0, 1, "from 0 to 1") },
                 "max_grad_norm" => c with { MaxGradNorm = v.Number(0, 1e6, "greater than 0 and at most 1000000", lowest: false) },
-                "precision" => c with { Precision = v.OneOf("float32", "bfloat16", "float16") },
+                "precision" => c with { Precision = v.OneOf("float32", "as_stored", "bfloat16", "float16") },
                 "eval_every" => c with { EvalEvery = v.Whole(1, int.MaxValue) },
                 "checkpoint_every" => c with { CheckpointEvery = v.Number(0, 86400, "seconds, greater than 0 and at most 86400", lowest: false) },
                 "checkpoint_steps" => c with { CheckpointSteps = v.Whole(1, int.MaxValue) },

@@ -22,13 +22,13 @@ public static class TrainBenchmark
     private const int ProductTokens = 1024;
     private const int ProductRounds = 8;
 
-    public static TrainFigures Run(string modelPath, string rowsPath, int steps, int? threads, Action<string> log)
+    public static TrainFigures Run(string modelPath, string rowsPath, int steps, int? threads, bool asStored, Action<string> log)
     {
         Cores.Use(threads ?? Environment.ProcessorCount);
         using BaseModel model = BaseModel.Open(modelPath);
         RowEncoder encoder = RowEncoder.For(model, new TrainingConfig());
         EncodedRow[] rows = [.. RowReader.Read(rowsPath).SelectMany(r => encoder.Encode(r).Rows)];
-        using Decoder decoder = DecoderLoader.Load(model);
+        using Decoder decoder = DecoderLoader.Load(model, asStored);
         TrainSettings settings = TrainSettings.Resolve(
             new TrainingConfig { Rank = 8, Alpha = 16, BatchSize = RowsPerStep, LearningRate = 1e-4, Seed = 1 }, model.Config, "bench", rows.Length, rows.Sum(r => (long)r.TrainedTokens), false);
         using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);

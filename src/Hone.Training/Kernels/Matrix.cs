@@ -29,6 +29,12 @@ internal readonly unsafe partial struct Matrix(float* data, int rows, int column
 
     public Span<float> Row(int row) => new(data + row * stride, columns);
 
+    /// <summary>All numbers of a matrix without gaps.</summary>
+    public Span<float> All() => stride == columns ? new(data, checked(rows * columns)) : throw new InvalidOperationException("The rows have gaps between them.");
+
+    /// <summary>The first numbers of one row, read as another shape.</summary>
+    public Matrix Shaped(int newRows, int newColumns) => new(data, newRows, newColumns, newColumns);
+
     public Matrix RowRange(int start, int count) => new(data + start * stride, count, columns, stride);
 
     public Matrix ColumnRange(int start, int count) => new(data + start, rows, count, stride);

@@ -21,7 +21,7 @@ internal readonly record struct ProductTerm(Matrix X, Matrix Weight, bool Transp
 internal static unsafe class MatrixProduct
 {
     /// <summary>Depth of a panel: a panel and the rows beside it stay in the first-level cache, and sums of sums are more exact than one long sum.</summary>
-    private const int PanelDepth = 288;
+    public const int PanelDepth = 288;
 
     /// <summary>Rows of a block: a block's slice of x stays in the second-level cache.</summary>
     private const int BlockRows = 240;

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Hone.Training.Kernels;
+using Hone.Training.Model;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,7 +15,7 @@ internal sealed record AdapterRows(LoraAdapter Adapter, long Start, long Length)
 /// <c>dB += s · dyᵀ u</c>, <c>dA += duᵀ x</c>, <c>dx = dy W + du A</c>.
 /// With DoRA <c>y = c · (x Wᵀ + s · u Bᵀ) + bias</c> with <c>c = m / ‖W + s · B A‖</c> a row, the norm taken as a constant as the paper proposes (section 4.3).
 /// </summary>
-internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? bias = null) : IDisposable
+internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Tensor? bias = null) : IDisposable
 {
     /// <summary>Outputs whose dB, and rows whose du, are one turn of a loop.</summary>
     private const int OutputRange = 192, RowRange = 48;
@@ -30,13 +31,13 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
     /// <returns>[N, Σout]</returns>
     public Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedProjection? saved = null)
     {
-        Tensor y = empty(x.shape[0], weight.shape[0]); // [N, Σout]
+        Tensor y = empty(x.shape[0], weight.Rows); // [N, Σout]
         bool dora = adapters.Any(a => a.Adapter.Group(shape.Name) is { UsesDora: true });
         bool biasFirst = bias is not null && !dora; // DoRA does not scale the bias
         if (biasFirst)
             y.copy_(bias!);
         Matrix input = Matrix.Of(x), output = Matrix.Of(y);
-        var frozen = new ProductTerm(input, Matrix.Of(weight), Transposed: true);
+        var frozen = new ProductTerm(input, weight.Values(), Transposed: true);
         if (adapters is [{ Start: 0 } only] && only.Length == input.Rows && only.Adapter.Group(shape.Name) is { } whole)
         {
             MatrixProduct.Run(output, biasFirst, [frozen, .. Low(whole, x, only.Adapter, saved)]);
@@ -67,15 +68,16 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
     /// <summary>c [1, Σout]; 1 for modules without DoRA. <c>‖W + s · B A‖² = ‖W‖² + 2s · (W Aᵀ) · B + s² · B (A Aᵀ) Bᵀ</c>, row by row.</summary>
     private Tensor ColumnScales(LoraGroup group) => group.ColumnScales(() =>
     {
-        Tensor scales = ones(1, weight.shape[0]);
-        Span<float> c = MemoryMarshal.Cast<byte, float>(scales.bytes);
         _squaredNorms ??= SquaredNorms();
+        Tensor scales = ones(1, weight.Rows);
+        Matrix w = weight.Values();
+        Span<float> c = MemoryMarshal.Cast<byte, float>(scales.bytes);
         foreach (LoraPart part in group.Parts.Where(p => p.Magnitude is not null))
         {
             using var scope = NewDisposeScope();
             Matrix a = Matrix.Of(group.A).RowRange(part.RankOffset, part.Rank), b = Matrix.Of(part.B), m = Matrix.Of(part.Magnitude!);
             Tensor wA = empty(part.Out, part.Rank), aA = empty(part.Rank, part.Rank), bA = empty(part.Out, part.Rank);
-            MatrixProduct.Run(Matrix.Of(wA), false, new ProductTerm(Matrix.Of(weight).RowRange(part.OutOffset, part.Out), a, Transposed: true));
+            MatrixProduct.Run(Matrix.Of(wA), false, new ProductTerm(w.RowRange(part.OutOffset, part.Out), a, Transposed: true));
             MatrixProduct.Run(Matrix.Of(aA), false, new ProductTerm(a, a, Transposed: true));
             MatrixProduct.Run(Matrix.Of(bA), false, new ProductTerm(b, Matrix.Of(aA), Transposed: true));
             Matrix ofW = Matrix.Of(wA), ofB = Matrix.Of(bA);
@@ -96,7 +98,7 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
 
     private double[] SquaredNorms()
     {
-        Matrix w = Matrix.Of(weight);
+        Matrix w = weight.Values();
         var norms = new double[w.Rows];
         Cores.ForRanges(w.Rows, 64, (start, end) =>
         {
@@ -203,8 +205,8 @@ internal sealed class LoraLinear(ProjectionShape shape, Tensor weight, Tensor? b
     public Tensor BackwardInput(Tensor dy, Tensor? du, LoraAdapter adapter, SavedProjection saved)
     {
         dy = saved.ScaledGradient ?? dy;
-        Tensor dx = empty(dy.shape[0], weight.shape[1]);
-        var frozen = new ProductTerm(Matrix.Of(dy), Matrix.Of(weight), Transposed: false);
+        Tensor dx = empty(dy.shape[0], weight.Columns);
+        var frozen = new ProductTerm(Matrix.Of(dy), weight.Values(), Transposed: false);
         if (du is null)
         {
             MatrixProduct.Run(Matrix.Of(dx), false, frozen);

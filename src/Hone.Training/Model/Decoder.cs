@@ -12,19 +12,22 @@ namespace Hone.Training.Model;
 /// </summary>
 internal sealed class Decoder : IDisposable
 {
-    private readonly Tensor _embedding; // [V, D]
+    private readonly FrozenWeight _embedding; // [V, D]
     private readonly OutputHead _logits;
     private readonly RmsNorm _finalNorm;
     private readonly DecoderLayer[] _layers;
     private readonly Rope _rope;
+    private readonly WidenBuffer? _buffer;
 
-    public Decoder(ModelConfig config, Tensor embedding, Tensor head, RmsNorm finalNorm, DecoderLayer[] layers)
+    /// <param name="buffer">Of weights that stay as they are stored.</param>
+    public Decoder(ModelConfig config, FrozenWeight embedding, FrozenWeight head, RmsNorm finalNorm, DecoderLayer[] layers, WidenBuffer? buffer)
     {
         Config = config;
         _embedding = embedding;
         _logits = new OutputHead(head, config.LogitMultiplier, config.LogitSoftcap);
         _finalNorm = finalNorm;
         _layers = layers;
+        _buffer = buffer;
         _rope = new Rope(config);
     }
 
@@ -173,7 +176,7 @@ internal sealed class Decoder : IDisposable
 
     private Tensor Embed(int[] tokens)
     {
-        Tensor x = _embedding.index_select(0, tensor(tokens, dtype: int64));
+        Tensor x = _embedding.Gather(tokens);
         return Config.EmbeddingMultiplier == 1 ? x : x.mul_(Config.EmbeddingMultiplier);
     }
 
@@ -202,5 +205,6 @@ internal sealed class Decoder : IDisposable
         _finalNorm.Dispose();
         _logits.Dispose();
         _embedding.Dispose();
+        _buffer?.Dispose();
     }
 }

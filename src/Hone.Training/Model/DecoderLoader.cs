@@ -7,32 +7,48 @@ using static TorchSharp.torch;
 
 namespace Hone.Training.Model;
 
-/// <summary>Reads a tensor by Hugging Face's name, widened to float32; called from many threads.</summary>
-internal delegate void ReadTensor(string name, Span<float> destination);
+/// <summary>Reads a tensor by Hugging Face's name, widened to float32: whole, or some of its rows from element <paramref name="start"/> on. Called from many threads.</summary>
+internal delegate void ReadTensor(string name, long start, Span<float> destination);
 
-/// <summary>Widens a base model's weights to float32, once, straight into the tensors that the decoder uses.</summary>
+/// <summary>
+/// Builds the decoder of a base model. Its matrices are widened to float32, once, straight into the tensors that the decoder uses; or they stay as the file
+/// stores them, memory-mapped, and a matrix is widened when its turn comes.
+/// </summary>
 internal static class DecoderLoader
 {
-    public static Decoder Load(BaseModel model) => Load(model.Config, model.ReadFloat32);
-
-    public static Decoder Load(ModelConfig config, ReadTensor read) => new Loading(config, read).Load();
-
-    private sealed class Loading(ModelConfig config, ReadTensor read)
+    /// <param name="asStored">The matrices stay as they are stored: less memory, the same numbers, more time.</param>
+    public static Decoder Load(BaseModel model, bool asStored = false)
     {
-        private readonly List<(string Name, Tensor Target, long Offset, long Length)> _loads = [];
+        if (asStored && model.FindNotFinite(CancellationToken.None) is [string first, ..])
+            throw new InvalidFileException(first);
+        return Load(model.Config, model.ReadFloat32, asStored);
+    }
+
+    public static Decoder Load(ModelConfig config, ReadTensor read, bool asStored = false) => new Loading(config, read, asStored ? new WidenBuffer() : null).Load();
+
+    public static void RefuseNotFinite(string name, ReadOnlySpan<float> values)
+    {
+        int bad = FirstNotFinite(values);
+        if (bad >= 0)
+            throw new InvalidFileException($"The base model's tensor {name} holds {values[bad]} at index {bad}: every answer would be wrong. Get the model's file anew.");
+    }
+
+    private sealed class Loading(ModelConfig config, ReadTensor read, WidenBuffer? buffer)
+    {
+        private readonly List<Action> _loads = [];
         private readonly List<Tensor> _norms = [];
         private readonly AttentionShape _shape = Decoder.ShapeOf(config);
         private readonly GatedUnit _unit = new(config.Activation);
 
         public Decoder Load()
         {
-            Tensor embedding = Matrix("model.embed_tokens.weight", config.VocabularySize, config.HiddenSize);
-            Tensor head = config.TiedEmbeddings ? embedding.alias().DetachFromDisposeScope() : Matrix("lm_head.weight", config.VocabularySize, config.HiddenSize);
+            FrozenWeight embedding = Matrix("model.embed_tokens.weight", config.VocabularySize, config.HiddenSize);
+            FrozenWeight head = config.TiedEmbeddings ? embedding : Matrix("lm_head.weight", config.VocabularySize, config.HiddenSize);
             RmsNorm finalNorm = Norm("model.norm");
             DecoderLayer[] layers = [.. Enumerable.Range(0, config.Layers).Select(Layer)];
             try
             {
-                Parallel.ForEach(_loads, load => Fill(read, load.Name, load.Target, load.Offset, load.Length));
+                Parallel.ForEach(_loads, load => load());
             }
             catch (AggregateException e) when (e.InnerExceptions.OfType<InvalidFileException>().FirstOrDefault() is { } first)
             {
@@ -43,7 +59,7 @@ internal static class DecoderLoader
                 if (config.NormAddsOne)
                     norm.add_(1);
             }
-            return new Decoder(config, embedding, head, finalNorm, layers);
+            return new Decoder(config, embedding, head, finalNorm, layers, buffer);
         }
 
         private DecoderLayer Layer(int index)
@@ -76,16 +92,14 @@ internal static class DecoderLoader
         private ExpertFeedForward Experts(string prefix, ExpertConfig experts)
         {
             string module = prefix + experts.Module;
-            Tensor router = Matrix(module + ".gate.weight", experts.Count, config.HiddenSize);
-            var gateUp = new Tensor[experts.Count];
-            var down = new Tensor[experts.Count];
-            long size = (long)experts.IntermediateSize * config.HiddenSize;
+            Tensor router = Add(module + ".gate.weight", empty(experts.Count, config.HiddenSize));
+            var gateUp = new FrozenWeight[experts.Count];
+            var down = new FrozenWeight[experts.Count];
+            int width = experts.IntermediateSize;
             for (int e = 0; e < experts.Count; e++)
             {
                 string expert = $"{module}.experts.{e}.";
-                gateUp[e] = empty(2L * experts.IntermediateSize, config.HiddenSize).DetachFromDisposeScope();
-                _loads.Add(($"{expert}{experts.Names[0]}.weight", gateUp[e], 0, size));
-                _loads.Add(($"{expert}{experts.Names[1]}.weight", gateUp[e], size, size));
+                gateUp[e] = Frozen(config.HiddenSize, new($"{expert}{experts.Names[0]}.weight", 0, width), new($"{expert}{experts.Names[1]}.weight", width, width));
                 down[e] = Matrix($"{expert}{experts.Names[2]}.weight", config.HiddenSize, experts.IntermediateSize);
             }
             return new ExpertFeedForward(experts, router, gateUp, down, _unit);
@@ -95,17 +109,17 @@ internal static class DecoderLoader
         {
             var modules = new List<ProjectedModule>();
             int rows = parts.Sum(p => p.Out), row = 0;
-            Tensor weight = empty(rows, width).DetachFromDisposeScope();
+            var weights = new List<WeightPart>();
             Tensor? bias = biased ? empty(rows).DetachFromDisposeScope() : null;
             foreach ((string part, int size) in parts)
             {
                 modules.Add(new ProjectedModule(prefix + part, row, size));
-                _loads.Add((prefix + part + ".weight", weight, (long)row * width, (long)size * width));
+                weights.Add(new WeightPart(prefix + part + ".weight", row, size));
                 if (bias is not null)
-                    _loads.Add((prefix + part + ".bias", bias, row, size));
+                    Add(prefix + part + ".bias", bias, row, size);
                 row += size;
             }
-            return new LoraLinear(new ProjectionShape(prefix + name, width, modules), weight, bias);
+            return new LoraLinear(new ProjectionShape(prefix + name, width, modules), Frozen(width, [.. weights]), bias);
         }
 
         private RmsNorm Norm(string name) => new(NormWeight(name, config.HiddenSize), config.NormEpsilon);
@@ -117,23 +131,27 @@ internal static class DecoderLoader
             return weight;
         }
 
-        private Tensor Matrix(string name, long rows, long columns) => Add(name, empty(rows, columns));
+        private FrozenWeight Matrix(string name, int rows, int columns) => Frozen(columns, new WeightPart(name, 0, rows));
+
+        private FrozenWeight Frozen(int columns, params WeightPart[] parts)
+        {
+            var weight = new FrozenWeight(columns, parts, read, buffer);
+            _loads.AddRange(weight.Loads);
+            return weight;
+        }
 
         private Tensor Add(string name, Tensor target)
         {
-            target.DetachFromDisposeScope();
-            _loads.Add((name, target, 0, target.numel()));
+            Add(name, target.DetachFromDisposeScope(), 0, (int)target.numel());
             return target;
         }
-    }
 
-    private static void Fill(ReadTensor read, string name, Tensor target, long offset, long length)
-    {
-        Span<float> values = MemoryMarshal.Cast<byte, float>(target.bytes).Slice(checked((int)offset), checked((int)length));
-        read(name, values);
-        int bad = FirstNotFinite(values);
-        if (bad >= 0)
-            throw new InvalidFileException($"The base model's tensor {name} holds {values[bad]} at index {bad}: every answer would be wrong. Get the model's file anew.");
+        private void Add(string name, Tensor target, int offset, int length) => _loads.Add(() =>
+        {
+            Span<float> values = MemoryMarshal.Cast<byte, float>(target.bytes).Slice(offset, length);
+            read(name, 0, values);
+            RefuseNotFinite(name, values);
+        });
     }
 
     private static int FirstNotFinite(ReadOnlySpan<float> values)

@@ -13,7 +13,7 @@ namespace Hone.Training.Model;
 /// <param name="router">R [E, D]</param>
 /// <param name="gateUp">Of each expert [2F, D].</param>
 /// <param name="down">Of each expert [D, F].</param>
-internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Tensor[] gateUp, Tensor[] down, GatedUnit unit) : FeedForward
+internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, FrozenWeight[] gateUp, FrozenWeight[] down, GatedUnit unit) : FeedForward
 {
     public override IEnumerable<LoraLinear> Projections => [];
 
@@ -24,7 +24,7 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Tens
         {
             using var scope = NewDisposeScope();
             (Tensor rows, Tensor weights) = (tensor(share.Rows), tensor(share.Weights).unsqueeze(1));
-            Tensor answer = Product(unit.Forward(Product(x.index_select(0, rows), gateUp[share.Expert], true)), down[share.Expert], true);
+            Tensor answer = Product(unit.Forward(Product(x.index_select(0, rows), gateUp[share.Expert].Values(), true)), down[share.Expert].Values(), true);
             result.index_add_(0, rows, answer.mul_(weights), 1);
         }
         return result;
@@ -40,20 +40,20 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Tens
         {
             using var scope = NewDisposeScope();
             (Tensor rows, Tensor weights) = (tensor(share.Rows), tensor(share.Weights).unsqueeze(1));
-            Tensor g = Product(input.index_select(0, rows), gateUp[share.Expert], true), upper = dy.index_select(0, rows);
-            (Tensor dGateUp, Tensor h) = unit.Backward(Product(upper.mul(weights), down[share.Expert], false), g);
-            float[] dots = Product(h, down[share.Expert], true).mul_(upper).sum(1).data<float>().ToArray();
+            Tensor g = Product(input.index_select(0, rows), gateUp[share.Expert].Values(), true), upper = dy.index_select(0, rows);
+            (Tensor dGateUp, Tensor h) = unit.Backward(Product(upper.mul(weights), down[share.Expert].Values(), false), g);
+            float[] dots = Product(h, down[share.Expert].Values(), true).mul_(upper).sum(1).data<float>().ToArray();
             for (int i = 0; i < dots.Length; i++)
                 dWeights[share.Rows[i], share.Expert] = dots[i];
-            dx.index_add_(0, rows, Product(dGateUp, gateUp[share.Expert], false), 1);
+            dx.index_add_(0, rows, Product(dGateUp, gateUp[share.Expert].Values(), false), 1);
         }
-        return dx.add_(Product(tensor(LogitGradients(p, dWeights, shares), [p.Length, config.Count]), router, false));
+        return dx.add_(Product(tensor(LogitGradients(p, dWeights, shares), [p.Length, config.Count]), Matrix.Of(router), false));
     }
 
     private float[][] Probabilities(Tensor x)
     {
         using var scope = NewDisposeScope();
-        float[] all = Product(x, router, true).softmax(-1).data<float>().ToArray();
+        float[] all = Product(x, Matrix.Of(router), true).softmax(-1).data<float>().ToArray();
         return [.. all.Chunk(config.Count)];
     }
 
@@ -100,18 +100,18 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Tens
         return result;
     }
 
-    private static Tensor Product(Tensor x, Tensor weight, bool transposed)
+    private static Tensor Product(Tensor x, Matrix weight, bool transposed)
     {
-        Tensor y = empty(x.shape[0], weight.shape[transposed ? 0 : 1]);
-        MatrixProduct.Run(Matrix.Of(y), false, new ProductTerm(Matrix.Of(x), Matrix.Of(weight), Transposed: transposed));
+        Tensor y = empty(x.shape[0], transposed ? weight.Rows : weight.Columns);
+        MatrixProduct.Run(Matrix.Of(y), false, new ProductTerm(Matrix.Of(x), weight, Transposed: transposed));
         return y;
     }
 
     public override void Dispose()
     {
         router.Dispose();
-        foreach (Tensor tensor in gateUp.Concat(down))
-            tensor.Dispose();
+        foreach (FrozenWeight weight in gateUp.Concat(down))
+            weight.Dispose();
     }
 
     private sealed record Share(int Expert, long[] Rows, float[] Weights);

@@ -7,11 +7,11 @@ namespace Hone.Training.Model;
 
 /// <summary>From hidden states to logits: <c>z = m · x Wᵀ</c>, and <c>c · tanh(z / c)</c> where the model caps them.</summary>
 /// <param name="weight">W [V, D]</param>
-internal sealed class OutputHead(Tensor weight, double multiplier, double? softcap) : IDisposable
+internal sealed class OutputHead(FrozenWeight weight, double multiplier, double? softcap) : IDisposable
 {
     private const int TanhSlot = 0;
 
-    public int Vocabulary => (int)weight.shape[0];
+    public int Vocabulary => weight.Rows;
 
     /// <param name="normed">[M, D]</param>
     /// <returns>[M, V]</returns>
@@ -26,7 +26,8 @@ internal sealed class OutputHead(Tensor weight, double multiplier, double? softc
     }
 
     /// <summary>Logits before the cap.</summary>
-    public void Run(Matrix normed, Matrix logits) => MatrixProduct.Run(logits, false, new ProductTerm(normed, Matrix.Of(weight), Transposed: true, (float)multiplier));
+    public void Run(Matrix normed, Matrix logits) => weight.ForBlocks((row, block) =>
+        MatrixProduct.Run(logits.ColumnRange(row, block.Rows), false, new ProductTerm(normed, block, Transposed: true, (float)multiplier)));
 
     /// <summary>A row's cap, in place.</summary>
     public void Cap(Span<float> logits)
@@ -57,7 +58,8 @@ internal sealed class OutputHead(Tensor weight, double multiplier, double? softc
     }
 
     /// <summary>dx from the gradient of the logits before the cap.</summary>
-    public void Backward(Matrix dLogits, Matrix dNormed) => MatrixProduct.Run(dNormed, false, new ProductTerm(dLogits, Matrix.Of(weight), Transposed: false, (float)multiplier));
+    public void Backward(Matrix dLogits, Matrix dNormed) => weight.ForBlocks((row, block) =>
+        MatrixProduct.Run(dNormed, row > 0, new ProductTerm(dLogits.ColumnRange(row, block.Rows), block, Transposed: false, (float)multiplier)));
 
     public void Dispose() => weight.Dispose();
 }

@@ -38,6 +38,9 @@ internal sealed record TrainSettings
     public required bool StopWhenWorse { get; init; }
     public required bool Strict { get; init; }
 
+    /// <summary>The base's matrices stay in memory as its file stores them; all computing is float32 either way.</summary>
+    public required bool KeepsBaseAsStored { get; init; }
+
     /// <summary>For the event, the report and the log.</summary>
     public required IReadOnlyList<Setting> Origins { get; init; }
 
@@ -99,7 +102,7 @@ internal sealed record TrainSettings
         long seed = Value("seed", config.Seed, SeedOf(jobId), "from the job's id");
         double decay = Value("weight_decay", config.WeightDecay, 0.01, "AdamW's usual");
         double norm = Value("max_grad_norm", config.MaxGradNorm, 1.0, "the usual");
-        Class("precision", config.Precision, "float32", "the reference");
+        string precision = Class("precision", config.Precision, "float32", "the reference");
         int evalEvery = Value("eval_every", config.EvalEvery, stepsAnEpoch, "each epoch");
         double checkpointEvery = Value("checkpoint_every", config.CheckpointEvery, 60, "one minute");
         bool stop = Value("stop_when_worse", config.StopWhenWorse, false, "off");
@@ -131,6 +134,7 @@ internal sealed record TrainSettings
             CheckpointSteps = config.CheckpointSteps,
             StopWhenWorse = stop,
             Strict = strict,
+            KeepsBaseAsStored = precision == "as_stored",
             Origins = origins,
         };
 

@@ -8,6 +8,7 @@ public sealed class NotOfferedTests
     public void NotOffered_WhatTheTrainerCannotDo_IsNamed()
     {
         Assert.Empty(new TrainingConfig { Method = "dpo", UseRslora = true, UseDora = true, Precision = "float32" }.NotOffered());
+        Assert.Empty(new TrainingConfig { Precision = "as_stored" }.NotOffered());
         Assert.Single(new TrainingConfig { Precision = "bfloat16" }.NotOffered());
     }
 }

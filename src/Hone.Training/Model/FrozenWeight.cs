@@ -1,0 +1,111 @@
+using System.Runtime.InteropServices;
+using Hone.Training.Kernels;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Hone.Training.Model;
+
+/// <summary>Rows [Row, Row + Rows) of a frozen matrix are the tensor of this name.</summary>
+internal readonly record struct WeightPart(string Name, int Row, int Rows);
+
+/// <summary>
+/// A frozen matrix [rows, columns], or several stacked: widened to float32 once, or left as the model's file stores it and widened whenever it is used. The
+/// numbers are the same. Used by one thread.
+/// </summary>
+internal sealed class FrozenWeight : IDisposable
+{
+    /// <summary>Values of a stored matrix that are widened at a time where it is used in blocks: 16 MB.</summary>
+    private const int BlockValues = 4 << 20;
+
+    private readonly WeightPart[] _parts;
+    private readonly ReadTensor _read;
+    private readonly WidenBuffer? _buffer;
+    private Tensor? _values;
+
+    /// <param name="buffer">Where a stored matrix is widened; null: it is widened once, by <see cref="Load"/>.</param>
+    public FrozenWeight(int columns, WeightPart[] parts, ReadTensor read, WidenBuffer? buffer)
+    {
+        (_parts, _read, _buffer) = (parts, read, buffer);
+        Rows = parts.Sum(p => p.Rows);
+        Columns = columns;
+        if (buffer is null)
+            _values = empty(Rows, columns).DetachFromDisposeScope();
+    }
+
+    public int Rows { get; }
+
+    public int Columns { get; }
+
+    /// <summary>The loads that make the matrix ready, to be run in any order by any thread; none where it stays as it is stored.</summary>
+    public IEnumerable<Action> Loads => _values is not { } values ? [] : _parts.Select(part => (Action)(() =>
+    {
+        Span<float> target = Floats(values).Slice(checked(part.Row * Columns), checked(part.Rows * Columns));
+        _read(part.Name, 0, target);
+        DecoderLoader.RefuseNotFinite(part.Name, target);
+    }));
+
+    /// <summary>The whole matrix; with a stored one, until the next use of any weight of the model.</summary>
+    public Matrix Values()
+    {
+        if (_values is not null)
+            return Matrix.Of(_values);
+        Matrix widened = _buffer!.Take(Rows, Columns);
+        foreach (WeightPart part in _parts)
+            _read(part.Name, 0, widened.RowRange(part.Row, part.Rows).All());
+        return widened;
+    }
+
+    /// <summary>The matrix block by block, each with its first row; one block where it is widened already. For matrices of one part.</summary>
+    public void ForBlocks(Action<int, Matrix> body)
+    {
+        if (_values is not null)
+        {
+            body(0, Matrix.Of(_values));
+            return;
+        }
+        // Blocks end where a product's panels do, so that sums over them are the same sums.
+        int rows = Math.Min(Rows, Math.Max(1, BlockValues / Columns / MatrixProduct.PanelDepth) * MatrixProduct.PanelDepth);
+        for (int row = 0; row < Rows; row += rows)
+        {
+            Matrix block = _buffer!.Take(Math.Min(rows, Rows - row), Columns);
+            int first = row;
+            Cores.ForRanges(block.Rows, 64, (start, end) => _read(_parts[0].Name, (long)(first + start) * Columns, block.RowRange(start, end - start).All()));
+            body(row, block);
+        }
+    }
+
+    /// <summary>Some rows [n, columns], copied. For matrices of one part.</summary>
+    public Tensor Gather(int[] rows)
+    {
+        if (_values is not null)
+            return _values.index_select(0, tensor(rows, dtype: int64));
+        Tensor gathered = empty(rows.Length, Columns);
+        Matrix target = Matrix.Of(gathered);
+        for (int i = 0; i < rows.Length; i++)
+            _read(_parts[0].Name, (long)rows[i] * Columns, target.Row(i));
+        return gathered;
+    }
+
+    private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
+
+    public void Dispose() => _values?.Dispose();
+}
+
+/// <summary>Memory of a decoder in which stored weights are widened, one at a time; it grows to the largest.</summary>
+internal sealed class WidenBuffer : IDisposable
+{
+    private Tensor? _values;
+
+    public Matrix Take(int rows, int columns)
+    {
+        long length = (long)rows * columns;
+        if (_values is null || _values.shape[0] < length)
+        {
+            _values?.Dispose();
+            _values = empty(length).DetachFromDisposeScope();
+        }
+        return Matrix.Of(_values).Shaped(rows, columns);
+    }
+
+    public void Dispose() => _values?.Dispose();
+}
