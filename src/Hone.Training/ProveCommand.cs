@@ -67,7 +67,9 @@ public static class ProveCommand
                 break;
             if (Question(row) is not var (messages, question, expected))
                 continue;
-            var request = new GenerateRequest { Messages = messages, MaxTokens = AnswerTokens };
+            // Room for the expected answer and a little more: enough to see where the base goes astray.
+            int room = Math.Min(AnswerTokens, 2 * model.Tokenizer.Encode(expected).Ids.Length + 8);
+            var request = new GenerateRequest { Messages = messages, MaxTokens = room };
             int[] prompt = PromptEncoder.Encode(model, request, cancellation);
             if (prompt.Length < model.Config.ContextLength)
                 rows.Add((row.Line, question, expected, new(model, request, prompt, null, cancellation), new(model, request, prompt, adapter, cancellation)));
