@@ -15,6 +15,20 @@ internal sealed class KeyValueCache(int layers) : IDisposable
     /// <summary>Tokens in the cache.</summary>
     public int Length { get; set; }
 
+    public long Bytes => _keys.Concat(_values).Sum(t => t is null ? 0 : t.numel() * sizeof(float));
+
+    /// <summary>The first tokens of another cache become this one's, which is empty.</summary>
+    public void CopyFrom(KeyValueCache other, int length)
+    {
+        using var scope = NewDisposeScope();
+        for (int layer = 0; layer < _keys.Length; layer++)
+        {
+            Append(ref _keys[layer], other._keys[layer]!.narrow(1, 0, length).transpose(0, 1));
+            Append(ref _values[layer], other._values[layer]!.narrow(1, 0, length).transpose(0, 1));
+        }
+        Length = length;
+    }
+
     /// <summary>Appends and returns all keys and values so far, [K, S, d] each.</summary>
     /// <param name="k">[L, K, d]</param>
     public (Tensor Keys, Tensor Values) Append(int layer, Tensor k, Tensor v) => (Append(ref _keys[layer], k), Append(ref _values[layer], v));

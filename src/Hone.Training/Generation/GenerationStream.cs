@@ -13,7 +13,8 @@ internal sealed class GenerationStream : IDisposable
     private readonly TextStream _text;
     private readonly int _limit;
     private readonly Channel<GenerateEvent> _events = Channel.CreateUnbounded<GenerateEvent>(new() { SingleReader = true, SingleWriter = true });
-    private int _generated;
+    private readonly List<int> _answer = [];
+    private bool _released;
 
     public GenerationStream(BaseModel model, GenerateRequest request, int[] prompt, LoraAdapter? adapter, CancellationToken cancellation)
     {
@@ -41,12 +42,26 @@ internal sealed class GenerationStream : IDisposable
     public bool IgnoreStop { get; init; }
     public ChannelReader<GenerateEvent> Events => _events.Reader;
 
+    /// <summary>The prompt's first tokens are known: the first pass computes the rest.</summary>
+    public void BeginAfter(KeyValueCache known, int length)
+    {
+        Cache.CopyFrom(known, length);
+        Next = Prompt[length..];
+    }
+
+    /// <summary>Hands over the keys and values, and the tokens that they stand for.</summary>
+    public (int[] Tokens, KeyValueCache Cache) Release()
+    {
+        _released = true;
+        return ([.. Prompt.Concat(_answer).Take(Cache.Length)], Cache);
+    }
+
     /// <param name="logits">[V], after the tokens of <see cref="Next"/>; is overwritten.</param>
     public void Advance(Span<float> logits)
     {
         Cache.Length += Next.Length;
         int token = _sampler.Next(logits);
-        _generated++;
+        _answer.Add(token);
         if (!IgnoreStop && _model.StopTokens.Contains(token))
         {
             Finish("stop");
@@ -57,7 +72,7 @@ internal sealed class GenerationStream : IDisposable
             _events.Writer.TryWrite(new GenerateEvent.Token(text));
         if (_text.Stopped)
             Finish("stop");
-        else if (_generated >= _limit)
+        else if (_answer.Count >= _limit)
             Finish("length");
         else
             Next = [token];
@@ -82,9 +97,13 @@ internal sealed class GenerationStream : IDisposable
         string rest = _text.Flush();
         if (rest.Length > 0)
             _events.Writer.TryWrite(new GenerateEvent.Token(rest));
-        _events.Writer.TryWrite(new GenerateEvent.Done(reason, Prompt.Length, _generated));
+        _events.Writer.TryWrite(new GenerateEvent.Done(reason, Prompt.Length, _answer.Count));
         _events.Writer.TryComplete();
     }
 
-    public void Dispose() => Cache.Dispose();
+    public void Dispose()
+    {
+        if (!_released)
+            Cache.Dispose();
+    }
 }

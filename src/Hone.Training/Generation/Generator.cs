@@ -28,14 +28,17 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     {
         var active = new List<GenerationStream>();
         GenerationStream? held = null;
+        using var prefixes = new PrefixCache();
         while (!cancellation.IsCancellationRequested)
         {
             if (active.Count == 0 && held is null && (held = Wait(cancellation)) is null)
                 return;
-            Remove(active, s => s.Cancellation.IsCancellationRequested);
+            Remove(active, s => s.Cancellation.IsCancellationRequested, prefixes);
             int tokens = active.Sum(s => s.Next.Length);
             while (active.Count < maxStreams && (held is not null || _waiting.TryTake(out held)))
             {
+                if (held.Cache.Length == 0 && !prefixes.Begin(held, active))
+                    break;
                 if (active.Count > 0 && tokens + held.Next.Length > maxPassTokens)
                     break;
                 tokens += held.Next.Length;
@@ -44,7 +47,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
             }
             if (active.Count > 0)
                 Pass(decoder, active);
-            Remove(active, s => s.Finished);
+            Remove(active, s => s.Finished, prefixes);
         }
     }
 
@@ -72,11 +75,12 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         }
     }
 
-    private static void Remove(List<GenerationStream> active, Predicate<GenerationStream> which)
+    private static void Remove(List<GenerationStream> active, Predicate<GenerationStream> which, PrefixCache prefixes)
     {
         foreach (GenerationStream stream in active.FindAll(which))
         {
             stream.Abandon();
+            prefixes.Keep(stream);
             stream.Dispose();
             active.Remove(stream);
         }
