@@ -23,7 +23,8 @@ public sealed class BaseModel : IDisposable
         BosToken = SpecialToken(file, "tokenizer.ggml.bos_token_id")?.Text;
         EosToken = SpecialToken(file, "tokenizer.ggml.eos_token_id")?.Text;
         ChatTemplate = Template(file);
-        StopTokens = WithEndOfTurn(s_stopKeys.Select(key => SpecialToken(file, key)?.Id).OfType<int>());
+        NamedStopTokens = [.. s_stopKeys.Select(key => SpecialToken(file, key)?.Id).OfType<int>().Distinct()];
+        StopTokens = WithEndOfTurn(NamedStopTokens);
     }
 
     private BaseModel(string folder)
@@ -41,7 +42,8 @@ public sealed class BaseModel : IDisposable
             EosToken = texts.EosToken;
             ChatTemplate = texts.Template;
             Name = System.IO.Path.GetFileName(System.IO.Path.GetFullPath(folder).TrimEnd(System.IO.Path.DirectorySeparatorChar));
-            StopTokens = WithEndOfTurn(texts.StopTokens);
+            NamedStopTokens = texts.StopTokens;
+            StopTokens = WithEndOfTurn(NamedStopTokens);
         }
         catch
         {
@@ -73,6 +75,9 @@ public sealed class BaseModel : IDisposable
 
     /// <summary>Tokens that end an answer: those that the file names, and the one that the chat template ends a turn with.</summary>
     public IReadOnlyList<int> StopTokens { get; }
+
+    /// <summary>Of <see cref="StopTokens"/> those that the files name.</summary>
+    public IReadOnlyList<int> NamedStopTokens { get; }
 
     /// <inheritdoc cref="ModelWeights.LinearModules"/>
     public IReadOnlyList<LinearModule> LinearModules => _weights.LinearModules;

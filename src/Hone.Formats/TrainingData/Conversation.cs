@@ -17,7 +17,8 @@ internal sealed class Conversation
 
     /// <param name="Content">Null: none beside tool calls.</param>
     /// <param name="Call">The name of the first tool that the message calls.</param>
-    public sealed record Message(string Role, string? Content, bool Learnt, string? Call, string? Reasoning = null)
+    /// <param name="Path">Of the message in the row.</param>
+    public sealed record Message(string Role, string? Content, bool Learnt, string? Call, string Path, string? Reasoning = null)
     {
         public bool IsAssistant => Role == "assistant";
     }
@@ -29,15 +30,15 @@ internal sealed class Conversation
     public static Conversation OfChat(JsonElement row)
     {
         var conversation = new Conversation(row);
-        conversation.Add(row.GetProperty("messages"), learn: true);
+        conversation.Add(row.GetProperty("messages"), "$.messages", learn: true);
         return conversation;
     }
 
     public static Conversation OfPair(JsonElement row)
     {
         var conversation = new Conversation(row);
-        conversation.Add("user", row.GetProperty("prompt").GetString()!, learnt: false);
-        conversation.Add("assistant", row.GetProperty("completion").GetString()!, learnt: true);
+        conversation.Add("user", row.GetProperty("prompt").GetString()!, "$.prompt", learnt: false);
+        conversation.Add("assistant", row.GetProperty("completion").GetString()!, "$.completion", learnt: true);
         return conversation;
     }
 
@@ -45,8 +46,8 @@ internal sealed class Conversation
     {
         var input = row.GetProperty("input");
         var conversation = new Conversation(input);
-        conversation.Add(input.GetProperty("messages"), learn: false);
-        conversation.Add(RowShape.Find(row, spellings, out _)!.Value, learn: true);
+        conversation.Add(input.GetProperty("messages"), "$.input.messages", learn: false);
+        conversation.Add(RowShape.Find(row, spellings, out string name)!.Value, "$." + name, learn: true);
         return conversation;
     }
 
@@ -73,9 +74,10 @@ internal sealed class Conversation
         }
     }
 
-    private void Add(JsonElement messages, bool learn)
+    private void Add(JsonElement messages, string path, bool learn)
     {
         string? lastCall = null;
+        int index = 0;
         foreach (var message in messages.EnumerateArray())
         {
             string role = message.GetProperty("role").GetString()!;
@@ -106,18 +108,18 @@ internal sealed class Conversation
                     writer.WriteRawValue(calls);
                 }
             }));
-            Messages.Add(new(role switch { "developer" => "system", "function" => "tool", _ => role }, content, learnt, called, Given(message, "reasoning_content")?.GetString()));
+            Messages.Add(new(role switch { "developer" => "system", "function" => "tool", _ => role }, content, learnt, called, $"{path}[{index++}]", Given(message, "reasoning_content")?.GetString()));
         }
     }
 
-    private void Add(string role, string content, bool learnt)
+    private void Add(string role, string content, string path, bool learnt)
     {
         _json.Add(Write(writer =>
         {
             writer.WriteString("role", role);
             writer.WriteString("content", content);
         }));
-        Messages.Add(new(role, content, learnt, null));
+        Messages.Add(new(role, content, learnt, null, path));
     }
 
     private static string? ContentOf(JsonElement message)

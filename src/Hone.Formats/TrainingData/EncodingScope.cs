@@ -10,23 +10,23 @@ internal sealed class EncodingScope(TrainingRow row, bool strict)
 
     public bool Failed => _errors.Count > 0 || _dropped;
 
-    public void Error(string code, string message, string hint) => _errors.Add(Issue(code, message, hint));
+    public void Error(string? path, string code, string message, string hint) => _errors.Add(Issue(path, code, message, hint));
 
-    public void Warn(string code, string message, string hint)
+    public void Warn(string? path, string code, string message, string hint)
     {
         if (!_warnings.Exists(w => w.Code == code))
-            _warnings.Add(Issue(code, message, hint));
+            _warnings.Add(Issue(path, code, message, hint));
     }
 
     public void TeachesNothing(string message, string hint)
     {
         if (strict)
         {
-            Error("nothing_to_learn", message, hint);
+            Error(null, "nothing_to_learn", message, hint);
             return;
         }
         _dropped = true;
-        Warn("nothing_to_learn", message[..^1] + "; the row is left out.", hint);
+        Warn(null, "nothing_to_learn", message[..^1] + "; the row is left out.", hint);
     }
 
     /// <summary>Rows without a learnt token are left out.</summary>
@@ -41,5 +41,5 @@ internal sealed class EncodingScope(TrainingRow row, bool strict)
 
     public RowEncoding Finish(EncodedPreference pair) => Finish([]) with { Preference = Failed ? null : pair };
 
-    private LintIssue Issue(string code, string message, string hint) => new(row.Line, row.ByteOffset, null, code, message, hint);
+    private LintIssue Issue(string? path, string code, string message, string hint) => new(row.Line, row.ByteOffset, path, code, message, hint);
 }

@@ -30,7 +30,7 @@ internal sealed class FileLint
         _scope = new RowScope(Issues, request.Config.Strict ?? true);
         _validator = new RowValidator(_scope, _fingerprint);
         _suspicions = new TextSuspicions(_scope);
-        _tokens = encoder is null ? null : new TokenLint(encoder, Issues, _scope, request.Model!.ContextLength);
+        _tokens = encoder is null ? null : new TokenLint(encoder, Issues, _scope);
     }
 
     public IssueList Issues { get; }
@@ -69,7 +69,7 @@ internal sealed class FileLint
             Line(line, cancellationToken);
         }
         Kind();
-        Tokens = _tokens?.Finish(_request.Model!.StopTokens, _dropped);
+        Tokens = _tokens?.Finish(_request.Model!, _dropped);
         if (_dropped > 0 && _dropped == Rows)
             Whole("nothing_to_learn", $"nothing to learn from: all {Rows:N0} rows are left out.", "See the warnings for each row's reason.");
         if (Rows == 0)
@@ -121,7 +121,7 @@ internal sealed class FileLint
             Count(known, line);
         if (_scope.HasErrors || kind is null)
             return;
-        _suspicions.Check(_fingerprint.Written);
+        _suspicions.Check(_fingerprint.Written, document.RootElement);
         Repeated(line, kind.Value);
         if (_scope.Dropped || _tokens?.Add(new TrainingRow(line.Number, line.Offset, kind.Value, document.RootElement), cancellationToken) == false)
             _dropped++;

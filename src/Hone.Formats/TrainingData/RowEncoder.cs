@@ -58,7 +58,7 @@ public sealed class RowEncoder
         }
         catch (ChatTemplateException e)
         {
-            scope.Error("template_rejects_row", $"the base model's chat template does not take this conversation: {e.Reason}.".Replace("..", ".", StringComparison.Ordinal),
+            scope.Error(null, "template_rejects_row", $"the base model's chat template does not take this conversation: {e.Reason}.".Replace("..", ".", StringComparison.Ordinal),
                 "Change the roles' order, or train another base model.");
             return scope.Finish([]);
         }
@@ -88,11 +88,11 @@ public sealed class RowEncoder
         var chosen = Learnable(Chat(Conversation.OfPreference(row.Json, RowShape.Preferred), row, scope, keepText, cancellationToken), scope);
         var rejected = Learnable(Chat(Conversation.OfPreference(row.Json, RowShape.NonPreferred), row, scope, keepText, cancellationToken), scope);
         if (!scope.Failed && (chosen.Count != 1 || rejected.Count != 1))
-            scope.Error("output_split", "the base model's chat template shows an earlier message of an output otherwise once another follows: the output cannot be compared as one.", "Give outputs of a single message.");
+            scope.Error(null, "output_split", "the base model's chat template shows an earlier message of an output otherwise once another follows: the output cannot be compared as one.", "Give outputs of a single message.");
         if (scope.Failed)
             return scope.Finish([]);
         if (chosen[0].Tokens.AsSpan().SequenceEqual(rejected[0].Tokens))
-            scope.Error("equal_answers", $"both outputs are equal {(chosen[0].FullLength > MaxLength ? $"after the cut at {MaxLength:N0} tokens" : "as the model sees them")}: there is nothing to prefer.", "Shorten the input, raise max_length, or take the row out.");
+            scope.Error(null, "equal_answers", $"both outputs are equal {(chosen[0].FullLength > MaxLength ? $"after the cut at {MaxLength:N0} tokens" : "as the model sees them")}: there is nothing to prefer.", "Shorten the input, raise max_length, or take the row out.");
         return scope.Finish(new EncodedPreference(row.Line, chosen[0], rejected[0]));
     }
 
@@ -115,17 +115,17 @@ public sealed class RowEncoder
     {
         if (_turns is null)
         {
-            scope.Error("no_chat_template", "the base model has no chat template, and these rows are conversations.", "Use {\"text\":…} rows, or a base model that was trained to chat.");
+            scope.Error(null, "no_chat_template", "the base model has no chat template, and these rows are conversations.", "Use {\"text\":…} rows, or a base model that was trained to chat.");
             return [];
         }
         var whole = Whole(conversation, _turns, cancellationToken);
         Unshown(conversation, whole.Text, scope);
         if (_trainOn == "everything")
-            return [Encode(row, whole.Text, [(0, whole.Text.Length)], keepText, scope)];
+            return [Encode(row, whole.Text, [(0, whole.Text.Length, null)], keepText, scope)];
         if (whole.IsGenerationMisplaced)
-            scope.Warn("generation_marks_lost", "the chat template marks answers (generation blocks) inside a macro, a filter or a set block, where their place is unknown: the marks are not used, answers are found by the prompt before them.", "Check the sample that hone lint shows.");
+            scope.Warn(null, "generation_marks_lost", "the chat template marks answers (generation blocks) inside a macro, a filter or a set block, where their place is unknown: the marks are not used, answers are found by the prompt before them.", "Check the sample that hone lint shows.");
 
-        var spans = new List<(int Start, int End)>();
+        var spans = new List<(int Start, int End, string? Path)>();
         var rows = new List<EncodedRow>();
         int last = conversation.Messages.FindLastIndex(m => m.IsAssistant);
         for (int i = 0; i < conversation.Messages.Count; i++)
@@ -136,18 +136,18 @@ public sealed class RowEncoder
             if (_turns.Find(conversation, i, whole, cancellationToken) is not { } turn)
             {
                 if (message.Call is not null)
-                    scope.Warn("tool_call_not_shown", "the base model's chat template does not show tool calls: the message is not learnt.", "Train a base model with tools, or write the call into content.");
+                    scope.Warn(message.Path, "tool_call_not_shown", "the base model's chat template does not show tool calls: the message is not learnt.", "Train a base model with tools, or write the call into content.");
                 else
-                    scope.Error("answer_not_shown", $"message {i}: the base model's chat template does not show this answer.", "Train another base model, or change the message.");
+                    scope.Error(message.Path, "answer_not_shown", "the base model's chat template does not show this answer.", "Train another base model, or change the message.");
                 continue;
             }
             Judge(turn, message, scope);
             if (whole.Text.AsSpan().StartsWith(turn.Text.AsSpan(0, turn.End), StringComparison.Ordinal))
-                spans.Add((turn.Start, turn.End));
+                spans.Add((turn.Start, turn.End, message.Path));
             else
             {
-                scope.Warn("row_split", "the chat template shows an earlier answer otherwise once another follows (such as without its thinking): it is learnt as a row of its own.", "Nothing needs to be done.");
-                rows.Add(Encode(row, turn.Text, [(turn.Start, turn.End)], keepText, scope));
+                scope.Warn(message.Path, "row_split", "the chat template shows an earlier answer otherwise once another follows (such as without its thinking): it is learnt as a row of its own.", "Nothing needs to be done.");
+                rows.Add(Encode(row, turn.Text, [(turn.Start, turn.End, message.Path)], keepText, scope));
             }
         }
         if (spans.Count > 0 || rows.Count == 0)
@@ -176,31 +176,33 @@ public sealed class RowEncoder
     private void Judge(Turn turn, Conversation.Message message, EncodingScope scope)
     {
         if (turn.EndOfTurn is null)
-            scope.Error("no_end_of_turn", "the base model's chat template writes no end-of-turn token after the answer: the model would never learn to stop.", "Use a base model whose template ends turns with a special token.");
+            scope.Error(message.Path, "no_end_of_turn", "the base model's chat template writes no end-of-turn token after the answer: the model would never learn to stop.", "Use a base model whose template ends turns with a special token.");
+        else if (turn.IsEndUnmarked)
+            scope.Error(message.Path, "end_of_turn_not_marked", $"the base model's chat template marks the answer (a generation block) without {turn.EndOfTurn} behind it: by its marks the model would never learn to stop.",
+                "Move {% endgeneration %} behind the end-of-turn token in the model's chat template, or take the block out: then the answer is found by the prompt before it.");
         else if (_tokenizer.TokenId(turn.EndOfTurn) is { } id)
             _endsOfTurn.Add(id);
         if (message.Call is null && turn.EndOfTurn is { } end && string.IsNullOrWhiteSpace(turn.Text[turn.Start..(turn.End - end.Length)]))
-            scope.Error("answer_not_shown", "the base model's chat template shows nothing of the answer: only the stop token would be learnt.", "Change the answer, or train another base model.");
+            scope.Error(message.Path, "answer_not_shown", "the base model's chat template shows nothing of the answer: only the stop token would be learnt.", "Change the answer, or train another base model.");
         if (message.Reasoning?.Trim() is { Length: > 0 } reasoning && !turn.Text.AsSpan(turn.Start..turn.End).Contains(reasoning, StringComparison.Ordinal))
-            scope.Warn("reasoning_not_shown", "the base model's chat template does not show reasoning_content: only the answer is learnt.", "Write the thinking into content, as the model shall write it.");
+            scope.Warn(message.Path, "reasoning_not_shown", "the base model's chat template does not show reasoning_content: only the answer is learnt.", "Write the thinking into content, as the model shall write it.");
         if (turn.Doubt is { } doubt)
-            scope.Warn("generation_prompt_differs", $"the prompt that the model answers ends with {Quote(doubt)}, which the row's rendering does not have there.",
+            scope.Warn(message.Path, "generation_prompt_differs", $"the prompt that the model answers ends with {Quote(doubt)}, which the row's rendering does not have there.",
                 doubt.Contains("<think>", StringComparison.Ordinal) ? "Begin the answer with its thinking, or train a base model without." : "Check the sample that hone lint shows.");
     }
 
     /// <summary>Messages that the template leaves out.</summary>
     private static void Unshown(Conversation conversation, string text, EncodingScope scope)
     {
-        for (int i = 0; i < conversation.Messages.Count; i++)
+        foreach (var message in conversation.Messages)
         {
-            var message = conversation.Messages[i];
             if (message.Role is "tool" or "assistant" || message.Content is not { } content || content.AsSpan().Trim() is var shown && (shown.IsEmpty || text.AsSpan().IndexOf(shown, StringComparison.Ordinal) >= 0))
                 continue;
-            scope.Warn("message_not_shown", $"the {message.Role}'s message {i} is not in the rendered text as it stands: the chat template changes it or leaves it out.", "Check the sample that hone lint shows.");
+            scope.Warn(message.Path, "message_not_shown", $"the {message.Role}'s message is not in the rendered text as it stands: the chat template changes it or leaves it out.", "Check the sample that hone lint shows.");
         }
     }
 
-    private EncodedRow Encode(TrainingRow row, string text, List<(int Start, int End)> spans, bool keepText, EncodingScope scope)
+    private EncodedRow Encode(TrainingRow row, string text, List<(int Start, int End, string? Path)> spans, bool keepText, EncodingScope scope)
     {
         var encoded = _tokenizer.Encode(text);
         bool[] trained = new bool[encoded.Ids.Length];
@@ -214,7 +216,7 @@ public sealed class RowEncoder
                 break;
             trained[i] = end > start && start >= spans[span].Start && end <= spans[span].End;
             if (start < spans[span].Start && end > spans[span].Start)
-                scope.Warn("token_across_boundary", $"the token {Quote(text[start..end])} is partly prompt and partly answer: it is not learnt.", "Let the answer begin with a letter, not with a sign that melts into the prompt's end.");
+                scope.Warn(spans[span].Path, "token_across_boundary", $"the token {Quote(text[start..end])} is partly prompt and partly answer: it is not learnt.", "Let the answer begin with a letter, not with a sign that melts into the prompt's end.");
         }
         return Cut(row, encoded.Ids, trained, keepText ? text : null, scope);
     }

@@ -1,10 +1,11 @@
 using System.Numerics;
 using System.Text.Json;
+using Hone.Formats.Models;
 
 namespace Hone.Formats.TrainingData;
 
 /// <summary>What a file's rows are to the model: counts, cut rows, and what the encoder finds.</summary>
-internal sealed class TokenLint(RowEncoder encoder, IssueList issues, RowScope scope, int contextLength)
+internal sealed class TokenLint(RowEncoder encoder, IssueList issues, RowScope scope)
 {
     private const int SampleRuns = 64;
 
@@ -41,18 +42,20 @@ internal sealed class TokenLint(RowEncoder encoder, IssueList issues, RowScope s
     }
 
     /// <summary>Judges the file as a whole, after its last row.</summary>
-    public TokenStats Finish(IReadOnlyList<int> stopTokens, int dropped)
+    public TokenStats Finish(BaseModel model, int dropped)
     {
         if (encoder.MaxLength < _longest && _cut > 0)
         {
-            string advice = _longest <= contextLength ? $"Set max_length to {_longest:N0}" : $"The model's context is {contextLength:N0}; shorten the rows";
+            string advice = _longest <= model.ContextLength ? $"Set max_length to {_longest:N0}" : $"The model's context is {model.ContextLength:N0}; shorten the rows";
             if (_cut == _rows)
                 issues.Error(new(null, null, null, "all_rows_cut", $"all {_rows:N0} rows are longer than {encoder.MaxLength:N0} tokens: no answer's end is left to learn.", advice + "."));
             else
                 issues.Warn(new(_longestLine, _longestOffset, null, "rows_cut", $"{_cut:N0} {(_cut == 1 ? "row is" : "rows are")} cut at {encoder.MaxLength:N0} tokens; the longest has {_longest:N0}. A cut answer's end is not learnt.", advice + ", or the model hears less of how long answers end."));
         }
-        if (encoder.EndsOfTurn.Where(id => !stopTokens.Contains(id)).Select(encoder.TokenText).ToArray() is { Length: > 0 } others)
-            issues.Warn(new(null, null, null, "stop_token_differs", $"answers end with {string.Join(" and ", others)}, which the base model's file does not name as its end: generation stops at it too.", "Other engines may need it as a stop word."));
+        if (encoder.EndsOfTurn.Where(id => !model.StopTokens.Contains(id)).Select(encoder.TokenText).ToArray() is { Length: > 0 } unknown)
+            issues.Error(new(null, null, null, "end_of_turn_no_stop", $"answers end with {string.Join(" and ", unknown)}, at which generation does not stop: neither do the base model's files name it as an end, nor does its chat template end a plain answer with it.", "Add the token to eos_token_id in the model's generation_config.json, or end such answers otherwise."));
+        if (encoder.EndsOfTurn.Where(id => model.StopTokens.Contains(id) && !model.NamedStopTokens.Contains(id)).Select(encoder.TokenText).ToArray() is { Length: > 0 } others)
+            issues.Warn(new(null, null, null, "stop_token_differs", $"answers end with {string.Join(" and ", others)}, which the base model's files do not name as an end ({string.Join(", ", model.NamedStopTokens.Select(encoder.TokenText))}): generation stops at it too.", "Nothing needs to be done here; other engines may need it as a stop word."));
         return new TokenStats
         {
             Rows = _rows,

@@ -6,7 +6,11 @@ namespace Hone.Formats.TrainingData;
 /// <param name="Text">The conversation up to this answer, rendered with the answer last, as it is when the model has just given it.</param>
 /// <param name="EndOfTurn">The end-of-turn token's text; null when the template writes none.</param>
 /// <param name="Doubt">What differs between this rendering and the prompt that the model is given; null: nothing.</param>
-internal sealed record Turn(int Message, string Text, int Start, int End, string? EndOfTurn, string? Doubt);
+internal sealed record Turn(int Message, string Text, int Start, int End, string? EndOfTurn, string? Doubt)
+{
+    /// <summary>The template's own mark of the answer ends before the end-of-turn token.</summary>
+    public bool IsEndUnmarked { get; init; }
+}
 
 /// <summary>
 /// Finds on the characters of rendered text what the model itself must write: what follows the prompt for this answer (the turns before it and the
@@ -41,8 +45,9 @@ internal sealed class TurnFinder(ChatTemplate template, SpecialTokens special, s
         string prompt = Prompt(conversation, index, cancellationToken);
         string? doubt = null;
         int start;
-        if (Marked(conversation, index, rendered) is { } marked)
-            start = marked;
+        var mark = Marked(conversation, index, rendered);
+        if (mark is { } marked)
+            start = marked.Start;
         else if (prompt.Length > 0 && text.StartsWith(prompt, StringComparison.Ordinal))
             start = prompt.Length;
         else if (StandInStart(conversation, index, text, cancellationToken) is { } found)
@@ -70,12 +75,14 @@ internal sealed class TurnFinder(ChatTemplate template, SpecialTokens special, s
                 return null;
             // Tokens around calls are special to some models; the turn ends with the last one before nothing but white space.
             var (lastStart, lastLength) = LastSpecial(text, Math.Max(contentEnd, call));
-            return new(index, text, start, lastLength == 0 ? text.TrimEnd().Length : lastStart + lastLength, lastLength == 0 ? null : text.Substring(lastStart, lastLength), doubt);
+            return lastLength == 0
+                ? new(index, text, start, text.TrimEnd().Length, null, doubt)
+                : new(index, text, start, lastStart + lastLength, text.Substring(lastStart, lastLength), doubt) { IsEndUnmarked = mark?.End < lastStart + lastLength };
         }
         var (end, length) = special.Find(text, contentEnd);
         return length == 0
             ? new(index, text, start, Math.Max(contentEnd, text.TrimEnd().Length), null, doubt)
-            : new(index, text, start, end + length, text.Substring(end, length), doubt);
+            : new(index, text, start, end + length, text.Substring(end, length), doubt) { IsEndUnmarked = mark?.End < end + length };
     }
 
     /// <summary>What the model is given to answer; empty where the template renders no such thing, as for a conversation that begins with the assistant.</summary>
@@ -92,14 +99,14 @@ internal sealed class TurnFinder(ChatTemplate template, SpecialTokens special, s
     }
 
     /// <summary>Where the template itself marks answers (<c>{% generation %}</c>), one span an assistant message.</summary>
-    private static int? Marked(Conversation conversation, int index, RenderedChat rendered)
+    private static (int Start, int End)? Marked(Conversation conversation, int index, RenderedChat rendered)
     {
         // Marks inside a macro or a filter are lost, and those that are left cannot be told apart.
         if (rendered.IsGenerationMisplaced)
             return null;
         // The rendering ends with this answer: as many spans as assistant messages, or they mean something else.
         int before = conversation.Messages.Take(index).Count(m => m.IsAssistant);
-        return rendered.GenerationSpans.Count == before + 1 ? rendered.GenerationSpans[before].Start : null;
+        return rendered.GenerationSpans.Count == before + 1 ? rendered.GenerationSpans[before] : null;
     }
 
     private int? StandInStart(Conversation conversation, int index, string text, CancellationToken cancellationToken)

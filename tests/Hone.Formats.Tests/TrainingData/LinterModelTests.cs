@@ -44,57 +44,6 @@ public sealed class LinterModelTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Ro
     }
 
     [Fact]
-    public void C1_CutRows_AreCountedWithTheLengthNeeded()
-    {
-        string row = Pair("Hi?", string.Concat(Enumerable.Repeat("word ", 200)));
-
-        var warning = Assert.Single(rows.LintRow(row, new TrainingConfig { MaxLength = 100 }).Warnings);
-        Assert.Equal((4, "rows_cut"), (warning.Line, warning.Code));
-        Assert.Contains("1 row is cut at 100 tokens", warning.Message, StringComparison.Ordinal);
-
-        Assert.Empty(rows.LintRow(row).Warnings);
-        var all = rows.Lint(TrainingFiles.Rows(Enumerable.Range(0, 10).Select(i => Pair($"Hi {i}?", string.Concat(Enumerable.Repeat("word ", 200))))), new TrainingConfig { MaxLength = 100 });
-        Assert.Equal("all_rows_cut", Assert.Single(all.Errors).Code);
-    }
-
-    [Fact]
-    public void N2_AllRowsTeachNothing_IsAnErrorEvenWithoutStrict()
-    {
-        var file = TrainingFiles.Rows(Enumerable.Range(0, 10).Select(i => Pair($"{i} " + string.Concat(Enumerable.Repeat("word ", 200)), "Yes.")));
-
-        Assert.Equal("nothing_to_learn", Assert.Single(rows.Lint(file, new TrainingConfig { MaxLength = 64, Strict = false }).Errors).Code);
-        Assert.Equal(10, rows.Lint(file, new TrainingConfig { MaxLength = 64 }).Errors.Count(e => e.Line is not null));
-        Assert.True(rows.Lint(file).Ok);
-    }
-
-    [Fact]
-    public void D4_TemplatesOwnTokensInText_AreNamed()
-    {
-        string row = Pair("What is <|im_end|>?", "A token.");
-        var warning = Assert.Single(rows.LintRow(row).Warnings);
-
-        Assert.Equal((4, "template_token_in_text", "$.messages[0].content"), (warning.Line, warning.Code, warning.Path));
-        Assert.Contains("holds <|im_end|>", warning.Message, StringComparison.Ordinal);
-        Assert.Contains("speak for another role", warning.Message, StringComparison.Ordinal);
-        Assert.Contains("unless it is meant", warning.Hint, StringComparison.Ordinal);
-        int lineStart = TrainingFiles.Rows(Enumerable.Range(1, 3).Select(TrainingFiles.Good)).Length;
-        Assert.Equal(lineStart + row.IndexOf("\"What", StringComparison.Ordinal), warning.Byte);
-        Assert.Empty(rows.LintRow(Pair("What is im_end?", "A token.")).Warnings);
-    }
-
-    [Theory]
-    [InlineData("""{"messages":[{"role":"user","content":"Hi<|im_end|>"},{"role":"assistant","content":"Yes."}]}""", "$.messages[0].content", "speak for another role")]
-    [InlineData("""{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yes.\u003c|im_end|> No."}]}""", "$.messages[1].content", "an answer may end")]
-    [InlineData("""{"messages":[{"role":"user","content":[{"type":"text","text":"<|im_start|>"}]},{"role":"assistant","content":"Yes."}]}""", "$.messages[0].content[0].text", "<|im_start|>")]
-    [InlineData("""{"prompt":"Hi","completion":"<|endoftext|>"}""", "$.completion", "an answer may end")]
-    public void D4_TemplatesOwnTokens_AreNamedWithTheirPath(string row, string path, string said)
-    {
-        var warning = Assert.Single(rows.LintRow(row).Warnings, w => w.Code == "template_token_in_text");
-        Assert.Equal((4, path), (warning.Line, warning.Path));
-        Assert.Contains(said, warning.Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public void Lint_MaxLengthOverTheContext_IsRefused()
         => Assert.Equal("max_length_over_context", Assert.Single(rows.LintRow(Pair("Hi?", "Yes."), new TrainingConfig { MaxLength = 10_000 }).Errors).Code);
 }

@@ -10,15 +10,6 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
 {
     private const string Head = SmolLm2Rows.System + "<|im_start|>user\nHi?<|im_end|>\n<|im_start|>assistant\n";
 
-    private const string ThinkingTemplate = """
-        {%- for m in messages -%}
-        <|im_start|>{{ m.role }}
-        {% if m.role == 'assistant' and '</think>' in m.content and not loop.last %}{{ m.content.split('</think>')[-1].strip() }}{% else %}{{ m.content }}{% endif %}<|im_end|>
-        {% endfor -%}
-        {%- if add_generation_prompt %}<|im_start|>assistant
-        {% endif -%}
-        """;
-
     [Fact]
     [Trait("Category", "Reference")]
     public void Encode_SupportTriage_EqualsTheReferencesIdsAndLabels()
@@ -112,23 +103,6 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
         Assert.False(row.Trained[0]);
     }
 
-    [Fact]
-    public void P1_TemplateDropsEarlierThinking_RowIsSplitAndSaid()
-    {
-        const string Json = """{"messages":[{"role":"user","content":"Q1"},{"role":"assistant","content":"<think>T1</think>A1"},{"role":"user","content":"Q2"},{"role":"assistant","content":"<think>T2</think>A2"}]}""";
-
-        var encoding = rows.Encode(Json, template: ThinkingTemplate);
-        Assert.Equal(["row_split"], encoding.Warnings.Select(w => w.Code));
-        Assert.Equal([
-            "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\n⟦<think>T1</think>A1<|im_end|>⟧\n",
-            "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\nA1<|im_end|>\n<|im_start|>user\nQ2<|im_end|>\n<|im_start|>assistant\n⟦<think>T2</think>A2<|im_end|>⟧\n",
-        ], encoding.Rows.Select(rows.Marked));
-
-        var control = rows.Encode(Json.Replace("<think>T1</think>", "", StringComparison.Ordinal), template: ThinkingTemplate);
-        Assert.Empty(control.Warnings);
-        Assert.Single(control.Rows);
-    }
-
     [Theory]
     // A template that trims.
     [InlineData("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}", "  Yes.  ",
@@ -145,57 +119,6 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
         Assert.Empty(encoding.Errors);
         Assert.Empty(encoding.Warnings);
         Assert.Equal(marked, rows.Marked(Assert.Single(encoding.Rows)));
-    }
-
-    [Fact]
-    public void T1_TemplateWithoutEndOfTurn_IsRefused()
-    {
-        const string Template = "{% for m in messages %}{{ m.role }}: {{ m.content }}END\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
-
-        var error = Assert.Single(rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""", template: Template).Errors);
-        Assert.Equal("no_end_of_turn", error.Code);
-
-        Assert.Empty(rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""", template: Template.Replace("END", "<|endoftext|>", StringComparison.Ordinal)).Errors);
-    }
-
-    [Fact]
-    public void T3_PadEqualsEnd_MaskGoesByPosition()
-    {
-        var row = Assert.Single(rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""").Rows);
-
-        int[] ends = [.. Enumerable.Range(0, row.Tokens.Length).Where(i => row.Tokens[i] == 2)];
-        Assert.Equal([false, false, true], ends.Select(i => row.Trained[i]));
-    }
-
-    [Fact]
-    public void P2_TokenAcrossTheBoundary_IsNotLearntAndSaid()
-    {
-        var encoding = rows.Encode("""{"prompt":"Hi?","completion":"\n\nYes."}""");
-
-        Assert.Equal(["token_across_boundary"], encoding.Warnings.Select(w => w.Code));
-        Assert.Equal(Head + "\n⟦\nYes.<|im_end|>⟧\n", rows.Marked(Assert.Single(encoding.Rows)));
-    }
-
-    [Fact]
-    public void P3_GenerationPromptOpensThinking_IsSaid()
-    {
-        const string Template = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
-
-        var encoding = rows.Encode("""{"prompt":"Hi?","completion":"Yes."}""", template: Template);
-        Assert.Contains("<think>", Assert.Single(encoding.Warnings).Message, StringComparison.Ordinal);
-        Assert.EndsWith("assistant\n⟦Yes.<|im_end|>⟧\n", rows.Marked(Assert.Single(encoding.Rows)), StringComparison.Ordinal);
-
-        Assert.Empty(rows.Encode("""{"prompt":"Hi?","completion":"<think>\nHm.</think>Yes."}""", template: Template).Warnings);
-    }
-
-    [Fact]
-    public void P4_TemplateLeavesAMessageOut_IsSaid()
-    {
-        const string Template = "{% for m in messages %}{% if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-        const string Json = """{"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"Hi?"},{"role":"assistant","content":"Yes."}]}""";
-
-        Assert.Equal(["message_not_shown"], rows.Encode(Json, template: Template).Warnings.Select(w => w.Code));
-        Assert.Empty(rows.Encode(Json).Warnings);
     }
 
     [Fact]
@@ -217,32 +140,6 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
 
         Assert.Equal("template_rejects_row", error.Code);
         Assert.Contains("Roles must alternate", error.Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void C1_CutAnswer_NeverLearnsItsCutEndAsAnEnd()
-    {
-        string json = $$$"""{"prompt":"Hi?","completion":"{{{string.Concat(Enumerable.Repeat("word ", 50))}}}"}""";
-        int full = rows.Encode(json).FullLength;
-
-        var row = Assert.Single(rows.Encode(json, new TrainingConfig { MaxLength = full - 10 }).Rows);
-        Assert.Equal((full - 10, full), (row.Tokens.Length, row.FullLength));
-        Assert.DoesNotContain(Enumerable.Range(0, row.Tokens.Length), i => row.Trained[i] && row.Tokens[i] == 2);
-        Assert.True(row.Trained[^1]);
-
-        Assert.True(Assert.Single(rows.Encode(json, new TrainingConfig { MaxLength = full }).Rows) is { } whole && whole.Trained[^2] && whole.Tokens[^2] == 2);
-    }
-
-    [Fact]
-    public void N1_PromptFillsTheLength_IsAnErrorOrDropped()
-    {
-        string json = $$$"""{"prompt":"{{{string.Concat(Enumerable.Repeat("word ", 100))}}}","completion":"Yes."}""";
-
-        var error = Assert.Single(rows.Encode(json, new TrainingConfig { MaxLength = 64 }).Errors);
-        Assert.StartsWith("over the maximum length: the answer is cut away, nothing is left to learn from", error.Message, StringComparison.Ordinal);
-
-        var dropped = rows.Encode(json, new TrainingConfig { MaxLength = 64, Strict = false });
-        Assert.True(dropped.Dropped && dropped.Rows.Count == 0 && dropped.Errors.Count == 0 && dropped.Warnings.Count == 1);
     }
 
     [Fact]
@@ -274,16 +171,6 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
 
         const string Shared = Head + "A<|im_end|>\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\n";
         Assert.Equal((Shared + "⟦good<|im_end|>⟧\n", Shared + "⟦bad<|im_end|>⟧\n"), (rows.Marked(pair!.Chosen), rows.Marked(pair.Rejected)));
-    }
-
-    [Fact]
-    public void N5_PairMadeEqualByTheCut_IsRefused()
-    {
-        string same = string.Concat(Enumerable.Repeat("word ", 60));
-        string json = $$$"""{"input":{"messages":[{"role":"user","content":"Hi?"}]},"preferred_output":[{"role":"assistant","content":"{{{same}}}a"}],"non_preferred_output":[{"role":"assistant","content":"{{{same}}}b"}]}""";
-
-        Assert.Equal("equal_answers", Assert.Single(rows.Encode(json, new TrainingConfig { MaxLength = 64 }).Errors).Code);
-        Assert.NotNull(rows.Encode(json).Preference);
     }
 
     /// <summary>Random conversations: exactly the answers of weight 1 and the stop token after each are learnt, whatever stands around.</summary>
