@@ -67,7 +67,7 @@ public sealed class GgufFamiliesTests : IDisposable
     private static float[] Values(ModelWeights model, NamedShape tensor)
     {
         var values = new float[tensor.Shape.Aggregate(1L, (a, b) => a * b)];
-        model.ReadFloat32(tensor.Name, values);
+        model.ReadFloat32(tensor.Name, 0, values);
         return values;
     }
 

@@ -28,7 +28,7 @@ public sealed class ModelWeightsTests
         foreach (NamedShape tensor in model.Tensors)
         {
             var values = new float[tensor.Shape.Aggregate(1L, (a, b) => a * b)];
-            model.ReadFloat32(tensor.Name, values);
+            model.ReadFloat32(tensor.Name, 0, values);
             Assert.Equal(stored[tensor.Name], values);
         }
         Assert.Empty(model.FindNotFinite(TestContext.Current.CancellationToken));
