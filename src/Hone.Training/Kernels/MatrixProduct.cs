@@ -7,11 +7,12 @@ namespace Hone.Training.Kernels;
 /// <summary><c>x · Wᵀ</c> with W [columns, depth] where <see cref="Transposed"/>, else <c>x · W</c> with W [depth, columns].</summary>
 /// <param name="Scale">Multiplies the term.</param>
 /// <param name="Column">The column of the sum where the term's columns begin.</param>
-internal readonly record struct ProductTerm(Matrix X, Matrix Weight, bool Transposed, float Scale = 1, int Column = 0)
+/// <param name="TurnedX">X is [depth, rows] and used as <c>Xᵀ</c>.</param>
+internal readonly record struct ProductTerm(Matrix X, Matrix Weight, bool Transposed, float Scale = 1, int Column = 0, bool TurnedX = false)
 {
     public int Columns => Transposed ? Weight.Rows : Weight.Columns;
 
-    public int Depth => X.Columns;
+    public int Depth => TurnedX ? X.Rows : X.Columns;
 }
 
 /// <summary>
@@ -39,7 +40,7 @@ internal static unsafe class MatrixProduct
     /// <param name="terms">The first one spans all columns of y unless <paramref name="accumulate"/>.</param>
     public static void Run(Matrix y, bool accumulate, params ProductTerm[] terms)
     {
-        if (y.Rows <= FewRows && terms.All(t => t.Transposed))
+        if (y.Rows <= FewRows && terms.All(t => t is { Transposed: true, TurnedX: false }))
         {
             Cores.ForRanges(y.Columns, 32, (start, end) => Dots(y, accumulate, terms, start, end));
             return;
@@ -49,7 +50,7 @@ internal static unsafe class MatrixProduct
         int blocks = fewPanels ? Math.Min(Cores.Count * 3, Blocks(y.Rows, ProductTile.Rows * 4)) : Blocks(y.Rows, BlockRows);
         int rows = Blocks(Blocks(y.Rows, blocks), ProductTile.Rows) * ProductTile.Rows;
         blocks = Blocks(y.Rows, rows);
-        int group = fewPanels ? panels : Math.Max(1, panels * blocks / (Cores.Count * 8)), groups = Blocks(panels, group);
+        int group = fewPanels ? panels : Math.Max(1, panels * blocks / (Cores.Count * 16)), groups = Blocks(panels, group);
         Cores.For(groups * blocks, i =>
         {
             int row = i % blocks * rows, panel = i / blocks * group;
@@ -69,6 +70,7 @@ internal static unsafe class MatrixProduct
         bool first = !accumulate, few = rowEnd - rowStart <= UnpackedTiles * height;
         foreach (ref readonly ProductTerm term in terms)
         {
+            nint strideX = term.TurnedX ? 1 : term.X.Stride, stepX = term.TurnedX ? term.X.Stride : 1;
             int steps = Blocks(term.Depth, PanelDepth), depth = Blocks(Blocks(term.Depth, steps), 8) * 8;
             for (int k = 0; k < term.Depth; k += depth)
             {
@@ -94,11 +96,11 @@ internal static unsafe class MatrixProduct
                     for (int row = rowStart; row < rowEnd; row += height)
                     {
                         int rows = Math.Min(height, rowEnd - row);
-                        float* x = term.X.Data + row * term.X.Stride + k, target = y.Data + row * y.Stride + column;
+                        float* x = term.X.Data + row * strideX + k * stepX, target = y.Data + row * y.Stride + column;
                         if (columns == width)
-                            ProductTile.Run(x, term.X.Stride, rows, weight, stride, length, target, y.Stride, term.Scale, !first);
+                            ProductTile.Run(x, strideX, stepX, rows, weight, stride, length, target, y.Stride, term.Scale, !first);
                         else
-                            Edge(x, term.X.Stride, rows, weight, stride, length, target, y.Stride, term.Scale, !first, columns, edge);
+                            Edge(x, strideX, stepX, rows, weight, stride, length, target, y.Stride, term.Scale, !first, columns, edge);
                     }
                 }
                 first = false;
@@ -107,10 +109,10 @@ internal static unsafe class MatrixProduct
     }
 
     /// <summary>A tile that hangs over the right edge of y.</summary>
-    private static void Edge(float* x, nint strideX, int rows, float* panel, nint stridePanel, int depth, float* y, nint strideY, float scale, bool accumulate, int columns, float* edge)
+    private static void Edge(float* x, nint strideX, nint stepX, int rows, float* panel, nint stridePanel, int depth, float* y, nint strideY, float scale, bool accumulate, int columns, float* edge)
     {
         int width = ProductTile.Columns;
-        ProductTile.Run(x, strideX, rows, panel, stridePanel, depth, edge, width, scale, accumulate: false);
+        ProductTile.Run(x, strideX, stepX, rows, panel, stridePanel, depth, edge, width, scale, accumulate: false);
         for (int row = 0; row < rows; row++)
         {
             for (int column = 0; column < columns; column++)

@@ -143,8 +143,8 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             return null;
         if (group.UsesDora)
             dy = saved.ScaledGradient = BackwardScaled(dy, group, saved);
-        Tensor du = empty(dy.shape[0], group.A.shape[0]), uTurned = saved.U!.t().contiguous(); // [N, Σr], [Σr, N]
-        Matrix upper = Matrix.Of(dy), low = Matrix.Of(du), turned = Matrix.Of(uTurned);
+        Tensor du = empty(dy.shape[0], group.A.shape[0]); // [N, Σr]
+        Matrix upper = Matrix.Of(dy), low = Matrix.Of(du), u = Matrix.Of(saved.U!);
         (LoraPart Part, Matrix Dy, Matrix B, Matrix GradB)[] parts =
             [.. group.Parts.Select(p => (p, upper.ColumnRange(p.OutOffset, p.Out), Matrix.Of(p.B), Matrix.Of(p.GradB!)))];
         (int Part, int Start, int Length)[] ranges = [.. parts.SelectMany((p, index) => Ranges(p.Part.Out, OutputRange).Select(r => (index, r.Start, r.Length)))];
@@ -155,7 +155,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             {
                 var (part, dyPart, _, gradB) = parts[ranges[i].Part];
                 Matrix dB = Scratch.Take(GradientSlot, part.Rank, ranges[i].Length);
-                MatrixProduct.RunHere(dB, false, new ProductTerm(turned.RowRange(part.RankOffset, part.Rank), dyPart.ColumnRange(ranges[i].Start, dB.Columns), Transposed: false, (float)part.Scale));
+                MatrixProduct.RunHere(dB, false, new ProductTerm(u.ColumnRange(part.RankOffset, part.Rank), dyPart.ColumnRange(ranges[i].Start, dB.Columns), Transposed: false, (float)part.Scale, TurnedX: true));
                 AddTurned(dB, gradB.RowRange(ranges[i].Start, dB.Columns));
                 return;
             }
@@ -197,8 +197,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     {
         if (du is null)
             return;
-        using Tensor turned = du.t().contiguous(); // [Σr, N]
-        MatrixProduct.Run(Matrix.Of(adapter.Group(shape.Name)!.GradA!), true, new ProductTerm(Matrix.Of(turned), Matrix.Of(Dropped(x, adapter, training: true)), Transposed: false));
+        MatrixProduct.Run(Matrix.Of(adapter.Group(shape.Name)!.GradA!), true, new ProductTerm(Matrix.Of(du), Matrix.Of(Dropped(x, adapter, training: true)), Transposed: false, TurnedX: true));
     }
 
     /// <summary>dx [N, in], after <see cref="BackwardProjected"/>.</summary>

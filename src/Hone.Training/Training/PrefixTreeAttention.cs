@@ -17,7 +17,7 @@ internal sealed unsafe class PrefixTreeAttention : Attention
     /// <summary>Probabilities kept for the backward pass rather than computed again, as long as a layer's are fewer than this many.</summary>
     private const long KeptProbabilities = 8 << 20;
 
-    private const int KeySlot = 0, ValueSlot = 1, ScoreSlot = 2, GradientSlot = 3, TurnedSlot = 4, SlopeSlot = 5;
+    private const int KeySlot = 0, ValueSlot = 1, ScoreSlot = 2, GradientSlot = 3, SlopeSlot = 4;
 
     private readonly Block[] _blocks;
     private readonly AttentionShape _shape;
@@ -90,7 +90,7 @@ internal sealed unsafe class PrefixTreeAttention : Attention
                 if (kept is null)
                     Probabilities(q, keys, p, window);
                 bool more = head > pair * _shape.Group;
-                MatrixProduct.RunHere(dValues, more, new ProductTerm(Turn(p), g, Transposed: false));
+                MatrixProduct.RunHere(dValues, more, new ProductTerm(p, g, Transposed: false, TurnedX: true));
                 Matrix ds = Scratch.Take(GradientSlot, block.Length, block.Keys); // [L, S]
                 MatrixProduct.RunHere(ds, false, new ProductTerm(g, values, Transposed: true));
                 for (int row = 0; row < ds.Rows; row++)
@@ -103,7 +103,7 @@ internal sealed unsafe class PrefixTreeAttention : Attention
                 if (_shape.Softcap is { } cap)
                     BackwardCap(ds, q, keys, cap);
                 MatrixProduct.RunHere(Queries(target, block, head), false, new ProductTerm(ds, keys, Transposed: false));
-                MatrixProduct.RunHere(dKeys, more, new ProductTerm(Turn(ds), q, Transposed: false));
+                MatrixProduct.RunHere(dKeys, more, new ProductTerm(ds, q, Transposed: false, TurnedX: true));
             }
         });
         Cores.For(2 * pairs, i =>
@@ -171,18 +171,6 @@ internal sealed unsafe class PrefixTreeAttention : Attention
                 columns.Row(span.Start + row).CopyTo(seen.Row(at++));
         }
         return seen;
-    }
-
-    private static Matrix Turn(Matrix x)
-    {
-        Matrix turned = Scratch.Take(TurnedSlot, x.Columns, x.Rows);
-        for (int row = 0; row < x.Rows; row++)
-        {
-            float* source = x.Data + row * x.Stride, target = turned.Data + row;
-            for (int column = 0; column < x.Columns; column++, target += turned.Stride)
-                *target = source[column];
-        }
-        return turned;
     }
 
     private static IEnumerable<Block> Blocks(PackedBatch batch)

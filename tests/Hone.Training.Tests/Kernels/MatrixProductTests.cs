@@ -32,18 +32,18 @@ public sealed unsafe class MatrixProductTests
             {
                 int depth = 1 + random.NextInt(700);
                 int first = t == 0 && !accumulate ? 0 : random.NextInt(columns), width = t == 0 && !accumulate ? columns : 1 + random.NextInt(columns - first);
-                bool transposed = random.NextInt(3) > 0;
-                Tensor x = rand(rows, depth + 5) - 0.5, w = transposed ? rand(width, depth + 1) - 0.5 : rand(depth, width + 1) - 0.5;
+                bool transposed = random.NextInt(3) > 0, turned = random.NextInt(3) == 0;
+                Tensor x = turned ? rand(depth, rows + 5) - 0.5 : rand(rows, depth + 5) - 0.5, w = transposed ? rand(width, depth + 1) - 0.5 : rand(depth, width + 1) - 0.5;
                 Matrix weight = transposed ? Matrix.Of(w).ColumnRange(1, depth) : Matrix.Of(w).ColumnRange(1, width);
-                terms[t] = new ProductTerm(Matrix.Of(x).ColumnRange(3, depth), weight, transposed, random.NextInt(2) == 0 ? 1 : 0.5f, first);
+                Matrix all = Matrix.Of(x).ColumnRange(3, turned ? rows : depth);
+                terms[t] = new ProductTerm(all, weight, transposed, random.NextInt(2) == 0 ? 1 : 0.5f, first, turned);
                 for (int r = 0; r < rows; r++)
                 {
-                    Span<float> row = terms[t].X.Row(r);
                     for (int c = 0; c < width; c++)
                     {
                         double sum = 0;
                         for (int k = 0; k < depth; k++)
-                            sum += (double)row[k] * (transposed ? weight.Row(c)[k] : weight.Row(k)[c]);
+                            sum += (double)(turned ? all.Row(k)[r] : all.Row(r)[k]) * (transposed ? weight.Row(c)[k] : weight.Row(k)[c]);
                         expected[r, first + c] += sum * terms[t].Scale;
                     }
                 }
@@ -71,9 +71,9 @@ public sealed unsafe class MatrixProductTests
                 Tensor x = rand(rows, Depth) - 0.5, panel = rand(Depth, width) - 0.5, y = rand(rows, width), expected = y + 0.5f * x.matmul(panel);
                 Matrix mx = Matrix.Of(x), my = Matrix.Of(y);
                 if (width == 16)
-                    ProductTile.Narrow(mx.Data, mx.Stride, rows, Matrix.Of(panel).Data, Matrix.Of(panel).Stride, Depth, my.Data, my.Stride, scale: 0.5f, accumulate: true);
+                    ProductTile.Narrow(mx.Data, mx.Stride, 1, rows, Matrix.Of(panel).Data, Matrix.Of(panel).Stride, Depth, my.Data, my.Stride, scale: 0.5f, accumulate: true);
                 else
-                    ProductTile.Wide(mx.Data, mx.Stride, rows, Matrix.Of(panel).Data, Matrix.Of(panel).Stride, Depth, my.Data, my.Stride, scale: 0.5f, accumulate: true);
+                    ProductTile.Wide(mx.Data, mx.Stride, 1, rows, Matrix.Of(panel).Data, Matrix.Of(panel).Stride, Depth, my.Data, my.Stride, scale: 0.5f, accumulate: true);
                 Assert.True(allclose(y, expected, 1e-5, 1e-5), $"{height} × {width}, {rows} rows");
             }
         }
