@@ -35,7 +35,7 @@ public static class ProveCommand
         if (!check.Ok)
             throw new JobFailedException("proof_failed", $"The trained adapter does not fit its base: {string.Join(" ", check.Errors)}");
         using Decoder decoder = DecoderLoader.Load(model);
-        using LoraAdapter adapter = PeftAdapter.Load(output, model, decoder);
+        using LoraAdapter adapter = PeftAdapter.Load(output, decoder);
         (double fromTrainer, double fromBase, int rows) = Proof.Compare(folder, decoder, adapter);
         if (!(fromTrainer <= Proof.Tolerance))
             throw new JobFailedException("proof_failed", $"The adapter read back from its files gives other logits than the trainer had: they differ by {fromTrainer:g3}, allowed is {Proof.Tolerance:g1}.");

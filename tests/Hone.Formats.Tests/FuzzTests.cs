@@ -62,7 +62,7 @@ public sealed class FuzzTests : IDisposable
         LinearModule[] modules = [.. Enumerable.Range(0, 2).SelectMany(i => new[] { "q_proj", "v_proj" }.Select(n => new LinearModule($"model.layers.{i}.self_attn.{n}", 48, 48)))];
         Run(File.ReadAllBytes(Path.Combine(folder, AdapterConfig.FileName)), headBytes: 1_200, path =>
         {
-            AdapterReport report = AdapterCheck.Check(path, Path.Combine(folder, AdapterConfig.WeightsFileName), modules, new AdapterLimits());
+            AdapterReport report = AdapterCheck.Check(path, Path.Combine(folder, AdapterConfig.WeightsFileName), new AdapterPlaces(modules, []), new AdapterLimits());
             if (report.Config is null)
                 throw new InvalidFileException(report.Errors[0]);
             using JsonDocument written = JsonDocument.Parse(report.Config.Write());

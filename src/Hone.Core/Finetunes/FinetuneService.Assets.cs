@@ -90,9 +90,9 @@ public sealed partial class FinetuneService
         return await Task.Run(() => blobs.Temporary(stream =>
         {
             if (fileName == AdapterExport.GgufFileName)
-                AdapterExport.WriteGguf(stream, blobs.PathOf(config), blobs.PathOf(weights), model);
+                AdapterExport.WriteGguf(stream, blobs.PathOf(config), blobs.PathOf(weights), model.Weights);
             else
-                AdapterExport.WriteMerged(stream, blobs.PathOf(config), blobs.PathOf(weights), model);
+                AdapterExport.WriteMerged(stream, blobs.PathOf(config), blobs.PathOf(weights), model.Weights);
         }), cancellationToken);
 
         string? Sha256(string name) => assets.FirstOrDefault(a => a.FileName == name)?.Sha256;

@@ -20,26 +20,27 @@ public sealed class AdapterCheck
 
     private readonly string _weightsPath;
     private readonly IReadOnlyList<LinearModule> _modules;
+    private readonly IReadOnlyList<LinearModule> _whole;
     private readonly AdapterLimits _limits;
     private readonly AdapterBase? _base;
     private readonly List<string> _errors = [];
     private readonly List<string> _warnings = [];
 
-    private AdapterCheck(string weightsPath, IReadOnlyList<LinearModule> modules, AdapterLimits limits, AdapterBase? adapterBase)
+    private AdapterCheck(string weightsPath, AdapterPlaces places, AdapterLimits limits, AdapterBase? adapterBase)
     {
         _weightsPath = weightsPath;
-        _modules = modules;
+        _modules = places.Linear;
+        _whole = places.Whole;
         _limits = limits;
         _base = adapterBase;
     }
 
     public static AdapterReport Check(string configPath, string weightsPath, BaseModel model, AdapterLimits limits, AdapterBase? adapterBase = null, CancellationToken cancellationToken = default) =>
-        Check(configPath, weightsPath, model.LinearModules, limits, adapterBase, cancellationToken);
+        Check(configPath, weightsPath, AdapterPlaces.Of(model.Config), limits, adapterBase, cancellationToken);
 
-    /// <param name="modules">All matrices of the base model that an adapter can stand on.</param>
-    public static AdapterReport Check(string configPath, string weightsPath, IReadOnlyList<LinearModule> modules, AdapterLimits limits, AdapterBase? adapterBase = null, CancellationToken cancellationToken = default)
+    public static AdapterReport Check(string configPath, string weightsPath, AdapterPlaces places, AdapterLimits limits, AdapterBase? adapterBase = null, CancellationToken cancellationToken = default)
     {
-        var check = new AdapterCheck(weightsPath, modules, limits, adapterBase);
+        var check = new AdapterCheck(weightsPath, places, limits, adapterBase);
         AdapterConfig? config = check.ReadConfig(configPath);
         try
         {
@@ -80,11 +81,15 @@ public sealed class AdapterCheck
         using SafetensorsFile file = SafetensorsFile.Open(_weightsPath, AdapterConfig.WeightsFileName, MaxHeaderBytes);
         if (_base?.Sha256 is { } hash && file.Metadata.TryGetValue(BaseHashKey, out string? trainedOn) && !hash.Equals(trainedOn, StringComparison.OrdinalIgnoreCase))
             _errors.Add($"{AdapterConfig.WeightsFileName}: it was trained on another base model (SHA-256 {trainedOn} in its metadata; this base has {hash}). Choose the model that it was trained on.");
-        Dictionary<string, Pair> pairs = Pairs(file);
+        (Dictionary<string, Pair> pairs, Dictionary<string, SafetensorsTensor> whole) = Tensors(file);
         CheckPairs(config, pairs);
+        CheckWhole(config, whole);
         if (config is not null)
+        {
             CheckRanks(config, pairs);
-        CheckValues(file, pairs, cancellationToken);
+            _errors.AddRange(TrainedWith.Differences(config, file.Metadata));
+        }
+        CheckValues(file, pairs, whole, cancellationToken);
     }
 
     /// <summary>The adapter's own statements about its base model.</summary>
@@ -112,6 +117,12 @@ public sealed class AdapterCheck
         {
             if (!_modules.Any(m => config.Matches(pattern, m.Name)))
                 _errors.Add($"{AdapterConfig.FileName}: $.{key}['{pattern}'] matches no module of the base model{Nearest(pattern)}. Correct the name.");
+        }
+        for (int i = 0; i < config.ModulesToSave.Count; i++)
+        {
+            string name = config.ModulesToSave[i];
+            if (!_whole.Any(m => ModulePattern.EndsWith(m.Name, name)))
+                _errors.Add($"{AdapterConfig.FileName}: $.modules_to_save[{i}] '{name}' is none of the modules that an adapter may hold whole{NearestName.Hint(name, _whole.Select(m => m.Name.Split('.')[^1]))}. They are {string.Join(" and ", _whole.Select(m => m.Name))}; correct the name, or train without it.");
         }
         foreach (int layer in config.LayersToTransform ?? [])
         {
@@ -141,14 +152,21 @@ public sealed class AdapterCheck
     }
 
     /// <summary>The tensors by module; any tensor that belongs to no module of the base is an error.</summary>
-    private Dictionary<string, Pair> Pairs(SafetensorsFile file)
+    private (Dictionary<string, Pair> Pairs, Dictionary<string, SafetensorsTensor> Whole) Tensors(SafetensorsFile file)
     {
         var modules = _modules.ToDictionary(m => m.Name, StringComparer.Ordinal);
         var pairs = new Dictionary<string, Pair>(StringComparer.Ordinal);
+        var whole = new Dictionary<string, SafetensorsTensor>(StringComparer.Ordinal);
         var strangers = new List<string>();
         foreach (SafetensorsTensor tensor in file.Tensors)
         {
-            if (PeftNames.Parse(tensor.Name) is not var (name, kind) || !modules.TryGetValue(name, out LinearModule? module))
+            (string name, AdapterTensor kind) = PeftNames.Parse(tensor.Name) ?? ("", AdapterTensor.A);
+            if (kind == AdapterTensor.Whole && _whole.Any(m => m.Name == name))
+            {
+                whole[name] = tensor;
+                continue;
+            }
+            if (kind == AdapterTensor.Whole || !modules.TryGetValue(name, out LinearModule? module))
             {
                 strangers.Add(tensor.Name);
                 continue;
@@ -158,6 +176,7 @@ public sealed class AdapterCheck
             {
                 AdapterTensor.A => pair with { A = tensor },
                 AdapterTensor.B => pair with { B = tensor },
+                AdapterTensor.Bias => pair with { Bias = tensor },
                 _ => pair with { Magnitude = tensor },
             };
         }
@@ -168,7 +187,20 @@ public sealed class AdapterCheck
             string[] known = [.. _modules.SelectMany(m => new[] { PeftNames.A(m.Name), PeftNames.B(m.Name) })];
             AddList(strangers, "tensors match no module of the base model", name => $"'{name}'{NearestName.Hint(name, known)}", "Name them as PEFT does, or choose the model that the adapter was trained on.");
         }
-        return pairs;
+        return (pairs, whole);
+    }
+
+    /// <summary>The matrices that replace the base's: those that the config names, in the base's shapes.</summary>
+    private void CheckWhole(AdapterConfig? config, Dictionary<string, SafetensorsTensor> whole)
+    {
+        if (config is not null)
+        {
+            AddList([.. _whole.Where(m => config.Saves(m.Name) && !whole.ContainsKey(m.Name))], "modules that $.modules_to_save names have no tensor", m => $"'{PeftNames.Of(AdapterTensor.Whole, m.Name)}' is missing", "Save the adapter again.");
+            AddList([.. whole.Where(t => !config.Saves(t.Key))], "modules are saved whole but are not named by $.modules_to_save", t => $"'{t.Value.Name}'", $"Name them in {AdapterConfig.FileName}; where tokens were added to the base, use the base with these tokens.");
+        }
+        AddList([.. whole.Where(t => _whole.Single(m => m.Name == t.Key) is var m && !t.Value.Shape.SequenceEqual([m.Out, m.In])).Select(t => (t.Value, _whole.Single(m => m.Name == t.Key)))],
+            "tensors have shapes that do not fit the base model", t => $"'{t.Value.Name}' is [{string.Join(", ", t.Value.Shape)}] instead of [{t.Item2.Out}, {t.Item2.In}]", "Choose the model that the adapter was trained on.");
+        AddList([.. whole.Values.Where(IsNoFloat)], "tensors have a type other than floating point", t => $"'{t.Name}' is {t.Type}", "Save them as float32, float16 or bfloat16.");
     }
 
     /// <summary>Both halves of every module that the config names, none beside them, in the base's shapes.</summary>
@@ -179,6 +211,8 @@ public sealed class AdapterCheck
         {
             AddList([.. pairs.Values.Where(p => p.Magnitude is null && config.UseDora)], "modules have no magnitude, which use_dora demands", p => $"'{PeftNames.Magnitude(p.Module.Name)}' is missing", "Save the adapter again.");
             AddList([.. pairs.Values.Where(p => p.Magnitude is not null && !config.UseDora)], "modules have a magnitude, but use_dora is not set", p => $"'{p.Magnitude!.Name}'", $"Set $.use_dora of {AdapterConfig.FileName}.");
+            AddList([.. pairs.Values.Where(p => p.Bias is null && config.LoraBias)], "modules have no bias, which lora_bias demands", p => $"'{PeftNames.Of(AdapterTensor.Bias, p.Module.Name)}' is missing", "Save the adapter again.");
+            AddList([.. pairs.Values.Where(p => p.Bias is not null && !config.LoraBias)], "modules have a bias, but lora_bias is not set", p => $"'{p.Bias!.Name}'", $"Set $.lora_bias of {AdapterConfig.FileName}.");
             HashSet<string> targets = [.. _modules.Select(m => m.Name).Where(config.Targets)];
             AddList([.. _modules.Select(m => m.Name).Where(m => targets.Contains(m) && !pairs.ContainsKey(m))], "modules that the config names have no tensors", m => $"'{m}'", $"Save the adapter again, or correct $.target_modules of {AdapterConfig.FileName}.");
             AddList([.. pairs.Keys.Where(m => !targets.Contains(m))], "modules have tensors but are not named by the config", m => $"'{m}'", $"Correct $.target_modules of {AdapterConfig.FileName}.");
@@ -198,19 +232,19 @@ public sealed class AdapterCheck
                 if (IsNoFloat(tensor))
                     types.Add(tensor);
             }
-            if (pair.Magnitude is { } magnitude)
+            foreach (SafetensorsTensor vector in new[] { pair.Bias, pair.Magnitude }.OfType<SafetensorsTensor>())
             {
-                if (magnitude.Shape.Length != 1 || magnitude.Shape[0] != pair.Module.Out)
-                    shapes.Add($"'{magnitude.Name}' is [{string.Join(", ", magnitude.Shape)}] instead of [{pair.Module.Out}]");
-                if (IsNoFloat(magnitude))
-                    types.Add(magnitude);
+                if (vector.Shape.Length != 1 || vector.Shape[0] != pair.Module.Out)
+                    shapes.Add($"'{vector.Name}' is [{string.Join(", ", vector.Shape)}] instead of [{pair.Module.Out}]");
+                if (IsNoFloat(vector))
+                    types.Add(vector);
             }
         }
         AddList(shapes, "tensors have shapes that do not fit the base model", text => text, "Choose the model that the adapter was trained on.");
         AddList(types, "tensors have a type other than floating point", t => $"'{t.Name}' is {t.Type}", "Save them as float32, float16 or bfloat16.");
-
-        static bool IsNoFloat(SafetensorsTensor tensor) => tensor.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16 or SafetensorsType.F64);
     }
+
+    private static bool IsNoFloat(SafetensorsTensor tensor) => tensor.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16 or SafetensorsType.F64);
 
     /// <summary>One line for all tensors whose rank is not the config's.</summary>
     private void CheckRanks(AdapterConfig config, Dictionary<string, Pair> pairs)
@@ -228,7 +262,7 @@ public sealed class AdapterCheck
     }
 
     /// <summary>Not a number, infinite, and zero.</summary>
-    private void CheckValues(SafetensorsFile file, Dictionary<string, Pair> pairs, CancellationToken cancellationToken)
+    private void CheckValues(SafetensorsFile file, Dictionary<string, Pair> pairs, Dictionary<string, SafetensorsTensor> replaced, CancellationToken cancellationToken)
     {
         var buffer = new float[RunValues];
         var notFinite = new List<string>();
@@ -238,16 +272,19 @@ public sealed class AdapterCheck
         {
             bool anyA = pair.A is not null && Scan(pair.A);
             bool anyB = pair.B is not null && Scan(pair.B);
+            bool anyBias = pair.Bias is not null && Scan(pair.Bias);
             if (pair.Magnitude is not null)
                 Scan(pair.Magnitude);
             if (pair.A is null || pair.B is null)
                 continue;
             whole++;
-            if (!anyA || !anyB)
+            if ((!anyA || !anyB) && !anyBias)
                 zero.Add(anyB ? pair.A.Name : pair.B.Name);
         }
+        foreach (SafetensorsTensor tensor in replaced.Values)
+            Scan(tensor);
         AddList(notFinite, "tensors hold values that are not finite", text => text, "The training diverged; train again with a lower learning rate.");
-        if (whole > 0 && zero.Count == whole)
+        if (whole > 0 && zero.Count == whole && replaced.Count == 0)
             _errors.Add($"{AdapterConfig.WeightsFileName}: the adapter has no effect: lora_B (or lora_A) of all {whole} modules is zero. It was saved before it was trained; train it, and save it then.");
         else if (zero.Count > 0)
             _warnings.Add($"{AdapterConfig.WeightsFileName}: {zero.Count} of {whole} modules have no effect, since a tensor of theirs is zero: {List(zero, name => $"'{name}'")}.");
@@ -281,6 +318,6 @@ public sealed class AdapterCheck
 
     private static string List<T>(IReadOnlyList<T> items, Func<T, string> text) => string.Join("; ", items.Take(MaxListed).Select(text)) + (items.Count > MaxListed ? "; …" : "");
 
-    /// <summary>The tensors of a module: A [r, in], B [out, r], with DoRA the magnitude [out].</summary>
-    private sealed record Pair(LinearModule Module, SafetensorsTensor? A = null, SafetensorsTensor? B = null, SafetensorsTensor? Magnitude = null);
+    /// <summary>The tensors of a module: A [r, in], B [out, r], with lora_bias the bias [out], with DoRA the magnitude [out].</summary>
+    private sealed record Pair(LinearModule Module, SafetensorsTensor? A = null, SafetensorsTensor? B = null, SafetensorsTensor? Bias = null, SafetensorsTensor? Magnitude = null);
 }

@@ -33,6 +33,12 @@ public sealed record AdapterConfig
     /// <summary>Each output is scaled to a learnt magnitude (DoRA).</summary>
     public bool UseDora { get; init; }
 
+    /// <summary><c>lora_bias</c>: B has a bias, which is scaled as B is.</summary>
+    public bool LoraBias { get; init; }
+
+    /// <summary>Modules that were trained whole and are replaced: embedding and output matrix.</summary>
+    public IReadOnlyList<string> ModulesToSave { get; init; } = [];
+
     /// <summary>Names or ends of names; empty where <see cref="TargetPattern"/> stands in its place.</summary>
     public IReadOnlyList<string> TargetModules { get; init; } = [];
 
@@ -64,6 +70,9 @@ public sealed record AdapterConfig
 
     /// <exception cref="InvalidFileException">A regular expression takes too long.</exception>
     public bool Targets(string module) => Named(module, TargetModules, TargetPattern) && !Named(module, ExcludeModules, ExcludePattern) && InLayers(module);
+
+    /// <summary>The module's weight is in the adapter, in the base's place.</summary>
+    public bool Saves(string module) => ModulesToSave.Any(name => ModulePattern.EndsWith(module, name));
 
     public int RankOf(string module) => First(RankPattern, module, Rank);
 

@@ -26,8 +26,6 @@ internal sealed class AdapterConfigParser
     {
         ["use_qalora"] = "QALoRA adapters are not supported",
         ["use_bdlora"] = "block-diagonal LoRA is not supported",
-        ["lora_bias"] = "biases on adapters are not supported",
-        ["modules_to_save"] = "fully trained modules beside the adapter are not supported",
         ["trainable_token_indices"] = "trained token embeddings are not supported",
         ["target_parameters"] = "adapters on bare parameters are not supported",
         ["layer_replication"] = "replicated layers are not supported",
@@ -42,7 +40,7 @@ internal sealed class AdapterConfigParser
 
     private static readonly string[] s_understood =
     [
-        "r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern", "bias", "base_model_name_or_path",
+        "r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "lora_bias", "modules_to_save", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern", "bias", "base_model_name_or_path",
         "model_type", "peft_type", "task_type", "fan_in_fan_out", "init_lora_weights",
     ];
 
@@ -61,7 +59,7 @@ internal sealed class AdapterConfigParser
             using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false });
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? new AdapterConfigParser(document.RootElement.Clone()).Parse()
-                : Failed($"$ is {Describe(document.RootElement)}; wanted is an object");
+                : Failed($"$ is {ConfigValue.Describe(document.RootElement)}; wanted is an object");
         }
         catch (JsonException e)
         {
@@ -97,6 +95,15 @@ internal sealed class AdapterConfigParser
         if (layersPattern.Count > 0 && layers is null && IsAbsent("layers_to_transform"))
             Error("layers_pattern", "has no effect without layers_to_transform", "Add layers_to_transform, or remove it.");
 
+        (IReadOnlyList<string> saved, string? savedText) = Names("modules_to_save");
+        if (savedText is not null)
+            Error("modules_to_save", $"is '{savedText}'", "Give a list of module names.");
+        bool dora = Flag("use_dora"), loraBias = Flag("lora_bias");
+        if (saved.Count > 0 && Flag("ensure_weight_tying"))
+            Error("ensure_weight_tying", "is true beside modules_to_save: matrices that stay tied while they are trained are not supported", "Train the adapter without it.");
+        if (loraBias && dora)
+            Error("lora_bias", "cannot stand beside use_dora", "PEFT has no such adapter; save it again.");
+
         int rank = Rank();
         double alpha = Alpha();
         CheckFixedKeys();
@@ -108,7 +115,9 @@ internal sealed class AdapterConfigParser
             Alpha = alpha,
             Dropout = Number("lora_dropout", 0, value => value is >= 0 and <= 1, "a number from 0 to 1"),
             UseRslora = Flag("use_rslora"),
-            UseDora = Flag("use_dora"),
+            UseDora = dora,
+            LoraBias = loraBias,
+            ModulesToSave = saved,
             TargetModules = targets,
             TargetPattern = targetPattern,
             ExcludeModules = excluded,
@@ -133,20 +142,20 @@ internal sealed class AdapterConfigParser
         }
         else if (s_refused.TryGetValue(key, out string? reason))
         {
-            if (!IsNeutral(property.Value))
-                Error(key, $"is {Describe(property.Value)}: {reason}", "Train the adapter without it.");
+            if (!ConfigValue.IsNeutral(property.Value))
+                Error(key, $"is {ConfigValue.Describe(property.Value)}: {reason}", "Train the adapter without it.");
         }
         else if (s_inert.Contains(key))
         {
             others[key] = property.Value;
         }
-        else if (!IsNeutral(property.Value) && Misspelt(key) is { } meant)
+        else if (!ConfigValue.IsNeutral(property.Value) && Misspelt(key) is { } meant)
         {
             Error(key, "is no key of PEFT", $"Perhaps '{meant}' is meant.");
         }
-        else if (!IsNeutral(property.Value) && (key.StartsWith("use_", StringComparison.Ordinal) || key.EndsWith("_config", StringComparison.Ordinal)))
+        else if (!ConfigValue.IsNeutral(property.Value) && (key.StartsWith("use_", StringComparison.Ordinal) || key.EndsWith("_config", StringComparison.Ordinal)))
         {
-            Error(key, $"is {Describe(property.Value)}: an unknown kind of adapter", "Train the adapter without it.");
+            Error(key, $"is {ConfigValue.Describe(property.Value)}: an unknown kind of adapter", "Train the adapter without it.");
         }
         else
         {
@@ -176,7 +185,7 @@ internal sealed class AdapterConfigParser
             JsonElement init = _root.GetProperty("init_lora_weights");
             bool harmless = init.ValueKind is JsonValueKind.True or JsonValueKind.False || (init.ValueKind == JsonValueKind.String && s_harmlessInits.Contains(init.GetString()));
             if (!harmless)
-                Error("init_lora_weights", $"is {Describe(init)}, which changes the base model's weights", "Convert the adapter with PEFT's path_initial_model_for_weight_conversion.");
+                Error("init_lora_weights", $"is {ConfigValue.Describe(init)}, which changes the base model's weights", "Convert the adapter with PEFT's path_initial_model_for_weight_conversion.");
         }
     }
 
@@ -187,7 +196,7 @@ internal sealed class AdapterConfigParser
         JsonElement value = _root.GetProperty("r");
         if (value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int rank) && rank > 0)
             return rank;
-        Error("r", $"is {Describe(value)}", "Give a whole number above 0.");
+        Error("r", $"is {ConfigValue.Describe(value)}", "Give a whole number above 0.");
         return 1;
     }
 
@@ -220,7 +229,7 @@ internal sealed class AdapterConfigParser
             if (elements[i].ValueKind == JsonValueKind.Number && elements[i].TryGetInt32(out int layer) && layer >= 0)
                 layers.Add(layer);
             else
-                Error(value.ValueKind == JsonValueKind.Array ? $"{Key}[{i}]" : Key, $"is {Describe(elements[i])}", "Give whole numbers from 0 on.");
+                Error(value.ValueKind == JsonValueKind.Array ? $"{Key}[{i}]" : Key, $"is {ConfigValue.Describe(elements[i])}", "Give whole numbers from 0 on.");
         }
         if (elements.Length == 0)
             Error(Key, "is empty", "Name layers, or remove it.");
@@ -244,7 +253,7 @@ internal sealed class AdapterConfigParser
         }
         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() > MaxPatterns)
         {
-            Error(key, $"is {Describe(value)}", $"Give a list of at most {MaxPatterns} names, or a string.");
+            Error(key, $"is {ConfigValue.Describe(value)}", $"Give a list of at most {MaxPatterns} names, or a string.");
             return ([], null);
         }
         var names = new List<string>();
@@ -254,7 +263,7 @@ internal sealed class AdapterConfigParser
             if (element.ValueKind == JsonValueKind.String && element.GetString()!.Length > 0)
                 names.Add(element.GetString()!);
             else
-                Error($"{key}[{index}]", $"is {Describe(element)}", "Give a name.");
+                Error($"{key}[{index}]", $"is {ConfigValue.Describe(element)}", "Give a name.");
             index++;
         }
         return (names, null);
@@ -268,7 +277,7 @@ internal sealed class AdapterConfigParser
         JsonElement value = _root.GetProperty(key);
         if (value.ValueKind != JsonValueKind.Object || value.GetPropertyCount() > MaxPatterns)
         {
-            Error(key, $"is {Describe(value)}", $"Give an object of at most {MaxPatterns} module names and values.");
+            Error(key, $"is {ConfigValue.Describe(value)}", $"Give an object of at most {MaxPatterns} module names and values.");
             return patterns;
         }
         foreach (JsonProperty property in value.EnumerateObject())
@@ -277,7 +286,7 @@ internal sealed class AdapterConfigParser
             if (read(property.Value) is { } number)
                 patterns.Add(new(property.Name, number));
             else
-                Error($"{key}['{property.Name}']", $"is {Describe(property.Value)}", $"Give {wanted}.");
+                Error($"{key}['{property.Name}']", $"is {ConfigValue.Describe(property.Value)}", $"Give {wanted}.");
         }
         return patterns;
     }
@@ -306,7 +315,7 @@ internal sealed class AdapterConfigParser
         JsonElement value = _root.GetProperty(key);
         if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && accepts(number))
             return number;
-        Error(key, $"is {Describe(value)}", $"Give {wanted}.");
+        Error(key, $"is {ConfigValue.Describe(value)}", $"Give {wanted}.");
         return otherwise;
     }
 
@@ -316,7 +325,7 @@ internal sealed class AdapterConfigParser
             return false;
         JsonElement value = _root.GetProperty(key);
         if (value.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
-            Error(key, $"is {Describe(value)}", "Give true or false.");
+            Error(key, $"is {ConfigValue.Describe(value)}", "Give true or false.");
         return value.ValueKind == JsonValueKind.True;
     }
 
@@ -327,29 +336,13 @@ internal sealed class AdapterConfigParser
         JsonElement value = _root.GetProperty(key);
         if (value.ValueKind == JsonValueKind.String)
             return value.GetString();
-        Error(key, $"is {Describe(value)}", "Give a string.");
+        Error(key, $"is {ConfigValue.Describe(value)}", "Give a string.");
         return null;
     }
 
     private bool IsAbsent(string key) => !_root.TryGetProperty(key, out JsonElement value) || value.ValueKind == JsonValueKind.Null;
 
     private static bool IsSingle(double value) => float.IsFinite((float)value);
-
-    private static bool IsNeutral(JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.Null or JsonValueKind.False => true,
-        JsonValueKind.Array => value.GetArrayLength() == 0,
-        JsonValueKind.Object => value.GetPropertyCount() == 0,
-        JsonValueKind.String => value.ValueEquals(""),
-        _ => false,
-    };
-
-    private static string Describe(JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.Object => "an object",
-        JsonValueKind.Array => $"an array of {value.GetArrayLength()}",
-        _ => value.GetRawText() is { Length: > 60 } text ? text[..60] + "…" : value.GetRawText(),
-    };
 
     private void Error(string path, string what, string hint) => _errors.Add($"{AdapterConfig.FileName}: $.{path} {what}. {hint}");
 }

@@ -10,33 +10,39 @@ public static class AdapterExport
 {
     public const string GgufFileName = "adapter.gguf";
     public const string MergedFileName = "merged.safetensors";
+    private const string WeightSuffix = ".weight";
+    private const string BiasSuffix = ".bias";
 
     /// <summary>
     /// llama.cpp's adapter: <c>general.type = adapter</c>, <c>adapter.type = lora</c>, <c>blk.N.….weight.lora_a</c> [r, in] and <c>.lora_b</c> [out, r], the query and
     /// key rows in the base's order. llama.cpp scales every module by alpha / rank; what a module's scale differs from that is in its lora_b.
     /// </summary>
-    /// <exception cref="InvalidFileException">The files do not fit, or llama.cpp has no such model.</exception>
-    public static void WriteGguf(Stream stream, string configPath, string weightsPath, BaseModel model)
+    /// <exception cref="InvalidFileException">The files do not fit, or llama.cpp has no such model or no such adapter.</exception>
+    public static void WriteGguf(Stream stream, string configPath, string weightsPath, ModelWeights model)
     {
-        string architecture = GgufArchitecture(model.Config.Architecture)
+        string architecture = ModelTensors.GgufArchitecture(model.Config.Architecture)
             ?? throw new InvalidFileException($"A GGUF adapter cannot be made for the architecture {model.Config.Architecture}. Take the PEFT files, or the merged weights.");
-        using var adapter = new Files(configPath, weightsPath);
+        using var adapter = AdapterFiles.Open(configPath, weightsPath, model.Config);
+        if (adapter.Config.UseDora)
+            throw new InvalidFileException("llama.cpp has no DoRA. Take the merged weights.");
+        if (adapter.Config.LoraBias)
+            throw new InvalidFileException("llama.cpp has no biases on adapters (lora_bias). Take the merged weights.");
+        if (adapter.Whole.Count > 0)
+            throw new InvalidFileException($"llama.cpp's adapters cannot replace {string.Join(" and ", adapter.Whole.Select(m => m.Name))} (modules_to_save). Take the merged weights.");
+        Dictionary<string, ModelTensor> places = ModelTensors.Of(model.Config).Where(t => t.Linear).ToDictionary(t => t.Name[..^WeightSuffix.Length]);
         var tensors = new List<GgufData>();
-        foreach (ModelTensor tensor in ModelTensors.Of(model.Config).Where(t => t.Linear))
+        foreach (LinearModule module in adapter.Modules)
         {
-            string module = tensor.Name[..^".weight".Length];
-            if (adapter.Read(module) is not var (a, b, scale))
-                continue;
-            if (adapter.Config.UseDora)
-                throw new InvalidFileException("llama.cpp has no DoRA. Take the merged weights.");
-            int rank = a.Length / (int)tensor.Shape[1];
-            float factor = (float)(scale * rank / adapter.Config.Alpha);
+            ModelTensor place = places[module.Name];
+            float[] b = adapter.Read(AdapterTensor.B, module.Name);
+            int rank = adapter.Config.RankOf(module.Name);
+            float factor = (float)(adapter.Config.ScaleOf(module.Name) * rank / adapter.Config.Alpha);
             if (factor != 1)
                 b = Array.ConvertAll(b, value => value * factor);
-            if (PermutedHeads(model.Config, module) is > 0 and int heads)
-                b = Permute(b, heads, rank);
-            tensors.Add(new GgufData($"{tensor.GgufName}.lora_a", [rank, tensor.Shape[1]], a));
-            tensors.Add(new GgufData($"{tensor.GgufName}.lora_b", [tensor.Shape[0], rank], b));
+            if (place.PermutedHeads > 0)
+                b = Permute(b, place.PermutedHeads, rank);
+            tensors.Add(new GgufData($"{place.GgufName}.lora_a", [rank, module.In], adapter.Read(AdapterTensor.A, module.Name)));
+            tensors.Add(new GgufData($"{place.GgufName}.lora_b", [module.Out, rank], b));
         }
         GgufWriter.Write(stream,
         [
@@ -48,18 +54,52 @@ public static class AdapterExport
         ], tensors);
     }
 
-    /// <summary>W + s · B A for every adapted module, all other tensors as they are: float32, by Hugging Face's names. One tensor at a time is in memory.</summary>
-    public static void WriteMerged(Stream stream, string configPath, string weightsPath, BaseModel model)
+    /// <summary>
+    /// W + s · B A for every adapted module, the adapter's own matrices where it replaces some, all other tensors as they are: float32, by Hugging Face's names. One
+    /// tensor at a time is in memory. Where a tied base's embedding or output matrix is replaced, the two part: both are written, and the metadata's
+    /// <c>tie_word_embeddings</c> tells what the model's config must say.
+    /// </summary>
+    /// <exception cref="InvalidFileException">The files do not fit, or the model has no place for what they hold.</exception>
+    public static void WriteMerged(Stream stream, string configPath, string weightsPath, ModelWeights model)
     {
-        using var adapter = new Files(configPath, weightsPath);
-        SafetensorsWriter.Write(stream, model.Tensors.Select(t => new SafetensorsTensorSource(t.Name, t.Shape, () =>
+        using var adapter = AdapterFiles.Open(configPath, weightsPath, model.Config);
+        HashSet<string> adapted = [.. adapter.Modules.Select(m => m.Name)], whole = [.. adapter.Whole.Select(m => m.Name)];
+        if (adapter.Config.LoraBias && adapted.FirstOrDefault(m => !model.Tensors.Any(t => t.Name == m + BiasSuffix)) is { } bare)
+            throw new InvalidFileException($"The adapter has a bias for '{bare}' (lora_bias), and the base model has none to add it to: the two cannot be merged. Take the PEFT files.");
+        bool untied = model.Config.TiedEmbeddings && whole.Count > 0;
+        var metadata = new Dictionary<string, string> { ["format"] = "pt" };
+        IEnumerable<NamedShape> tensors = model.Tensors;
+        if (untied)
         {
-            var values = new float[t.Shape.Aggregate(1L, (product, size) => product * size)];
-            model.ReadFloat32(t.Name, values);
-            if (t.Name.EndsWith(".weight", StringComparison.Ordinal) && adapter.Read(t.Name[..^".weight".Length]) is var (a, b, scale))
-                Add(values, a, b, scale, (int)t.Shape[1], adapter.ReadMagnitude(t.Name[..^".weight".Length]));
+            metadata["tie_word_embeddings"] = "false";
+            tensors = tensors.Append(new NamedShape(AdapterPlaces.Head + WeightSuffix, [model.Config.VocabularySize, model.Config.HiddenSize]));
+        }
+        SafetensorsWriter.Write(stream, tensors.Select(t => new SafetensorsTensorSource(t.Name, t.Shape, () => Merged(t))), metadata);
+
+        ReadOnlyMemory<float> Merged(NamedShape tensor)
+        {
+            bool isWeight = tensor.Name.EndsWith(WeightSuffix, StringComparison.Ordinal);
+            string module = tensor.Name[..tensor.Name.LastIndexOf('.')];
+            if (isWeight && whole.Contains(module))
+                return adapter.Read(AdapterTensor.Whole, module);
+            var values = new float[tensor.Shape.Aggregate(1L, (product, size) => product * size)];
+            model.ReadFloat32(untied && module == AdapterPlaces.Head ? AdapterPlaces.Embedding + WeightSuffix : tensor.Name, values);
+            if (!adapted.Contains(module))
+                return values;
+            double scale = adapter.Config.ScaleOf(module);
+            if (isWeight)
+            {
+                Add(values, adapter.Read(AdapterTensor.A, module), adapter.Read(AdapterTensor.B, module), scale, (int)tensor.Shape[1],
+                    adapter.Config.UseDora ? adapter.Read(AdapterTensor.Magnitude, module) : null);
+            }
+            else if (adapter.Config.LoraBias)
+            {
+                float[] bias = adapter.Read(AdapterTensor.Bias, module);
+                for (int i = 0; i < values.Length; i++)
+                    values[i] += (float)(scale * bias[i]);
+            }
             return values;
-        })), new Dictionary<string, string> { ["format"] = "pt" });
+        }
     }
 
     /// <param name="magnitude">DoRA's [out]: the norm that each row gets.</param>
@@ -104,49 +144,5 @@ public static class AdapterExport
             }
         }
         return result;
-    }
-
-    private static int PermutedHeads(ModelConfig config, string module) =>
-        GgufArchitecture(config.Architecture) != "llama" ? 0
-        : module.EndsWith(".q_proj", StringComparison.Ordinal) ? config.Heads
-        : module.EndsWith(".k_proj", StringComparison.Ordinal) ? config.KeyValueHeads
-        : 0;
-
-    private static string? GgufArchitecture(string family) => family switch
-    {
-        "llama" or "mistral" => "llama",
-        "qwen2" or "qwen3" or "gemma" or "gemma2" or "phi3" => family,
-        "gemma3_text" or "gemma3" => "gemma3",
-        _ => null,
-    };
-
-    private sealed class Files : IDisposable
-    {
-        private readonly SafetensorsFile _weights;
-
-        public Files(string configPath, string weightsPath)
-        {
-            AdapterConfigResult parsed = AdapterConfig.Parse(File.ReadAllBytes(configPath));
-            Config = parsed.Config ?? throw new InvalidFileException($"{AdapterConfig.FileName}: {string.Join(" ", parsed.Errors)}");
-            _weights = SafetensorsFile.Open(weightsPath);
-        }
-
-        public AdapterConfig Config { get; }
-
-        /// <summary>A [r, in], B [out, r] and the scale of a module; null where it is not adapted.</summary>
-        public (float[] A, float[] B, double Scale)? Read(string module) =>
-            _weights.Find(PeftNames.A(module)) is { } a && _weights.Find(PeftNames.B(module)) is { } b ? (Values(a), Values(b), Config.ScaleOf(module)) : null;
-
-        /// <summary>DoRA's [out]; null without it.</summary>
-        public float[]? ReadMagnitude(string module) => _weights.Find(PeftNames.Magnitude(module)) is { } magnitude ? Values(magnitude) : null;
-
-        private float[] Values(SafetensorsTensor tensor)
-        {
-            var values = new float[tensor.Elements];
-            _weights.ReadFloat32(tensor.Name, values);
-            return values;
-        }
-
-        public void Dispose() => _weights.Dispose();
     }
 }

@@ -1,19 +1,28 @@
 namespace Hone.Formats.Adapters;
 
-/// <summary>A module's tensors: A [r, in], B [out, r], and DoRA's magnitude [out].</summary>
+/// <summary>A module's tensors: A [r, in], B [out, r], B's bias [out], DoRA's magnitude [out], and the whole weight [out, in] of a module that is saved beside them.</summary>
 public enum AdapterTensor
 {
     A,
     B,
+    Bias,
     Magnitude,
+    Whole,
 }
 
-/// <summary>The tensor names of PEFT's adapter files: <c>base_model.model.MODULE.lora_A.weight</c>, <c>….lora_B.weight</c> and <c>….lora_magnitude_vector</c>.</summary>
+/// <summary>
+/// The tensor names of PEFT's adapter files: <c>base_model.model.MODULE.lora_A.weight</c>, <c>….lora_B.weight</c>, <c>….lora_B.bias</c>, <c>….lora_magnitude_vector</c>,
+/// and <c>base_model.model.MODULE.weight</c>.
+/// </summary>
 public static class PeftNames
 {
     private const string Prefix = "base_model.model.";
+
+    // Each name ends in one of them; the last is the end of others too.
     private static readonly (AdapterTensor Tensor, string Suffix)[] s_suffixes =
-        [(AdapterTensor.A, ".lora_A.weight"), (AdapterTensor.B, ".lora_B.weight"), (AdapterTensor.Magnitude, ".lora_magnitude_vector")];
+    [
+        (AdapterTensor.A, ".lora_A.weight"), (AdapterTensor.B, ".lora_B.weight"), (AdapterTensor.Bias, ".lora_B.bias"), (AdapterTensor.Magnitude, ".lora_magnitude_vector"), (AdapterTensor.Whole, ".weight"),
+    ];
 
     /// <param name="module">Such as <c>model.layers.0.self_attn.q_proj</c>.</param>
     public static string A(string module) => Of(AdapterTensor.A, module);
@@ -23,6 +32,9 @@ public static class PeftNames
 
     /// <inheritdoc cref="A"/>
     public static string Magnitude(string module) => Of(AdapterTensor.Magnitude, module);
+
+    /// <inheritdoc cref="A"/>
+    public static string Of(AdapterTensor tensor, string module) => Prefix + module + s_suffixes[(int)tensor].Suffix;
 
     /// <summary>The module, and which of its tensors it is; null for any other name.</summary>
     public static (string Module, AdapterTensor Tensor)? Parse(string name)
@@ -35,6 +47,4 @@ public static class PeftNames
         }
         return null;
     }
-
-    private static string Of(AdapterTensor tensor, string module) => Prefix + module + s_suffixes[(int)tensor].Suffix;
 }

@@ -82,6 +82,9 @@ public sealed class BaseModel : IDisposable
     /// <inheritdoc cref="ModelWeights.LinearModules"/>
     public IReadOnlyList<LinearModule> LinearModules => _weights.LinearModules;
 
+    /// <summary>Config and tensors alone.</summary>
+    public ModelWeights Weights => _weights;
+
     /// <inheritdoc cref="ModelWeights.Tensors"/>
     public IReadOnlyList<NamedShape> Tensors => _weights.Tensors;
 

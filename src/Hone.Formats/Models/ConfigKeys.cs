@@ -99,18 +99,18 @@ internal sealed class ConfigKeys(string file, string path, JsonElement element)
     {
         foreach (JsonProperty property in element.EnumerateObject())
         {
-            if (!_understood.Contains(property.Name) && !IsNeutral(property.Value))
+            if (!_understood.Contains(property.Name) && !ConfigValue.IsNeutral(property.Value))
                 throw Refused(property.Name, property.Value, "which is not understood and may change the model's numbers");
         }
     }
 
-    public InvalidFileException Refused(string key, JsonElement value, string why) => new($"{file}: {path}.{key} is {Describe(value)}, {why}. Such a model is not supported.");
+    public InvalidFileException Refused(string key, JsonElement value, string why) => new($"{file}: {path}.{key} is {ConfigValue.Describe(value)}, {why}. Such a model is not supported.");
 
     public InvalidFileException Refused(string key, string why) => Find(key) is { } value ? Refused(key, value, why) : new InvalidFileException($"{file}: {path}.{key} is missing: {why}.");
 
     public InvalidFileException Missing(string key) => new($"{file}: {path}.{key} is missing. Get the model's config.json anew.");
 
-    public InvalidFileException Wrong(string key, JsonElement value, string wanted) => new($"{file}: {path}.{key} is {Describe(value)}; wanted is {wanted}. Correct the model's config.json.");
+    public InvalidFileException Wrong(string key, JsonElement value, string wanted) => new($"{file}: {path}.{key} is {ConfigValue.Describe(value)}; wanted is {wanted}. Correct the model's config.json.");
 
     public InvalidFileException Invalid(string what) => new($"{file}: {what}. Correct the model's config.json.");
 
@@ -121,23 +121,4 @@ internal sealed class ConfigKeys(string file, string path, JsonElement element)
     }
 
     private static double? Whole(JsonElement value) => value.TryGetDouble(out double number) && Math.Floor(number) == number ? number : null;
-
-    private static bool IsNeutral(JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.Null or JsonValueKind.False => true,
-        JsonValueKind.Array => value.GetArrayLength() == 0,
-        JsonValueKind.Object => value.GetPropertyCount() == 0,
-        JsonValueKind.String => value.ValueEquals(""),
-        _ => false,
-    };
-
-    private static string Describe(JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.Object => "an object",
-        JsonValueKind.Array => $"an array of {value.GetArrayLength()}",
-        JsonValueKind.String => $"'{Short(value.GetString()!)}'",
-        _ => Short(value.GetRawText()),
-    };
-
-    private static string Short(string text) => text.Length > 60 ? text[..60] + "…" : text;
 }

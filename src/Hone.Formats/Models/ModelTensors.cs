@@ -13,6 +13,15 @@ internal static class ModelTensors
 
     public static string HeadName => Head;
 
+    /// <summary>The name that llama.cpp has for a family; null where it is not known to read it as Hone does.</summary>
+    public static string? GgufArchitecture(string family) => family switch
+    {
+        "llama" or "mistral" => "llama",
+        "qwen2" or "qwen3" or "gemma" or "gemma2" or "phi3" => family,
+        "gemma3_text" => "gemma3",
+        _ => null,
+    };
+
     public static IEnumerable<ModelTensor> Of(ModelConfig config)
     {
         long hidden = config.HiddenSize;
@@ -54,7 +63,7 @@ internal static class ModelTensors
     {
         long hidden = config.HiddenSize;
         long queries = (long)config.Heads * config.HeadDim, keys = (long)config.KeyValueHeads * config.HeadDim;
-        bool permuted = config.Architecture == "llama";
+        bool permuted = GgufArchitecture(config.Architecture) == "llama";
         bool bias = config.QueryKeyValueBias;
         IEnumerable<ModelTensor> projections = config.FusedProjections
             ? Linear(attention + "qkv_proj", block + "attn_qkv", queries + 2 * keys, hidden, bias)

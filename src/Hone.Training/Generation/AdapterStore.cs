@@ -1,12 +1,11 @@
 using Hone.Formats.Inference;
-using Hone.Formats.Models;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 
 namespace Hone.Training.Generation;
 
 /// <summary>Adapters in memory, by the key that names their content; the least recently used beyond the bound are dropped.</summary>
-internal sealed class AdapterStore(BaseModel model, Decoder decoder, int bound = 100)
+internal sealed class AdapterStore(Decoder decoder, int bound = 100)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<string, LinkedListNode<(string Key, LoraAdapter Adapter)>> _byKey = [];
@@ -25,7 +24,7 @@ internal sealed class AdapterStore(BaseModel model, Decoder decoder, int bound =
                 _recent.AddFirst(node);
                 return node.Value.Adapter;
             }
-            LoraAdapter adapter = PeftAdapter.Load(request.AdapterPath, model, decoder);
+            LoraAdapter adapter = PeftAdapter.Load(request.AdapterPath, decoder);
             _byKey.Add(key, _recent.AddFirst((key, adapter)));
             if (_recent.Count > bound)
             {

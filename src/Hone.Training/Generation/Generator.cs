@@ -94,12 +94,12 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         int[] tokens = [.. streams.SelectMany(s => s.Next)];
         int[] positions = [.. streams.SelectMany(s => Enumerable.Range(s.Cache.Length, s.Next.Length))];
         var attention = new CachedAttention([.. streams.Select(s => (s.Cache, s.Next.Length))], decoder.AttentionShape);
-        Tensor hidden = decoder.Forward(tokens, positions, attention, Adapters(streams)); // [N, D]
+        Tensor hidden = decoder.Forward(tokens, positions, attention, Adapters(streams, s => s.Next.Length)); // [N, D]
 
         var last = new long[streams.Length];
         for (int s = 0, end = 0; s < streams.Length; s++)
             last[s] = (end += streams[s].Next.Length) - 1;
-        Tensor logits = decoder.Logits(hidden.index_select(0, tensor(last))); // [S, V]
+        Tensor logits = decoder.Logits(hidden.index_select(0, tensor(last)), Adapters(streams, _ => 1)); // [S, V]
         Span<float> values = MemoryMarshal.Cast<byte, float>(logits.bytes);
         int width = (int)logits.shape[1];
         for (int s = 0; s < streams.Length; s++)
@@ -107,20 +107,21 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     }
 
     /// <summary>Neighbouring streams with the same adapter share its products.</summary>
-    private static List<AdapterRows> Adapters(GenerationStream[] streams)
+    private static List<AdapterRows> Adapters(GenerationStream[] streams, Func<GenerationStream, int> lengthOf)
     {
         var rows = new List<AdapterRows>();
         long start = 0;
         foreach (GenerationStream stream in streams)
         {
+            int length = lengthOf(stream);
             if (stream.Adapter is not null)
             {
                 if (rows.Count > 0 && rows[^1].Adapter == stream.Adapter)
-                    rows[^1] = rows[^1] with { Length = rows[^1].Length + stream.Next.Length };
+                    rows[^1] = rows[^1] with { Length = rows[^1].Length + length };
                 else
-                    rows.Add(new AdapterRows(stream.Adapter, start, stream.Next.Length));
+                    rows.Add(new AdapterRows(stream.Adapter, start, length));
             }
-            start += stream.Next.Length;
+            start += length;
         }
         return rows;
     }

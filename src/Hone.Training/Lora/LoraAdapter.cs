@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using Hone.Formats.Adapters;
+using Hone.Formats.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -13,10 +15,14 @@ internal sealed class LoraAdapter : IDisposable
 {
     private readonly Dictionary<string, LoraGroup> _groups;
 
-    public LoraAdapter(IReadOnlyList<ProjectionShape> projections, IReadOnlyDictionary<string, LoraModuleShape> modules, bool trainable)
+    /// <param name="embedding">Given where the adapter has an embedding of its own in the base's place.</param>
+    /// <param name="head">The same for the output matrix.</param>
+    public LoraAdapter(
+        IReadOnlyList<ProjectionShape> projections, IReadOnlyDictionary<string, LoraModuleShape> modules, bool trainable, LinearModule? embedding = null, LinearModule? head = null)
     {
         Modules = modules;
-        long size = modules.Values.Sum(m => (long)m.Rank * (m.In + m.Out) + (m.UseDora ? m.Out : 0));
+        LinearModule[] whole = [.. new[] { embedding, head }.OfType<LinearModule>()];
+        long size = modules.Values.Sum(m => (long)m.Rank * (m.In + m.Out) + (m.UseDora ? m.Out : 0) + (m.UseBias ? m.Out : 0)) + whole.Sum(m => (long)m.In * m.Out);
         Parameters = zeros(size).DetachFromDisposeScope();
         Gradients = trainable ? zeros(size).DetachFromDisposeScope() : null;
         _groups = [];
@@ -35,13 +41,30 @@ internal sealed class LoraAdapter : IDisposable
                 LoraModuleShape shape = modules[module.Name];
                 var (b, gradB) = Take(shape.Out, shape.Rank);
                 (Tensor? magnitude, Tensor? gradMagnitude) = shape.UseDora ? Take(1, shape.Out) : (null, null);
-                parts.Add(new LoraPart(module.Name, module.Offset, shape.Out, rank, shape.Rank, shape.Scale, b, gradB) { Magnitude = magnitude, GradMagnitude = gradMagnitude });
+                (Tensor? bias, Tensor? gradBias) = shape.UseBias ? Take(1, shape.Out) : (null, null);
+                parts.Add(new LoraPart(module.Name, module.Offset, shape.Out, rank, shape.Rank, shape.Scale, b, gradB)
+                {
+                    Magnitude = magnitude,
+                    GradMagnitude = gradMagnitude,
+                    Bias = bias,
+                    GradBias = gradBias,
+                });
                 rank += shape.Rank;
             }
             _groups.Add(projection.Name, new LoraGroup(a, gradA, parts));
         }
+        Embedding = TakeWhole(embedding);
+        Head = TakeWhole(head);
         if (offset != size)
             throw new ArgumentException("A module of the adapter belongs to no projection of the model.", nameof(modules));
+
+        WholeMatrix? TakeWhole(LinearModule? module)
+        {
+            if (module is null)
+                return null;
+            (Tensor weight, Tensor? gradient) = Take(module.Out, module.In);
+            return new WholeMatrix(module.Name, weight, gradient);
+        }
 
         (Tensor, Tensor?) Take(long rows, long columns)
         {
@@ -54,6 +77,12 @@ internal sealed class LoraAdapter : IDisposable
     }
 
     public IReadOnlyDictionary<string, LoraModuleShape> Modules { get; }
+
+    /// <summary>In the place of the base's embedding; null: the base's.</summary>
+    public WholeMatrix? Embedding { get; }
+
+    /// <summary>In the place of the base's output matrix, also where that is the embedding; null: the base's.</summary>
+    public WholeMatrix? Head { get; }
 
     /// <summary>[P]</summary>
     public Tensor Parameters { get; }
@@ -81,9 +110,27 @@ internal sealed class LoraAdapter : IDisposable
                 {
                     Magnitude = part.Magnitude,
                     GradMagnitude = part.GradMagnitude,
+                    Bias = part.Bias,
+                    GradBias = part.GradBias,
                 };
             }
         }
+    }
+
+    /// <summary>Every tensor that PEFT's file holds.</summary>
+    public IEnumerable<NamedTensor> Tensors()
+    {
+        foreach (LoraMatrices module in Matrices())
+        {
+            yield return new(AdapterTensor.A, module.Name, module.A);
+            yield return new(AdapterTensor.B, module.Name, module.B);
+            if (module.Bias is not null)
+                yield return new(AdapterTensor.Bias, module.Name, module.Bias);
+            if (module.Magnitude is not null)
+                yield return new(AdapterTensor.Magnitude, module.Name, module.Magnitude);
+        }
+        foreach (WholeMatrix whole in new[] { Embedding, Head }.OfType<WholeMatrix>())
+            yield return new(AdapterTensor.Whole, whole.Name, whole.Weight);
     }
 
     /// <summary>
@@ -101,6 +148,7 @@ internal sealed class LoraAdapter : IDisposable
             for (int i = 0; i < a.Length; i++)
                 a[i] = (float)((random.NextDouble() * 2 - 1) * bound);
             module.B.zero_();
+            module.Bias?.zero_();
             if (module.Magnitude is not null)
                 rowNorms!(module.Name).CopyTo(MemoryMarshal.Cast<byte, float>(module.Magnitude.bytes));
         }
@@ -110,6 +158,8 @@ internal sealed class LoraAdapter : IDisposable
     {
         foreach (LoraGroup group in _groups.Values)
             group.Dispose();
+        Embedding?.Dispose();
+        Head?.Dispose();
         Parameters.Dispose();
         Gradients?.Dispose();
     }
@@ -121,9 +171,27 @@ internal sealed record LoraMatrices(string Name, Tensor A, Tensor B, Tensor? Gra
     /// <summary>DoRA's m [1, out].</summary>
     public Tensor? Magnitude { get; init; }
     public Tensor? GradMagnitude { get; init; }
+
+    /// <summary>B's bias [1, out].</summary>
+    public Tensor? Bias { get; init; }
+    public Tensor? GradBias { get; init; }
 }
 
-internal sealed record LoraModuleShape(int In, int Out, int Rank, double Scale, bool UseDora = false);
+/// <param name="Module">Hugging Face's name, without <c>.weight</c>.</param>
+internal sealed record NamedTensor(AdapterTensor Kind, string Module, Tensor Values);
+
+/// <summary>A matrix in the place of one of the base's.</summary>
+/// <param name="Weight">[V, D]</param>
+internal sealed record WholeMatrix(string Name, Tensor Weight, Tensor? Gradient) : IDisposable
+{
+    public void Dispose()
+    {
+        Weight.Dispose();
+        Gradient?.Dispose();
+    }
+}
+
+internal sealed record LoraModuleShape(int In, int Out, int Rank, double Scale, bool UseDora = false, bool UseBias = false);
 
 /// <summary>One product of the decoder: the modules that share an input, stacked.</summary>
 internal sealed record ProjectionShape(string Name, int In, IReadOnlyList<ProjectedModule> Modules);
@@ -135,6 +203,8 @@ internal sealed record ProjectedModule(string Name, int Offset, int Out);
 internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart> Parts) : IDisposable
 {
     private Tensor? _columnScales;
+
+    public bool UsesBias { get; } = Parts.Any(p => p.Bias is not null);
 
     public bool UsesDora { get; } = Parts.Any(p => p.Magnitude is not null);
 
@@ -151,6 +221,8 @@ internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart
             part.GradB?.Dispose();
             part.Magnitude?.Dispose();
             part.GradMagnitude?.Dispose();
+            part.Bias?.Dispose();
+            part.GradBias?.Dispose();
         }
         _columnScales?.Dispose();
     }
@@ -161,4 +233,8 @@ internal sealed record LoraPart(string Module, int OutOffset, int Out, int RankO
     /// <summary>DoRA's m [1, out]: the norm of each row of the adapted weight.</summary>
     public Tensor? Magnitude { get; init; }
     public Tensor? GradMagnitude { get; init; }
+
+    /// <summary>B's bias [1, out].</summary>
+    public Tensor? Bias { get; init; }
+    public Tensor? GradBias { get; init; }
 }

@@ -13,6 +13,7 @@ internal sealed record AdapterRows(LoraAdapter Adapter, long Start, long Length)
 /// One or more linear modules that read the same input, with a frozen stacked weight W [Σout, in] and any adapter on top:
 /// <c>y = x Wᵀ + s · (x Aᵀ) Bᵀ</c>. Backward: with <c>u = x Aᵀ</c> and <c>du = s · dy B</c>,
 /// <c>dB += s · dyᵀ u</c>, <c>dA += duᵀ x</c>, <c>dx = dy W + du A</c>.
+/// Where B has a bias b, <c>y += s · b</c> and <c>db += s · Σ dy</c>.
 /// With DoRA <c>y = c · (x Wᵀ + s · u Bᵀ) + bias</c> with <c>c = m / ‖W + s · B A‖</c> a row, the norm taken as a constant as the paper proposes (section 4.3).
 /// </summary>
 internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Tensor? bias = null) : IDisposable
@@ -41,6 +42,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         if (adapters is [{ Start: 0 } only] && only.Length == input.Rows && only.Adapter.Group(shape.Name) is { } whole)
         {
             MatrixProduct.Run(output, biasFirst, [frozen, .. Low(whole, x, only.Adapter, saved)]);
+            AddBiases(y, whole);
             return dora ? Scaled(y, whole, saved) : y;
         }
         MatrixProduct.Run(output, biasFirst, frozen);
@@ -49,10 +51,19 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             if (rows.Adapter.Group(shape.Name) is not { } group)
                 continue;
             MatrixProduct.Run(output.RowRange((int)rows.Start, (int)rows.Length), true, Low(group, x.narrow(0, rows.Start, rows.Length), rows.Adapter, saved));
+            AddBiases(y.narrow(0, rows.Start, rows.Length), group);
             if (group.UsesDora)
                 y.narrow(0, rows.Start, rows.Length).mul_(ColumnScales(group));
         }
         return dora && bias is not null ? y.add_(bias) : y;
+    }
+
+    private static void AddBiases(Tensor y, LoraGroup group)
+    {
+        if (!group.UsesBias)
+            return;
+        foreach (LoraPart part in group.Parts.Where(p => p.Bias is not null))
+            y.narrow(1, part.OutOffset, part.Out).add_(part.Bias!, part.Scale);
     }
 
     /// <summary>DoRA's last step over a whole batch: y · c + bias; keeps y for the backward pass.</summary>
@@ -136,13 +147,15 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         return needsInput ? BackwardInput(dy, du, adapter, saved) : null;
     }
 
-    /// <summary>Adds dB, and DoRA's dm, and returns du [N, Σr]; null where the projection is not adapted.</summary>
+    /// <summary>Adds dB, its bias's db and DoRA's dm, and returns du [N, Σr]; null where the projection is not adapted.</summary>
     public Tensor? BackwardProjected(Tensor dy, LoraAdapter adapter, SavedProjection saved)
     {
         if (adapter.Group(shape.Name) is not { } group)
             return null;
         if (group.UsesDora)
             dy = saved.ScaledGradient = BackwardScaled(dy, group, saved);
+        foreach (LoraPart part in group.Parts.Where(p => p.GradBias is not null))
+            part.GradBias!.add_(dy.narrow(1, part.OutOffset, part.Out).sum(0, keepdim: true), part.Scale);
         Tensor du = empty(dy.shape[0], group.A.shape[0]); // [N, Σr]
         Matrix upper = Matrix.Of(dy), low = Matrix.Of(du), u = Matrix.Of(saved.U!);
         (LoraPart Part, Matrix Dy, Matrix B, Matrix GradB)[] parts =

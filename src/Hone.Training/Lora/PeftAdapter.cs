@@ -35,48 +35,40 @@ internal static class PeftAdapter
     /// <param name="modelSha256">Of the base model's file, where known: an adapter for another base is refused by it.</param>
     public static void Save(string folder, LoraAdapter adapter, TrainSettings settings, BaseModel model, string modelId, string? modelSha256)
     {
-        SafetensorsWriter.Write(
-            Path.Combine(folder, AdapterConfig.WeightsFileName),
-            adapter.Matrices().SelectMany(m => new[]
-            {
-                Data(PeftNames.A(m.Name), m.A), Data(PeftNames.B(m.Name), m.B), m.Magnitude is null ? null : Data(PeftNames.Magnitude(m.Name), m.Magnitude.view(-1)),
-            }).OfType<SafetensorsData>(),
-            modelSha256 is null ? new() { ["format"] = "pt" } : new Dictionary<string, string> { ["format"] = "pt", [AdapterCheck.BaseHashKey] = modelSha256 });
-        AtomicFile.WriteAllBytes(Path.Combine(folder, AdapterConfig.FileName), Config(settings, model, modelId).Write());
+        AdapterConfig config = Config(settings, model, modelId);
+        var metadata = new Dictionary<string, string> { ["format"] = "pt", [TrainedWith.Key] = TrainedWith.Of(config) };
+        if (modelSha256 is not null)
+            metadata[AdapterCheck.BaseHashKey] = modelSha256;
+        SafetensorsWriter.Write(Path.Combine(folder, AdapterConfig.WeightsFileName), adapter.Tensors().Select(Data), metadata);
+        AtomicFile.WriteAllBytes(Path.Combine(folder, AdapterConfig.FileName), config.Write());
 
-        static SafetensorsData Data(string name, torch.Tensor tensor) => new(name, tensor.shape, MemoryMarshal.Cast<byte, float>(tensor.bytes).ToArray());
+        static SafetensorsData Data(NamedTensor tensor) => new(
+            PeftNames.Of(tensor.Kind, tensor.Module), tensor.Kind is AdapterTensor.Bias or AdapterTensor.Magnitude ? [tensor.Values.numel()] : tensor.Values.shape, MemoryMarshal.Cast<byte, float>(tensor.Values.bytes).ToArray());
     }
 
     /// <summary>An adapter to serve.</summary>
     /// <exception cref="InvalidFileException">The files do not fit each other or the base.</exception>
-    public static LoraAdapter Load(string folder, BaseModel model, Decoder decoder)
+    public static LoraAdapter Load(string folder, Decoder decoder)
     {
-        string configPath = Path.Combine(folder, AdapterConfig.FileName);
-        AdapterConfigResult parsed = AdapterConfig.Parse(File.ReadAllBytes(configPath));
-        if (parsed.Config is null)
-            throw new InvalidFileException($"{configPath}: {string.Join(" ", parsed.Errors)}");
-        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, AdapterConfig.WeightsFileName));
-        var adapter = new LoraAdapter(decoder.Projections, Shapes(parsed.Config, model.LinearModules), trainable: false);
-        foreach (LoraMatrices module in adapter.Matrices())
+        using AdapterFiles files = AdapterFiles.Open(folder, decoder.Config);
+        var adapter = new LoraAdapter(decoder.Projections, Shapes(files.Config, files.Modules), trainable: false, Whole(AdapterPlaces.Embedding), Whole(AdapterPlaces.Head));
+        try
         {
-            Read(PeftNames.A(module.Name), module.A);
-            Read(PeftNames.B(module.Name), module.B);
-            if (module.Magnitude is not null)
-                Read(PeftNames.Magnitude(module.Name), module.Magnitude.view(-1));
+            foreach (NamedTensor tensor in adapter.Tensors())
+                files.Read(tensor.Kind, tensor.Module, MemoryMarshal.Cast<byte, float>(tensor.Values.bytes));
+            return adapter;
         }
-        return adapter;
+        catch
+        {
+            adapter.Dispose();
+            throw;
+        }
 
-        void Read(string name, torch.Tensor target)
-        {
-            SafetensorsTensor stored = file.Find(name) ?? throw new InvalidFileException($"{file.Path} has no tensor '{name}', which {AdapterConfig.FileName} demands.");
-            if (!stored.Shape.SequenceEqual(target.shape))
-                throw new InvalidFileException($"{file.Path}: '{name}' is [{string.Join(", ", stored.Shape)}] where [{string.Join(", ", target.shape)}] is expected.");
-            file.ReadFloat32(name, MemoryMarshal.Cast<byte, float>(target.bytes));
-        }
+        LinearModule? Whole(string module) => files.Whole.FirstOrDefault(m => m.Name == module);
     }
 
-    private static Dictionary<string, LoraModuleShape> Shapes(AdapterConfig config, IReadOnlyList<LinearModule> modules) =>
-        modules.Where(m => config.Targets(m.Name)).ToDictionary(m => m.Name, m => new LoraModuleShape(m.In, m.Out, config.RankOf(m.Name), config.ScaleOf(m.Name), config.UseDora));
+    private static Dictionary<string, LoraModuleShape> Shapes(AdapterConfig config, IReadOnlyList<LinearModule> modules) => modules.Where(m => config.Targets(m.Name)).ToDictionary(
+        m => m.Name, m => new LoraModuleShape(m.In, m.Out, config.RankOf(m.Name), config.ScaleOf(m.Name), config.UseDora, config.LoraBias));
 
     private static AdapterConfig Config(TrainSettings settings, BaseModel model, string modelId) => new()
     {

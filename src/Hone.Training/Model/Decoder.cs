@@ -13,7 +13,8 @@ namespace Hone.Training.Model;
 internal sealed class Decoder : IDisposable
 {
     private readonly FrozenWeight _embedding; // [V, D]
-    private readonly OutputHead _logits;
+    private readonly FrozenWeight _headWeight; // [V, D]
+    private readonly OutputHead _head;
     private readonly RmsNorm _finalNorm;
     private readonly DecoderLayer[] _layers;
     private readonly Rope _rope;
@@ -24,7 +25,8 @@ internal sealed class Decoder : IDisposable
     {
         Config = config;
         _embedding = embedding;
-        _logits = new OutputHead(head, config.LogitMultiplier, config.LogitSoftcap);
+        _headWeight = head;
+        _head = new OutputHead(head, config.LogitMultiplier, config.LogitSoftcap);
         _finalNorm = finalNorm;
         _layers = layers;
         _buffer = buffer;
@@ -47,7 +49,7 @@ internal sealed class Decoder : IDisposable
     {
         using var scope = NewDisposeScope();
         LayerPositions[] places = _rope.Positions(positions);
-        Tensor x = Embed(tokens); // [N, D]
+        Tensor x = Embed(tokens, adapters); // [N, D]
         for (int l = 0; l < _layers.Length; l++)
         {
             Tensor next = _layers[l].Forward(x, places[l], attention, adapters);
@@ -57,18 +59,32 @@ internal sealed class Decoder : IDisposable
         return x.MoveToOuterDisposeScope();
     }
 
+    /// <summary>Through the base's own output matrix.</summary>
+    /// <inheritdoc cref="Logits(Tensor, IReadOnlyList{AdapterRows})"/>
+    public Tensor Logits(Tensor hidden) => Logits(hidden, []);
+
     /// <param name="hidden">[M, D], before the final norm.</param>
+    /// <param name="adapters">Whose rows of <paramref name="hidden"/> these are: an adapter can have an output matrix of its own.</param>
     /// <returns>[M, V]</returns>
-    public Tensor Logits(Tensor hidden)
+    public Tensor Logits(Tensor hidden, IReadOnlyList<AdapterRows> adapters)
     {
         using var scope = NewDisposeScope();
-        return _logits.Forward(_finalNorm.Forward(hidden).Y).MoveToOuterDisposeScope();
+        Tensor normed = _finalNorm.Forward(hidden).Y;
+        if (adapters is [{ Start: 0, Adapter: var only } whole] && whole.Length == hidden.shape[0])
+            return HeadOf(only).Forward(normed).MoveToOuterDisposeScope();
+        Tensor logits = _head.Forward(normed);
+        foreach (AdapterRows rows in adapters.Where(a => a.Adapter.Head is not null))
+            logits.narrow(0, rows.Start, rows.Length).copy_(HeadOf(rows.Adapter).Forward(normed.narrow(0, rows.Start, rows.Length)));
+        return logits.MoveToOuterDisposeScope();
     }
+
+    private OutputHead HeadOf(LoraAdapter? adapter) =>
+        adapter?.Head is { } own ? new OutputHead(new FrozenWeight(own.Weight), Config.LogitMultiplier, Config.LogitSoftcap, own.Gradient) : _head;
 
     /// <summary>Loss of the batch's labels, and the adapter's gradients added up: forward and backward in one.</summary>
     /// <param name="divisor">The loss is the weighted sum over the labels divided by this: the step's trained tokens.</param>
     public LabelLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double divisor) =>
-        ForwardBackward(batch, adapter, normed => LabelCrossEntropy.ForwardBackward(normed, _logits, batch.Labels, batch.Weights, divisor));
+        ForwardBackward(batch, adapter, normed => LabelCrossEntropy.ForwardBackward(normed, HeadOf(adapter), batch.Labels, batch.Weights, divisor));
 
     /// <summary>The same for pairs of answers: rows 2i and 2i + 1 of the batch are the better and the worse one.</summary>
     /// <param name="divisor">The step's pairs.</param>
@@ -78,9 +94,9 @@ internal sealed class Decoder : IDisposable
         double[] reference = PreferenceLoss.RowSums(batch, LogProbabilities(batch, null));
         return ForwardBackward(batch, adapter, normed =>
         {
-            double[] policy = PreferenceLoss.RowSums(batch, LabelCrossEntropy.LogProbabilities(normed, _logits, batch.Labels));
+            double[] policy = PreferenceLoss.RowSums(batch, LabelCrossEntropy.LogProbabilities(normed, HeadOf(adapter), batch.Labels));
             var (loss, weights) = PreferenceLoss.Of(batch, policy, reference, beta, divisor);
-            return (loss, LabelCrossEntropy.ForwardBackward(normed, _logits, batch.Labels, weights, 1).DHidden);
+            return (loss, LabelCrossEntropy.ForwardBackward(normed, HeadOf(adapter), batch.Labels, weights, 1).DHidden);
         });
     }
 
@@ -94,7 +110,7 @@ internal sealed class Decoder : IDisposable
         var saved = new SavedLayer[_layers.Length];
         try
         {
-            Tensor x = Embed(batch.Tokens); // [N, D]
+            Tensor x = Embed(batch.Tokens, WholeBatch(batch, adapter)); // [N, D]
             for (int l = 0; l < _layers.Length; l++)
                 x = _layers[l].Forward(x, places[l], attention, adapter, saved[l] = new SavedLayer(), Wanted(l, wanted)); // [U, D] from the last one
 
@@ -103,14 +119,17 @@ internal sealed class Decoder : IDisposable
             (TLoss loss, Tensor dNormed) = head(normed);
             Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms, zeros_like(last)); // [M, D]
             Tensor? dx = zeros_like(x).index_add_(0, rowOfLabel, dLast, 1); // [U, D]
-            int lowest = LowestAdapted(adapter);
+            WholeMatrix? embedding = adapter.Embedding;
+            int lowest = embedding is null ? LowestAdapted(adapter) : 0;
             for (int l = _layers.Length - 1; l >= lowest; l--)
             {
-                Tensor? below = _layers[l].Backward(dx!, places[l], attention, adapter, saved[l], Wanted(l, wanted), needsInput: l > lowest); // [N, D]
+                Tensor? below = _layers[l].Backward(dx!, places[l], attention, adapter, saved[l], Wanted(l, wanted), needsInput: l > lowest || embedding is not null); // [N, D]
                 dx!.Dispose();
                 saved[l].Dispose();
                 dx = below;
             }
+            if (embedding is not null)
+                embedding.Gradient!.index_add_(0, tensor(batch.Tokens, dtype: int64), dx!, Config.EmbeddingMultiplier);
             return loss;
         }
         finally
@@ -124,7 +143,7 @@ internal sealed class Decoder : IDisposable
     public LabelLoss Loss(PackedBatch batch, LoraAdapter? adapter, double divisor)
     {
         using var scope = NewDisposeScope();
-        return LabelCrossEntropy.Forward(LabelStates(batch, adapter), _logits, batch.Labels, batch.Weights, divisor);
+        return LabelCrossEntropy.Forward(LabelStates(batch, adapter), HeadOf(adapter), batch.Labels, batch.Weights, divisor);
     }
 
     /// <summary>Loss of a batch of pairs without gradients.</summary>
@@ -138,7 +157,7 @@ internal sealed class Decoder : IDisposable
     public double[] LogProbabilities(PackedBatch batch, LoraAdapter? adapter)
     {
         using var scope = NewDisposeScope();
-        return LabelCrossEntropy.LogProbabilities(LabelStates(batch, adapter), _logits, batch.Labels);
+        return LabelCrossEntropy.LogProbabilities(LabelStates(batch, adapter), HeadOf(adapter), batch.Labels);
     }
 
     /// <summary>Normed hidden states of the labels [M, D].</summary>
@@ -148,7 +167,7 @@ internal sealed class Decoder : IDisposable
         var attention = new PrefixTreeAttention(batch, AttentionShape);
         LayerPositions[] places = _rope.Positions(batch.Positions);
         (Tensor wanted, Tensor rowOfLabel) = LabelledTokens(batch);
-        Tensor x = Embed(batch.Tokens); // [N, D]
+        Tensor x = Embed(batch.Tokens, WholeBatch(batch, adapter)); // [N, D]
         for (int l = 0; l < _layers.Length; l++)
         {
             Tensor next = _layers[l].Forward(x, places[l], attention, adapter, null, Wanted(l, wanted));
@@ -171,13 +190,29 @@ internal sealed class Decoder : IDisposable
     public Tensor Forward(PackedBatch batch, LoraAdapter? adapter)
     {
         var attention = new PrefixTreeAttention(batch, AttentionShape);
-        return Forward(batch.Tokens, batch.Positions, attention, adapter is null ? [] : [new AdapterRows(adapter, 0, batch.Tokens.Length)]);
+        return Forward(batch.Tokens, batch.Positions, attention, WholeBatch(batch, adapter));
     }
 
-    private Tensor Embed(int[] tokens)
+    private static AdapterRows[] WholeBatch(PackedBatch batch, LoraAdapter? adapter) => adapter is null ? [] : [new AdapterRows(adapter, 0, batch.Tokens.Length)];
+
+    private Tensor Embed(int[] tokens, IReadOnlyList<AdapterRows> adapters)
     {
         Tensor x = _embedding.Gather(tokens);
+        foreach (AdapterRows rows in adapters)
+        {
+            if (rows.Adapter.Embedding is { } own)
+                x.narrow(0, rows.Start, rows.Length).copy_(own.Weight.index_select(0, tensor(tokens, dtype: int64).narrow(0, rows.Start, rows.Length)));
+        }
         return Config.EmbeddingMultiplier == 1 ? x : x.mul_(Config.EmbeddingMultiplier);
+    }
+
+    /// <summary>The base's matrices, where an adapter that is to be trained has its own.</summary>
+    public void StartWhole(LoraAdapter adapter)
+    {
+        if (adapter.Embedding is { } embedding)
+            _embedding.CopyTo(embedding.Weight);
+        if (adapter.Head is { } head)
+            _headWeight.CopyTo(head.Weight);
     }
 
     /// <summary>‖W‖ of each row of a linear module [out].</summary>
@@ -203,7 +238,7 @@ internal sealed class Decoder : IDisposable
         foreach (DecoderLayer layer in _layers)
             layer.Dispose();
         _finalNorm.Dispose();
-        _logits.Dispose();
+        _head.Dispose();
         _embedding.Dispose();
         _buffer?.Dispose();
     }

@@ -20,6 +20,7 @@ internal sealed class FrozenWeight : IDisposable
     private readonly WeightPart[] _parts;
     private readonly ReadTensor _read;
     private readonly WidenBuffer? _buffer;
+    private readonly bool _borrowed;
     private Tensor? _values;
 
     /// <param name="buffer">Where a stored matrix is widened; null: it is widened once, by <see cref="Load"/>.</param>
@@ -30,6 +31,13 @@ internal sealed class FrozenWeight : IDisposable
         Columns = columns;
         if (buffer is null)
             _values = empty(Rows, columns).DetachFromDisposeScope();
+    }
+
+    /// <summary>A matrix in memory, which stays its owner's.</summary>
+    public FrozenWeight(Tensor values)
+    {
+        (_parts, _read, _values, _borrowed) = ([], (_, _, _) => { }, values, true);
+        (Rows, Columns) = ((int)values.shape[0], (int)values.shape[1]);
     }
 
     public int Rows { get; }
@@ -86,9 +94,16 @@ internal sealed class FrozenWeight : IDisposable
         return gathered;
     }
 
+    /// <summary>For matrices of one part.</summary>
+    public void CopyTo(Tensor target) => ForBlocks((row, block) => block.All().CopyTo(Floats(target)[checked(row * Columns)..]));
+
     private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 
-    public void Dispose() => _values?.Dispose();
+    public void Dispose()
+    {
+        if (!_borrowed)
+            _values?.Dispose();
+    }
 }
 
 /// <summary>Memory of a decoder in which stored weights are widened, one at a time; it grows to the largest.</summary>

@@ -7,7 +7,8 @@ namespace Hone.Training.Model;
 
 /// <summary>From hidden states to logits: <c>z = m · x Wᵀ</c>, and <c>c · tanh(z / c)</c> where the model caps them.</summary>
 /// <param name="weight">W [V, D]</param>
-internal sealed class OutputHead(FrozenWeight weight, double multiplier, double? softcap) : IDisposable
+/// <param name="gradient">Where W is trained: receives dW [V, D].</param>
+internal sealed class OutputHead(FrozenWeight weight, double multiplier, double? softcap, Tensor? gradient = null) : IDisposable
 {
     private const int TanhSlot = 0;
 
@@ -57,9 +58,17 @@ internal sealed class OutputHead(FrozenWeight weight, double multiplier, double?
         TensorPrimitives.Subtract(gradient, t, gradient);
     }
 
-    /// <summary>dx from the gradient of the logits before the cap.</summary>
-    public void Backward(Matrix dLogits, Matrix dNormed) => weight.ForBlocks((row, block) =>
-        MatrixProduct.Run(dNormed, row > 0, new ProductTerm(dLogits.ColumnRange(row, block.Rows), block, Transposed: false, (float)multiplier)));
+    /// <summary>dx from the gradient of the logits before the cap; adds dW where W is trained.</summary>
+    /// <param name="dLogits">[M, V]</param>
+    public void Backward(Tensor dLogits, Matrix normed, Matrix dNormed)
+    {
+        Matrix rows = Matrix.Of(dLogits);
+        weight.ForBlocks((row, block) => MatrixProduct.Run(dNormed, row > 0, new ProductTerm(rows.ColumnRange(row, block.Rows), block, Transposed: false, (float)multiplier)));
+        if (gradient is null)
+            return;
+        using Tensor turned = dLogits.t().contiguous(); // [V, M]
+        MatrixProduct.Run(Matrix.Of(gradient), true, new ProductTerm(Matrix.Of(turned), normed, Transposed: false, (float)multiplier));
+    }
 
     public void Dispose() => weight.Dispose();
 }

@@ -63,7 +63,7 @@ internal static class Proof
         using var scope = NewDisposeScope();
         PackedBatch batch = PackedBatch.Pack([.. rows.Select(r => new EncodedRow(0, r, new bool[r.Length]))]);
         Tensor last = tensor([.. batch.RowTokens.Select(r => (long)r[^1])]);
-        Tensor logits = decoder.Logits(decoder.Forward(batch, adapter).index_select(0, last)); // [R, V]
+        Tensor logits = decoder.Logits(decoder.Forward(batch, adapter).index_select(0, last), adapter is null ? [] : [new AdapterRows(adapter, 0, rows.Count)]); // [R, V]
         int width = (int)logits.shape[1];
         return [.. Enumerable.Range(0, rows.Count).Select(r => MemoryMarshal.Cast<byte, float>(logits.bytes).Slice(r * width, width).ToArray())];
     }

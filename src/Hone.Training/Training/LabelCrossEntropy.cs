@@ -60,7 +60,8 @@ internal static class LabelCrossEntropy
             int first = start, count = Math.Min(ChunkLabels, labels.Length - start);
             Tensor logits = empty(count, head.Vocabulary); // [m, V]
             Matrix rows = Matrix.Of(logits);
-            head.Run(Matrix.Of(hidden).RowRange(start, count), rows);
+            Matrix normed = Matrix.Of(hidden).RowRange(start, count);
+            head.Run(normed, rows);
             Cores.For(count, r =>
             {
                 int i = first + r;
@@ -72,7 +73,7 @@ internal static class LabelCrossEntropy
                     head.BackwardCap(row, kept);
             });
             if (dHidden is not null)
-                head.Backward(rows, Matrix.Of(dHidden).RowRange(start, count));
+                head.Backward(logits, normed, Matrix.Of(dHidden).RowRange(start, count));
         }
         return (losses, correct);
     }

@@ -21,10 +21,10 @@ public sealed class AdapterExportTests : IDisposable
     [Fact]
     public void WriteGguf_PatternsAndRslora_ScalesAndRowOrderOfLlamaCpp()
     {
-        Adapter("""{"peft_type":"LORA","r":4,"lora_alpha":8,"use_rslora":true,"target_modules":["q_proj","down_proj"],"layers_to_transform":null,"rank_pattern":{"layers.3.mlp.down_proj":2},"alpha_pattern":{"layers.3.mlp.down_proj":5}}""", (Query, 4), (Down, 2));
+        Adapter("""{"peft_type":"LORA","r":4,"lora_alpha":8,"use_rslora":true,"target_modules":["layers.0.self_attn.q_proj","layers.3.mlp.down_proj"],"rank_pattern":{"layers.3.mlp.down_proj":2},"alpha_pattern":{"layers.3.mlp.down_proj":5}}""", (Query, 4), (Down, 2));
         string path = Path.Combine(_folder, AdapterExport.GgufFileName);
         using (FileStream stream = File.Create(path))
-            AdapterExport.WriteGguf(stream, ConfigPath, WeightsPath, _model);
+            AdapterExport.WriteGguf(stream, ConfigPath, WeightsPath, _model.Weights);
 
         using GgufFile file = GgufFile.Open(path);
         Assert.Equal(("adapter", "lora", "llama"), (file.Metadata.String("general.type"), file.Metadata.String("adapter.type"), file.Metadata.String("general.architecture")));
@@ -58,7 +58,7 @@ public sealed class AdapterExportTests : IDisposable
         Adapter("""{"peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":["q_proj"],"layers_to_transform":[0]}""", (Query, 4));
         string path = Path.Combine(_folder, AdapterExport.MergedFileName);
         using (FileStream stream = File.Create(path))
-            AdapterExport.WriteMerged(stream, ConfigPath, WeightsPath, _model);
+            AdapterExport.WriteMerged(stream, ConfigPath, WeightsPath, _model.Weights);
 
         using SafetensorsFile file = SafetensorsFile.Open(path);
         Assert.Equal(_model.Tensors.Select(t => t.Name).Order(StringComparer.Ordinal), file.Tensors.Select(t => t.Name).Order(StringComparer.Ordinal));

@@ -30,7 +30,7 @@ public sealed class ReferenceAdaptersTests
         Assert.NotEmpty(weights.Tensors);
         Assert.All(weights.Tensors, t => Assert.True(PeftNames.Parse(t.Name) is var (module, tensor) && parsed.Config.Targets(module) && (tensor == AdapterTensor.Magnitude ? parsed.Config.UseDora : parsed.Config.RankOf(module) == t.Shape[tensor == AdapterTensor.A ? 0 : 1]), t.Name));
         using ModelWeights model = ModelWeights.Open(Path.GetDirectoryName(folder)!);
-        AdapterReport report = AdapterCheck.Check(configPath, weightsPath, model.LinearModules, new AdapterLimits(), null, TestContext.Current.CancellationToken);
+        AdapterReport report = AdapterCheck.Check(configPath, weightsPath, AdapterPlaces.Of(model.Config), new AdapterLimits(), null, TestContext.Current.CancellationToken);
         Assert.Empty(report.Errors);
         Assert.Empty(report.Warnings);
     }
