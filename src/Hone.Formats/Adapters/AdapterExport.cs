@@ -83,7 +83,7 @@ public static class AdapterExport
             if (isWeight && whole.Contains(module))
                 return adapter.Read(AdapterTensor.Whole, module);
             var values = new float[tensor.Shape.Aggregate(1L, (product, size) => product * size)];
-            model.ReadFloat32(untied && module == AdapterPlaces.Head ? AdapterPlaces.Embedding + WeightSuffix : tensor.Name, values);
+            model.ReadFloat32(untied && module == AdapterPlaces.Head ? AdapterPlaces.Embedding + WeightSuffix : tensor.Name, 0, values);
             if (!adapted.Contains(module))
                 return values;
             double scale = adapter.Config.ScaleOf(module);
