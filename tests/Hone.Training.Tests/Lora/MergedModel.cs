@@ -1,5 +1,6 @@
 using Hone.Formats.Adapters;
 using Hone.Formats.Models;
+using Hone.Formats.Safetensors;
 
 namespace Hone.Training.Tests.Lora;
 
@@ -9,13 +10,16 @@ internal sealed class MergedModel : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("hone-merged").FullName;
 
     /// <param name="config">The model's config where it is not the base's.</param>
-    public MergedModel(string baseFolder, string adapterFolder, string? config = null)
+    /// <param name="change">Sees the merged tensors, and may change them.</param>
+    public MergedModel(string baseFolder, string adapterFolder, string? config = null, Action<Dictionary<string, SafetensorsData>>? change = null)
     {
         try
         {
             using (ModelWeights weights = ModelWeights.Open(baseFolder))
             using (FileStream stream = File.Create(Path.Combine(_folder, "model.safetensors")))
                 AdapterExport.WriteMerged(stream, Path.Combine(adapterFolder, AdapterConfig.FileName), Path.Combine(adapterFolder, AdapterConfig.WeightsFileName), weights);
+            if (change is not null)
+                Change(change);
             File.WriteAllText(Path.Combine(_folder, "config.json"), config ?? File.ReadAllText(Path.Combine(baseFolder, "config.json")));
             Model = new TinyModel(_folder);
         }
@@ -27,6 +31,16 @@ internal sealed class MergedModel : IDisposable
     }
 
     public TinyModel Model { get; }
+
+    private void Change(Action<Dictionary<string, SafetensorsData>> change)
+    {
+        string path = Path.Combine(_folder, "model.safetensors");
+        Dictionary<string, SafetensorsData> tensors;
+        using (SafetensorsFile file = SafetensorsFile.Open(path))
+            tensors = file.Tensors.ToDictionary(t => t.Name, t => new SafetensorsData(t.Name, t.Shape, Reference.Read(file, t.Name)));
+        change(tensors);
+        SafetensorsWriter.Write(path, tensors.Select(t => t.Value with { Name = t.Key }));
+    }
 
     public void Dispose()
     {
