@@ -50,7 +50,7 @@ public static class TrainCommand
         if (job.ResumeFrom is { } resume && Checkpoint.TryLoad(Path.Combine(folder, resume), adapter, optimizer, fingerprint) is { } found)
             start = found;
         else
-            adapter.Initialize(settings.Seed, decoder.RowNorms);
+            decoder.Start(adapter, settings.Seed);
         events.Write(new TrainerEvent.Started(start.Step, Environment.ProcessId));
         CrashPoint.Here("train.started");
         // 4

@@ -28,6 +28,12 @@ public sealed record TrainingConfig
     public IReadOnlyList<string>? TargetModules { get; init; }
     public bool? UseRslora { get; init; }
     public bool? UseDora { get; init; }
+
+    /// <summary>Each B has a bias too.</summary>
+    public bool? LoraBias { get; init; }
+
+    /// <summary><c>embed_tokens</c> and <c>lm_head</c>: trained whole beside the adapter.</summary>
+    public IReadOnlyList<string>? ModulesToSave { get; init; }
     public IReadOnlyList<int>? LayersToTransform { get; init; }
     public int? MaxLength { get; init; }
 

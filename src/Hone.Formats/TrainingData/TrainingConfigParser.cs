@@ -12,7 +12,7 @@ public static class TrainingConfigParser
     private static readonly string[] s_keys =
     [
         "method", "n_epochs", "batch_size", "learning_rate", "learning_rate_multiplier", "lr_scheduler", "warmup_ratio", "rank", "alpha", "dropout", "target_modules",
-        "use_rslora", "use_dora", "layers_to_transform", "max_length", "train_on", "seed", "weight_decay", "max_grad_norm", "precision", "eval_every", "checkpoint_every",
+        "use_rslora", "use_dora", "lora_bias", "modules_to_save", "layers_to_transform", "max_length", "train_on", "seed", "weight_decay", "max_grad_norm", "precision", "eval_every", "checkpoint_every",
         "checkpoint_steps", "stop_when_worse", "strict", "beta",
     ];
 
@@ -79,6 +79,8 @@ public static class TrainingConfigParser
                 "target_modules" => c with { TargetModules = v.Names() },
                 "use_rslora" => c with { UseRslora = v.Boolean() },
                 "use_dora" => c with { UseDora = v.Boolean() },
+                "lora_bias" => c with { LoraBias = v.Boolean() },
+                "modules_to_save" => c with { ModulesToSave = v.NamesOf("embed_tokens", "lm_head") },
                 "layers_to_transform" => c with { LayersToTransform = v.Layers() },
                 "max_length" => c with { MaxLength = v.Whole(16, 1 << 20) },
                 "train_on" => c with { TrainOn = v.OneOf("assistant", "last_assistant", "everything") },
@@ -96,6 +98,8 @@ public static class TrainingConfigParser
         }
         if (c.LearningRate is not null && c.LearningRateMultiplier is not null)
             scope.Error(root.GetProperty("learning_rate_multiplier"), "$.learning_rate_multiplier", "conflict", "learning_rate_multiplier scales the automatic rate, but learning_rate is given.", "Keep one of the two.");
+        if (c.LoraBias == true && c.UseDora == true)
+            scope.Error(root.GetProperty("lora_bias"), "$.lora_bias", "conflict", "lora_bias cannot stand beside use_dora.", "Keep one of the two.");
         if (c.Beta is not null && c.Method == "supervised")
             scope.Error(root.GetProperty("beta"), "$.beta", "conflict", "beta has no effect on the method supervised.", "Take it out, or set the method to dpo.");
         return c;
@@ -152,6 +156,24 @@ public static class TrainingConfigParser
                 return null;
             }
             string[] names = [.. value.EnumerateArray().Select(m => m.GetString()!)];
+            return Once(names) ? names : null;
+        }
+
+        /// <summary>A list of some of these.</summary>
+        public string[]? NamesOf(params string[] allowed)
+        {
+            string list = $"a list of {string.Join(" and ", allowed)}";
+            if (value.ValueKind != JsonValueKind.Array || value.EnumerateArray().FirstOrDefault(m => m.ValueKind != JsonValueKind.String) is { ValueKind: not JsonValueKind.Undefined })
+            {
+                Wrong<int>(list);
+                return null;
+            }
+            string[] names = [.. value.EnumerateArray().Select(m => m.GetString()!)];
+            if (names.FirstOrDefault(n => !allowed.Contains(n)) is { } other)
+            {
+                Wrong<int>(list, NearestName.Meant(other, allowed));
+                return null;
+            }
             return Once(names) ? names : null;
         }
 

@@ -16,7 +16,10 @@ internal static class PeftAdapter
     public static readonly IReadOnlyList<string> FileNames = [AdapterConfig.FileName, AdapterConfig.WeightsFileName];
 
     /// <summary>An adapter to train on the modules that the settings name.</summary>
-    public static LoraAdapter Create(TrainSettings settings, BaseModel model, Decoder decoder)
+    public static LoraAdapter Create(TrainSettings settings, BaseModel model, Decoder decoder) => Create(settings, model.Weights, decoder);
+
+    /// <inheritdoc cref="Create(TrainSettings, BaseModel, Decoder)"/>
+    public static LoraAdapter Create(TrainSettings settings, ModelWeights model, Decoder decoder)
     {
         AdapterConfig config = Config(settings, model, "");
         foreach (string target in settings.TargetModules)
@@ -29,11 +32,21 @@ internal static class PeftAdapter
         }
         if (settings.LayersToTransform?.FirstOrDefault(l => l < 0 || l >= model.Config.Layers, -1) is { } layer && layer != -1)
             throw new JobFailedException("bad_config", $"layers_to_transform: the base model has layers 0 to {model.Config.Layers - 1}, not {layer}.");
-        return new LoraAdapter(decoder.Projections, Shapes(config, model.LinearModules), trainable: true) { Dropout = settings.Dropout };
+        Dictionary<string, LoraModuleShape> shapes = Shapes(config, model.LinearModules);
+        if (shapes.Count == 0)
+            throw new JobFailedException("bad_config", "target_modules and layers_to_transform together leave no module: nothing would be learnt. Name other modules or layers.");
+        LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => config.Saves(m.Name))];
+        return new LoraAdapter(decoder.Projections, shapes, trainable: true, Find(AdapterPlaces.Embedding), Find(AdapterPlaces.Head)) { Dropout = settings.Dropout };
+
+        LinearModule? Find(string module) => whole.FirstOrDefault(m => m.Name == module);
     }
 
     /// <param name="modelSha256">Of the base model's file, where known: an adapter for another base is refused by it.</param>
-    public static void Save(string folder, LoraAdapter adapter, TrainSettings settings, BaseModel model, string modelId, string? modelSha256)
+    public static void Save(string folder, LoraAdapter adapter, TrainSettings settings, BaseModel model, string modelId, string? modelSha256) =>
+        Save(folder, adapter, settings, model.Weights, modelId, modelSha256);
+
+    /// <inheritdoc cref="Save(string, LoraAdapter, TrainSettings, BaseModel, string, string?)"/>
+    public static void Save(string folder, LoraAdapter adapter, TrainSettings settings, ModelWeights model, string modelId, string? modelSha256)
     {
         AdapterConfig config = Config(settings, model, modelId);
         var metadata = new Dictionary<string, string> { ["format"] = "pt", [TrainedWith.Key] = TrainedWith.Of(config) };
@@ -70,7 +83,7 @@ internal static class PeftAdapter
     private static Dictionary<string, LoraModuleShape> Shapes(AdapterConfig config, IReadOnlyList<LinearModule> modules) => modules.Where(m => config.Targets(m.Name)).ToDictionary(
         m => m.Name, m => new LoraModuleShape(m.In, m.Out, config.RankOf(m.Name), config.ScaleOf(m.Name), config.UseDora, config.LoraBias));
 
-    private static AdapterConfig Config(TrainSettings settings, BaseModel model, string modelId) => new()
+    private static AdapterConfig Config(TrainSettings settings, ModelWeights model, string modelId) => new()
     {
         BaseModel = modelId,
         ModelType = model.Config.Architecture,
@@ -79,6 +92,8 @@ internal static class PeftAdapter
         Dropout = settings.Dropout,
         UseRslora = settings.UseRslora,
         UseDora = settings.UseDora,
+        LoraBias = settings.LoraBias,
+        ModulesToSave = settings.ModulesToSave,
         TargetModules = [.. settings.TargetModules.Order(StringComparer.Ordinal)],
         LayersToTransform = settings.LayersToTransform,
     };

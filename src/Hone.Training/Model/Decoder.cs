@@ -206,9 +206,10 @@ internal sealed class Decoder : IDisposable
         return Config.EmbeddingMultiplier == 1 ? x : x.mul_(Config.EmbeddingMultiplier);
     }
 
-    /// <summary>The base's matrices, where an adapter that is to be trained has its own.</summary>
-    public void StartWhole(LoraAdapter adapter)
+    /// <summary>An adapter's start: without effect, its own matrices those of the base.</summary>
+    public void Start(LoraAdapter adapter, long seed)
     {
+        adapter.Initialize(seed, RowNorms);
         if (adapter.Embedding is { } embedding)
             _embedding.CopyTo(embedding.Weight);
         if (adapter.Head is { } head)

@@ -25,6 +25,12 @@ internal sealed record TrainSettings
     public required bool UseRslora { get; init; }
     public required bool UseDora { get; init; }
     public required IReadOnlyList<string> TargetModules { get; init; }
+
+    /// <summary>Each B has a bias.</summary>
+    public bool LoraBias { get; init; }
+
+    /// <summary>Trained whole beside the adapter: <c>embed_tokens</c>, <c>lm_head</c>.</summary>
+    public IReadOnlyList<string> ModulesToSave { get; init; } = [];
     public IReadOnlyList<int>? LayersToTransform { get; init; }
     public required int MaxLength { get; init; }
     public required string TrainOn { get; init; }
@@ -97,6 +103,16 @@ internal sealed record TrainSettings
         origins.Add(new Setting("target_modules", string.Join(",", targets), config.TargetModules is null ? "auto: all linear layers" : "given"));
         if (config.LayersToTransform is { } layers)
             origins.Add(new Setting("layers_to_transform", string.Join(",", layers), "given"));
+        if (config.LoraBias is { } bias)
+            Value("lora_bias", (bool?)bias, false, "");
+        if (config.ModulesToSave is { Count: > 0 } whole)
+            origins.Add(new Setting("modules_to_save", string.Join(",", whole), "given"));
+        if (!((float)rate > 0))
+            throw new JobFailedException("bad_config", $"learning_rate is {Text(rate)}: nothing would be learnt. Give a rate above 0, or leave it to Hone.");
+        if (!(dropout is >= 0 and < 1))
+            throw new JobFailedException("bad_config", $"dropout is {Text(dropout)}: nothing would reach the adapter. Give a value from 0 to 0.99.");
+        if (!((float)alpha > 0))
+            throw new JobFailedException("bad_config", $"alpha is {Text(alpha)}: the adapter would have no effect. Give a value above 0, or leave it to Hone.");
         int maxLength = Value("max_length", config.MaxLength, model.ContextLength, "the model's context");
         string trainOn = Class("train_on", config.TrainOn, "assistant", "answers are learnt, questions are not");
         long seed = Value("seed", config.Seed, SeedOf(jobId), "from the job's id");
@@ -123,6 +139,8 @@ internal sealed record TrainSettings
             UseDora = dora,
             TargetModules = targets,
             LayersToTransform = config.LayersToTransform,
+            LoraBias = config.LoraBias ?? false,
+            ModulesToSave = config.ModulesToSave ?? [],
             MaxLength = maxLength,
             TrainOn = trainOn,
             Seed = seed,
