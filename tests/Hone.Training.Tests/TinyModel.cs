@@ -11,7 +11,7 @@ internal sealed class TinyModel : IDisposable
     {
         _weights = ModelWeights.Open(folder);
         Config = _weights.Config;
-        Decoder = DecoderLoader.Load(Config, _weights.ReadFloat32, asStored);
+        Decoder = DecoderLoader.Load(Config, _weights.ReadFloat32, asStored ? _weights.Stored : null);
     }
 
     private readonly ModelWeights _weights;

@@ -50,6 +50,13 @@ internal sealed unsafe class MappedFile : IDisposable
         return length == 0 ? [] : new ReadOnlySpan<byte>((byte*)_view!.DangerousGetHandle() + offset, length);
     }
 
+    /// <summary>Where bytes lie that stay valid until the file is disposed.</summary>
+    public byte* Address(long offset, long length)
+    {
+        CheckRange(offset, length);
+        return (byte*)_view!.DangerousGetHandle() + offset;
+    }
+
     /// <summary>Keeps the bytes mapped until the pin is disposed, even where another thread disposes the file meanwhile.</summary>
     public Pin PinRange(long offset, long length)
     {

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Hone.Formats.Gguf;
 
@@ -184,10 +185,24 @@ internal static unsafe partial class Dequantizer
         return (Vector128.Equals(spread & one, one) & Vector128.Create((byte)16)).AsSByte();
     }
 
+    /// <summary>The lower eight as float32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Wide(Vector128<sbyte> q) => Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(q));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<sbyte> Upper(Vector128<sbyte> q) => Sse2.ShiftRightLogical128BitLane(q, 8);
+
     /// <summary>y = d × q</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(Vector128<sbyte> q, Vector128<float> d, float* y)
     {
+        if (Avx2.IsSupported)
+        {
+            Vector256<float> scale = Vector256.Create(d, d);
+            (Wide(q) * scale).Store(y);
+            (Wide(Upper(q)) * scale).Store(y + 8);
+            return;
+        }
         (Vector128<short> low, Vector128<short> high) = Vector128.Widen(q);
         (Vector128<int> a, Vector128<int> b) = Vector128.Widen(low);
         (Vector128<int> c, Vector128<int> e) = Vector128.Widen(high);
@@ -201,6 +216,13 @@ internal static unsafe partial class Dequantizer
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(Vector128<sbyte> q, Vector128<float> d, Vector128<float> m, float* y)
     {
+        if (Avx2.IsSupported)
+        {
+            Vector256<float> scale = Vector256.Create(d, d), minimum = Vector256.Create(m, m);
+            (Wide(q) * scale + minimum).Store(y);
+            (Wide(Upper(q)) * scale + minimum).Store(y + 8);
+            return;
+        }
         (Vector128<short> low, Vector128<short> high) = Vector128.Widen(q);
         (Vector128<int> a, Vector128<int> b) = Vector128.Widen(low);
         (Vector128<int> c, Vector128<int> e) = Vector128.Widen(high);

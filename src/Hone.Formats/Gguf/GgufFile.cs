@@ -1,4 +1,5 @@
 using Hone.Formats.Files;
+using Hone.Formats.Models;
 
 namespace Hone.Formats.Gguf;
 
@@ -111,6 +112,10 @@ public sealed class GgufFile : IDisposable
                 Parallel.For(0, chunks, chunk => Decode(chunk * chunkRows, Math.Min(rows, (chunk + 1) * chunkRows)));
         }
     }
+
+    /// <summary>A matrix as it is stored; null for types that are not widened in parts.</summary>
+    internal unsafe StoredMatrix? Stored(GgufTensor tensor, int permutedHeads) =>
+        StoredMatrix.Of(_file.Address(tensor.Offset, tensor.Length), tensor.Type, (int)tensor.Shape[0], (int)tensor.Shape[1], permutedHeads);
 
     public void Dispose() => _file.Dispose();
 

@@ -111,6 +111,9 @@ public sealed class BaseModel : IDisposable
     /// <inheritdoc cref="ModelWeights.ReadFloat32"/>
     public void ReadFloat32(string huggingFaceName, long start, Span<float> destination) => _weights.ReadFloat32(huggingFaceName, start, destination);
 
+    /// <inheritdoc cref="ModelWeights.Stored"/>
+    public StoredMatrix? Stored(string huggingFaceName) => _weights.Stored(huggingFaceName);
+
     /// <inheritdoc cref="ModelWeights.FindNotFinite"/>
     public IReadOnlyList<string> FindNotFinite(CancellationToken cancellationToken) => _weights.FindNotFinite(cancellationToken);
 

@@ -99,6 +99,9 @@ public sealed class ModelWeights : IDisposable
             throw new ArgumentException($"The rows of '{huggingFaceName}' may be stored in another order; read it whole.", nameof(start));
     }
 
+    /// <summary>A matrix as the file stores it, to be widened in parts; null where only <see cref="ReadFloat32"/> can read it.</summary>
+    public StoredMatrix? Stored(string huggingFaceName) => _source.Stored(_byName[huggingFaceName]);
+
     /// <summary>The first value of each tensor that is not finite: with one, every answer is wrong. Reads all weights, in runs of 256 KB.</summary>
     public IReadOnlyList<string> FindNotFinite(CancellationToken cancellationToken)
     {

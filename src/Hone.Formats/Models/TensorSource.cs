@@ -26,6 +26,9 @@ internal abstract class TensorSource : IDisposable
     /// <summary>A run of the stored values in the stored order, from a multiple of 256 on.</summary>
     public abstract void ReadRun(string storedName, long start, Span<float> destination);
 
+    /// <summary>A matrix as it is stored; null where it has to be read whole.</summary>
+    public abstract StoredMatrix? Stored(ModelTensor tensor);
+
     public abstract void Dispose();
 }
 
@@ -56,6 +59,8 @@ internal sealed class GgufSource(GgufFile file, bool normsAddOne) : TensorSource
 
     public override void ReadRun(string storedName, long start, Span<float> destination) => file.ReadFloat32(file.Find(storedName)!, start, destination);
 
+    public override StoredMatrix? Stored(ModelTensor tensor) => file.Stored(file.Find(tensor.GgufName!)!, tensor.PermutedHeads);
+
     public override void Dispose() => file.Dispose();
 }
 
@@ -80,6 +85,8 @@ internal sealed class SafetensorsSource(IReadOnlyList<SafetensorsFile> files) : 
     public override void Read(ModelTensor tensor, Span<float> destination) => _fileOf[tensor.Name].ReadFloat32(tensor.Name, destination);
 
     public override void ReadRun(string storedName, long start, Span<float> destination) => _fileOf[storedName].ReadFloat32(Find(storedName)!, start, destination);
+
+    public override StoredMatrix? Stored(ModelTensor tensor) => _fileOf[tensor.Name].Stored(tensor.Name);
 
     public override void Dispose()
     {

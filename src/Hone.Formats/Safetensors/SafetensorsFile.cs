@@ -1,5 +1,6 @@
 using Hone.Formats.Files;
 using Hone.Formats.Gguf;
+using Hone.Formats.Models;
 
 namespace Hone.Formats.Safetensors;
 
@@ -91,6 +92,20 @@ public sealed class SafetensorsFile : IDisposable
         if (tensor.Length > int.MaxValue)
             throw new InvalidFileException($"{Path}: the tensor '{name}' has {tensor.Length} bytes; at most {int.MaxValue} can be read as one.");
         return _file.Slice(tensor.Offset, (int)tensor.Length);
+    }
+
+    /// <summary>A matrix as it is stored; null for types that weights do not have.</summary>
+    internal unsafe StoredMatrix? Stored(string name)
+    {
+        SafetensorsTensor tensor = Required(name);
+        GgmlType? type = tensor.Type switch
+        {
+            SafetensorsType.F32 => GgmlType.F32,
+            SafetensorsType.F16 => GgmlType.F16,
+            SafetensorsType.BF16 => GgmlType.BF16,
+            _ => null,
+        };
+        return type is null ? null : StoredMatrix.Of(_file.Address(tensor.Offset, tensor.Length), type.Value, (int)tensor.Shape[0], (int)tensor.Shape[1]);
     }
 
     /// <summary>The tensor's values as float32, row-major; exact for F16, BF16, F32 and integers of up to 24 bits, else rounded.</summary>

@@ -14,11 +14,11 @@ public static class ServeBenchmark
 {
     private const string Prompt = "Explain in a few sentences how a sailing ship can move against the wind, and why it cannot sail straight into it.";
 
-    public static ServeFigures Run(string modelPath, int tokens, int? threads)
+    public static ServeFigures Run(string modelPath, int tokens, int? threads, bool asStored)
     {
         Cores.Use(threads ?? Environment.ProcessorCount);
         using BaseModel model = BaseModel.Open(modelPath);
-        using Decoder decoder = DecoderLoader.Load(model);
+        using Decoder decoder = DecoderLoader.Load(model, asStored);
         Decode(model, decoder, 1, 4); // warm
         (double prefill, double one) = Decode(model, decoder, 1, tokens);
         (_, double eight) = Decode(model, decoder, 8, tokens);

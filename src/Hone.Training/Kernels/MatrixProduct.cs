@@ -8,7 +8,7 @@ namespace Hone.Training.Kernels;
 /// <param name="Scale">Multiplies the term.</param>
 /// <param name="Column">The column of the sum where the term's columns begin.</param>
 /// <param name="TurnedX">X is [depth, rows] and used as <c>Xᵀ</c>.</param>
-internal readonly record struct ProductTerm(Matrix X, Matrix Weight, bool Transposed, float Scale = 1, int Column = 0, bool TurnedX = false)
+internal readonly record struct ProductTerm(Matrix X, Operand Weight, bool Transposed, float Scale = 1, int Column = 0, bool TurnedX = false)
 {
     public int Columns => Transposed ? Weight.Rows : Weight.Columns;
 
@@ -32,6 +32,8 @@ internal static unsafe class MatrixProduct
 
     /// <summary>With so few tiles of rows a weight whose rows lie as a panel's is read where it is.</summary>
     private const int UnpackedTiles = 4;
+
+    private const int RowSlot = 5;
 
     [ThreadStatic]
     private static float[]? t_panel;
@@ -84,10 +86,14 @@ internal static unsafe class MatrixProduct
                     float* weight = panel;
                     nint stride = width;
                     int inTerm = column - term.Column;
-                    if (few && !term.Transposed && inTerm >= 0 && inTerm + width <= term.Columns)
+                    if (term is { Transposed: false, Weight.Stored: { } stored })
                     {
-                        weight = term.Weight.Data + k * term.Weight.Stride + inTerm;
-                        stride = term.Weight.Stride;
+                        weight = ProductPanel.Widened(stored, inTerm, k, length, out stride);
+                    }
+                    else if (few && !term.Transposed && inTerm >= 0 && inTerm + width <= term.Columns)
+                    {
+                        weight = term.Weight.Values.Data + k * term.Weight.Values.Stride + inTerm;
+                        stride = term.Weight.Values.Stride;
                     }
                     else
                     {
@@ -125,18 +131,24 @@ internal static unsafe class MatrixProduct
 
     private static void Dots(Matrix y, bool accumulate, ProductTerm[] terms, int start, int end)
     {
-        for (int row = 0; row < y.Rows; row++)
+        for (int t = 0; t < terms.Length; t++)
         {
-            float* target = y.Data + row * y.Stride;
-            for (int t = 0; t < terms.Length; t++)
+            ProductTerm term = terms[t];
+            Matrix values = term.Weight.Values;
+            Matrix widened = term.Weight.Stored is null ? default : Scratch.Take(RowSlot, 1, term.Depth);
+            int last = Math.Min(end, term.Column + term.Columns);
+            for (int column = Math.Max(start, term.Column); column < last; column++)
             {
-                ProductTerm term = terms[t];
-                float* x = term.X.Data + row * term.X.Stride;
-                int last = Math.Min(end, term.Column + term.Columns);
-                for (int column = Math.Max(start, term.Column); column < last; column++)
+                float* weight = widened.Data;
+                if (term.Weight.Stored is { } stored)
+                    stored.WidenRow(column - term.Column, 0, term.Depth, weight);
+                else
+                    weight = values.Data + (column - term.Column) * values.Stride;
+                for (int row = 0; row < y.Rows; row++)
                 {
-                    float sum = term.Scale * Dot(x, term.Weight.Data + (column - term.Column) * term.Weight.Stride, term.Depth);
-                    target[column] = accumulate || t > 0 ? target[column] + sum : sum;
+                    float* target = y.Data + row * y.Stride + column;
+                    float sum = term.Scale * Dot(term.X.Data + row * term.X.Stride, weight, term.Depth);
+                    *target = accumulate || t > 0 ? *target + sum : sum;
                 }
             }
         }

@@ -8,35 +8,80 @@ namespace Hone.Training.Kernels;
 internal static unsafe class ProductPanel
 {
     private const int Lanes = 8;
+    private const int RowsSlot = 5, ColumnsSlot = 6;
+
+    /// <summary>Columns of a stored matrix that are widened together: a block's, or as many as a wide tile has.</summary>
+    private const int StoredColumns = 32;
+
+    [ThreadStatic]
+    private static (StoredRows? Stored, int Column, int K, int Depth) t_widened;
 
     /// <param name="column">The term's column where the panel begins; negative where the panel begins before it. Columns outside the term become 0.</param>
     public static void Pack(in ProductTerm term, int column, int k, int depth, float* panel)
+    {
+        if (term.Weight.Stored is { } stored)
+            PackStored(stored, column, k, depth, panel);
+        else
+            Pack(term.Weight.Values, term.Transposed, term.Columns, column, k, depth, panel);
+    }
+
+    /// <summary>
+    /// Columns [column, column + width) of a stored W [depth, columns], k rows from <paramref name="k"/> on, widened where they can be read as a panel. Neighbouring panels
+    /// that a block of the file covers are widened once.
+    /// </summary>
+    /// <param name="stride">From one row of the panel to the next.</param>
+    public static float* Widened(StoredRows stored, int column, int k, int depth, out nint stride)
+    {
+        int first = column / StoredColumns * StoredColumns, count = Math.Min(StoredColumns, stored.Columns - first);
+        Matrix block = Scratch.Take(ColumnsSlot, depth, StoredColumns);
+        stride = StoredColumns;
+        if (t_widened != (stored, first, k, depth))
+        {
+            if (count < StoredColumns)
+                block.All().Clear();
+            stored.WidenRows(k, depth, first, count, block.Data, StoredColumns);
+            t_widened = (stored, first, k, depth);
+        }
+        return block.Data + (column - first);
+    }
+
+    /// <summary>A panel of Wᵀ with W [columns, depth] stored.</summary>
+    private static void PackStored(StoredRows stored, int column, int k, int depth, float* panel)
+    {
+        int width = ProductTile.Columns, from = k / stored.Block * stored.Block, to = (k + depth + stored.Block - 1) / stored.Block * stored.Block;
+        int columns = Math.Min(width, stored.Rows - column);
+        Matrix rows = Scratch.Take(RowsSlot, columns, to - from);
+        stored.WidenRows(column, columns, from, to - from, rows.Data, rows.Stride);
+        Pack(rows, transposed: true, columns, 0, k - from, depth, panel);
+    }
+
+    private static void Pack(Matrix weight, bool transposed, int columns, int column, int k, int depth, float* panel)
     {
         int width = ProductTile.Columns;
         for (int group = 0; group < width; group += Lanes)
         {
             int first = column + group;
-            if (first >= 0 && first + Lanes <= term.Columns)
-                Whole(term, first, k, depth, panel + group, width);
-            else if (first <= -Lanes || first >= term.Columns)
+            if (first >= 0 && first + Lanes <= columns)
+                Whole(weight, transposed, first, k, depth, panel + group, width);
+            else if (first <= -Lanes || first >= columns)
                 Clear(depth, panel + group, width);
             else
-                Part(term, first, k, depth, panel + group, width);
+                Part(weight, transposed, columns, first, k, depth, panel + group, width);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Whole(in ProductTerm term, int column, int k, int depth, float* panel, int width)
+    private static void Whole(Matrix weight, bool transposed, int column, int k, int depth, float* panel, int width)
     {
-        nint stride = term.Weight.Stride;
-        if (!term.Transposed)
+        nint stride = weight.Stride;
+        if (!transposed)
         {
-            float* source = term.Weight.Data + k * stride + column;
+            float* source = weight.Data + k * stride + column;
             for (int i = 0; i < depth; i++, source += stride, panel += width)
                 Vector256.Load(source).Store(panel);
             return;
         }
-        float* rows = term.Weight.Data + column * stride + k;
+        float* rows = weight.Data + column * stride + k;
         int done = 0;
         if (Avx.IsSupported)
         {
@@ -56,16 +101,16 @@ internal static unsafe class ProductPanel
             Vector256<float>.Zero.Store(panel);
     }
 
-    private static void Part(in ProductTerm term, int column, int k, int depth, float* panel, int width)
+    private static void Part(Matrix weight, bool transposed, int columns, int column, int k, int depth, float* panel, int width)
     {
         for (int i = 0; i < depth; i++)
         {
             for (int lane = 0; lane < Lanes; lane++)
             {
                 int c = column + lane;
-                panel[i * width + lane] = (uint)c >= (uint)term.Columns ? 0
-                    : term.Transposed ? term.Weight.Data[c * term.Weight.Stride + k + i]
-                    : term.Weight.Data[(k + i) * term.Weight.Stride + c];
+                panel[i * width + lane] = (uint)c >= (uint)columns ? 0
+                    : transposed ? weight.Data[c * weight.Stride + k + i]
+                    : weight.Data[(k + i) * weight.Stride + c];
             }
         }
     }

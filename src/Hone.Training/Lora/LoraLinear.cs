@@ -81,7 +81,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     {
         _squaredNorms ??= SquaredNorms();
         Tensor scales = ones(1, weight.Rows);
-        Matrix w = weight.Values();
+        Matrix w = weight.Widened();
         Span<float> c = MemoryMarshal.Cast<byte, float>(scales.bytes);
         foreach (LoraPart part in group.Parts.Where(p => p.Magnitude is not null))
         {
@@ -109,7 +109,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
 
     private double[] SquaredNorms()
     {
-        Matrix w = weight.Values();
+        Matrix w = weight.Widened();
         var norms = new double[w.Rows];
         Cores.ForRanges(w.Rows, 64, (start, end) =>
         {

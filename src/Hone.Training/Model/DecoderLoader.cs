@@ -21,10 +21,12 @@ internal static class DecoderLoader
     {
         if (asStored && model.FindNotFinite(CancellationToken.None) is [string first, ..])
             throw new InvalidFileException(first);
-        return Load(model.Config, model.ReadFloat32, asStored);
+        return Load(model.Config, model.ReadFloat32, asStored ? model.Stored : null);
     }
 
-    public static Decoder Load(ModelConfig config, ReadTensor read, bool asStored = false) => new Loading(config, read, asStored ? new WidenBuffer() : null).Load();
+    /// <param name="stored">Where the matrices stay as they are stored: gives those that can be widened in parts.</param>
+    public static Decoder Load(ModelConfig config, ReadTensor read, Func<string, StoredMatrix?>? stored = null) =>
+        new Loading(config, read, stored, stored is null ? null : new WidenBuffer()).Load();
 
     public static void RefuseNotFinite(string name, ReadOnlySpan<float> values)
     {
@@ -33,7 +35,7 @@ internal static class DecoderLoader
             throw new InvalidFileException($"The base model's tensor {name} holds {values[bad]} at index {bad}: every answer would be wrong. Get the model's file anew.");
     }
 
-    private sealed class Loading(ModelConfig config, ReadTensor read, WidenBuffer? buffer)
+    private sealed class Loading(ModelConfig config, ReadTensor read, Func<string, StoredMatrix?>? stored, WidenBuffer? buffer)
     {
         private readonly List<Action> _loads = [];
         private readonly List<Tensor> _norms = [];
@@ -135,7 +137,7 @@ internal static class DecoderLoader
 
         private FrozenWeight Frozen(int columns, params WeightPart[] parts)
         {
-            var weight = new FrozenWeight(columns, parts, read, buffer);
+            var weight = new FrozenWeight(columns, parts, read, stored, buffer);
             _loads.AddRange(weight.Loads);
             return weight;
         }

@@ -100,7 +100,7 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Froz
         return result;
     }
 
-    private static Tensor Product(Tensor x, Matrix weight, bool transposed)
+    private static Tensor Product(Tensor x, Operand weight, bool transposed)
     {
         Tensor y = empty(x.shape[0], transposed ? weight.Rows : weight.Columns);
         MatrixProduct.Run(Matrix.Of(y), false, new ProductTerm(Matrix.Of(x), weight, Transposed: transposed));

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -21,14 +22,18 @@ internal sealed class FrozenWeight : IDisposable
     private readonly ReadTensor _read;
     private readonly WidenBuffer? _buffer;
     private readonly bool _borrowed;
+    private readonly StoredRows? _stored;
     private Tensor? _values;
 
-    /// <param name="buffer">Where a stored matrix is widened; null: it is widened once, by <see cref="Load"/>.</param>
-    public FrozenWeight(int columns, WeightPart[] parts, ReadTensor read, WidenBuffer? buffer)
+    /// <param name="stored">Gives the parts that can be widened as they are packed.</param>
+    /// <param name="buffer">Where another stored matrix is widened; null: it is widened once, by <see cref="Loads"/>.</param>
+    public FrozenWeight(int columns, WeightPart[] parts, ReadTensor read, Func<string, StoredMatrix?>? stored, WidenBuffer? buffer)
     {
         (_parts, _read, _buffer) = (parts, read, buffer);
         Rows = parts.Sum(p => p.Rows);
         Columns = columns;
+        if (stored is not null && Array.ConvertAll(parts, p => stored(p.Name)) is var all && all.All(m => m is not null))
+            _stored = new StoredRows([.. all.Select(m => m!.Value)]);
         if (buffer is null)
             _values = empty(Rows, columns).DetachFromDisposeScope();
     }
@@ -52,8 +57,11 @@ internal sealed class FrozenWeight : IDisposable
         DecoderLoader.RefuseNotFinite(part.Name, target);
     }));
 
-    /// <summary>The whole matrix; with a stored one, until the next use of any weight of the model.</summary>
-    public Matrix Values()
+    /// <summary>The whole matrix for a product; valid until the next use of any weight of the model.</summary>
+    public Operand Values() => _stored is null ? Widened() : _stored;
+
+    /// <summary>The whole matrix as numbers; with a stored one, until the next use of any weight of the model.</summary>
+    public Matrix Widened()
     {
         if (_values is not null)
             return Matrix.Of(_values);
@@ -63,12 +71,12 @@ internal sealed class FrozenWeight : IDisposable
         return widened;
     }
 
-    /// <summary>The matrix block by block, each with its first row; one block where it is widened already. For matrices of one part.</summary>
-    public void ForBlocks(Action<int, Matrix> body)
+    /// <summary>The matrix block by block, each with its first row; one block where products take it as it is. For matrices of one part.</summary>
+    public void ForBlocks(Action<int, Operand> body)
     {
-        if (_values is not null)
+        if (_values is not null || _stored is not null)
         {
-            body(0, Matrix.Of(_values));
+            body(0, Values());
             return;
         }
         // Blocks end where a product's panels do, so that sums over them are the same sums.
@@ -95,7 +103,13 @@ internal sealed class FrozenWeight : IDisposable
     }
 
     /// <summary>For matrices of one part.</summary>
-    public void CopyTo(Tensor target) => ForBlocks((row, block) => block.All().CopyTo(Floats(target)[checked(row * Columns)..]));
+    public void CopyTo(Tensor target)
+    {
+        if (_values is not null)
+            target.copy_(_values);
+        else
+            _read(_parts[0].Name, 0, Floats(target));
+    }
 
     private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 

@@ -14,19 +14,23 @@ internal abstract class BenchCommand : CliCommand
 {
     private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the tensor library. Default: all cores.", HelpName = "N" };
+    private readonly Option<string> _precision = new("--precision") { Description = "How the base lies in memory: widened to float32, or as its file stores it.", HelpName = "HOW", DefaultValueFactory = _ => "float32" };
     private readonly Option<bool> _json = new("--json") { Description = "Print the figures as one line of JSON." };
     private readonly Option<bool> _here = new("--in-this-process") { Description = "Measure here and print JSON.", Hidden = true };
 
     protected BenchCommand(string name, string description, params string[] examples) : base(name, description, examples)
     {
-        foreach (Option option in new Option[] { _model, _threads, _json, _here })
+        foreach (Option option in new Option[] { _model, _threads, _precision, _json, _here })
             Options.Add(option);
+        _precision.AcceptOnlyFromAmong("float32", "as_stored");
         Validators.Add(result =>
         {
             if (result.GetValue(_threads) is < 1)
                 result.AddError("--threads is 1 or more.");
         });
     }
+
+    protected bool AsStored(ParseResult parse) => parse.GetValue(_precision) == "as_stored";
 
     /// <summary>The command's own options again, for the child.</summary>
     protected abstract IEnumerable<string> Own(ParseResult parse);
@@ -48,7 +52,7 @@ internal abstract class BenchCommand : CliCommand
             terminal.Line(await Task.Run(() => Measure(model, threads, parse), cancellationToken));
             return 0;
         }
-        List<string> arguments = ["bench", Name, "--model", model, "--in-this-process", .. Own(parse)];
+        List<string> arguments = ["bench", Name, "--model", model, "--precision", parse.GetValue(_precision)!, "--in-this-process", .. Own(parse)];
         if (threads is { } count)
             arguments.AddRange(["--threads", count.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
         await using ChildProcess child = ChildProcess.Start(

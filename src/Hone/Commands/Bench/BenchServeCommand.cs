@@ -22,5 +22,5 @@ internal sealed class BenchServeCommand : BenchCommand
     protected override IEnumerable<string> Own(ParseResult parse) => ["--tokens", parse.GetValue(_tokens).ToString(CultureInfo.InvariantCulture)];
 
     protected override string Measure(string modelPath, int? threads, ParseResult parse)
-        => JsonSerializer.Serialize(ServeBenchmark.Run(modelPath, parse.GetValue(_tokens), threads), FiguresJson.Default.ServeFigures);
+        => JsonSerializer.Serialize(ServeBenchmark.Run(modelPath, parse.GetValue(_tokens), threads, AsStored(parse)), FiguresJson.Default.ServeFigures);
 }

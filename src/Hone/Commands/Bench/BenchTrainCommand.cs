@@ -10,15 +10,11 @@ internal sealed class BenchTrainCommand : BenchCommand
     private readonly Option<FileInfo?> _rows = new("--rows") { Description = "Training rows. Default: those of the support triage example.", HelpName = "FILE" };
     private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure.", HelpName = "N", DefaultValueFactory = _ => 40 };
 
-    private readonly Option<string> _precision = new("--precision") { Description = "How the base lies in memory: widened to float32, or as its file stores it.", HelpName = "HOW", DefaultValueFactory = _ => "float32" };
-
     public BenchTrainCommand() : base("train", "Training speed beside the machine's rate of matrix products: LoRA of rank 8 on all linear layers, 4 rows a step.",
         "hone bench train", "hone bench train --steps 20 --json", "hone bench train --precision as_stored")
     {
         Options.Add(_rows);
         Options.Add(_steps);
-        _precision.AcceptOnlyFromAmong("float32", "as_stored");
-        Options.Add(_precision);
         Validators.Add(result =>
         {
             if (result.GetResult(_steps)?.GetValueOrDefault<int>() < 1)
@@ -29,9 +25,9 @@ internal sealed class BenchTrainCommand : BenchCommand
     }
 
     protected override IEnumerable<string> Own(ParseResult parse)
-        => ["--rows", parse.GetValue(_rows)?.FullName ?? Quickstart.Examples.Open(null).Training, "--steps", parse.GetValue(_steps).ToString(CultureInfo.InvariantCulture), "--precision", parse.GetValue(_precision)!];
+        => ["--rows", parse.GetValue(_rows)?.FullName ?? Quickstart.Examples.Open(null).Training, "--steps", parse.GetValue(_steps).ToString(CultureInfo.InvariantCulture)];
 
     protected override string Measure(string modelPath, int? threads, ParseResult parse)
         => JsonSerializer.Serialize(
-            TrainBenchmark.Run(modelPath, parse.GetValue(_rows)!.FullName, parse.GetValue(_steps), threads, parse.GetValue(_precision) == "as_stored", Console.Error.WriteLine), FiguresJson.Default.TrainFigures);
+            TrainBenchmark.Run(modelPath, parse.GetValue(_rows)!.FullName, parse.GetValue(_steps), threads, AsStored(parse), Console.Error.WriteLine), FiguresJson.Default.TrainFigures);
 }

@@ -1,0 +1,60 @@
+using Hone.Formats.Gguf;
+
+namespace Hone.Formats.Models;
+
+/// <summary>
+/// A matrix [rows, columns] as a model's mapped file stores it, widened row by row or block by block: the values that <see cref="ModelWeights.ReadFloat32"/>
+/// gives. It must not be used once the model is disposed.
+/// </summary>
+public readonly unsafe struct StoredMatrix
+{
+    /// <summary>Types with longer blocks are not worth widening in parts.</summary>
+    private const int LongestBlock = 32;
+
+    private readonly byte* _data;
+    private readonly GgmlType _type;
+    private readonly long _rowBytes;
+    private readonly int _blockBytes;
+    private readonly int _halfHead;
+
+    private StoredMatrix(byte* data, GgmlType type, int rows, int columns, int permutedHeads)
+    {
+        (Block, _blockBytes) = GgmlTypes.Block(type)!.Value;
+        _data = data;
+        (_type, Rows, Columns) = (type, rows, columns);
+        _rowBytes = (long)(columns / Block) * _blockBytes;
+        _halfHead = permutedHeads > 0 ? rows / permutedHeads / 2 : 0;
+    }
+
+    public int Rows { get; }
+
+    public int Columns { get; }
+
+    /// <summary>Values that are widened together: 1, or 32 of a row.</summary>
+    public int Block { get; }
+
+    /// <param name="permutedHeads">As in <see cref="GgufFile.ReadFloat32(GgufTensor, Span{float}, int)"/>.</param>
+    internal static StoredMatrix? Of(byte* data, GgmlType type, int rows, int columns, int permutedHeads = 0) =>
+        GgmlTypes.Block(type) is (<= LongestBlock, _) ? new StoredMatrix(data, type, rows, columns, permutedHeads) : null;
+
+    /// <summary>A run of one row; <paramref name="column"/> and <paramref name="count"/> are multiples of <see cref="Block"/>.</summary>
+    public void WidenRow(int row, int column, int count, float* target) =>
+        Dequantizer.Decode(_type, Address(row) + (long)(column / Block) * _blockBytes, target, count);
+
+    /// <summary>The same run of several rows, each <paramref name="stride"/> behind the one before.</summary>
+    public void WidenRows(int row, int rows, int column, int count, float* target, nint stride)
+    {
+        for (int end = row + rows; row < end; row++, target += stride)
+            WidenRow(row, column, count, target);
+    }
+
+    private byte* Address(int row)
+    {
+        if (_halfHead > 0)
+        {
+            int head = row / (2 * _halfHead), within = row % (2 * _halfHead);
+            row = head * 2 * _halfHead + within % _halfHead * 2 + within / _halfHead;
+        }
+        return _data + row * _rowBytes;
+    }
+}
