@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hone.Formats.Files;
 
 namespace Hone.Formats.Adapters;
 
@@ -57,6 +58,8 @@ internal sealed class AdapterConfigParser
         try
         {
             using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false });
+            if (JsonText.FirstInvalid(json.Span) is >= 0 and var at)
+                return Failed($"the string at byte {at} is not valid Unicode");
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? new AdapterConfigParser(document.RootElement.Clone()).Parse()
                 : Failed($"$ is {ConfigValue.Describe(document.RootElement)}; wanted is an object");

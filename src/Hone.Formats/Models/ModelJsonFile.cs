@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hone.Formats.Files;
 
 namespace Hone.Formats.Models;
 
@@ -11,10 +12,13 @@ internal static class ModelJsonFile
         var file = new FileInfo(path);
         if (file.Length > maxBytes)
             throw new InvalidFileException($"{path}: it has {file.Length} bytes; at most {maxBytes} are accepted. Get the file anew.");
+        byte[] json = File.ReadAllBytes(path);
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(File.ReadAllBytes(path), new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false });
+            document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false });
+            if (JsonText.FirstInvalid(json) is >= 0 and var at)
+                throw new InvalidFileException($"{path}: the string at byte {at} is not valid Unicode. Get the file anew.");
         }
         catch (JsonException e)
         {

@@ -93,4 +93,12 @@ public sealed class AdapterConfigTests
         Assert.Contains("$.peft_type is missing", Assert.Single(result.Warnings), StringComparison.Ordinal);
         Assert.Equal(2, result.Config!.ScaleOf("model.layers.0.self_attn.q_proj"));
     }
+
+    [Fact]
+    public void Bug_HalfASurrogatePairInAKeptKeyCrashesTheWriter()
+    {
+        AdapterConfigResult result = AdapterConfig.Parse(Encoding.UTF8.GetBytes(Whole[..^1] + ""","corda_config":"\ud83d"}"""));
+        Assert.Null(result.Config);
+        Assert.Contains("is not valid Unicode", Assert.Single(result.Errors), StringComparison.Ordinal);
+    }
 }

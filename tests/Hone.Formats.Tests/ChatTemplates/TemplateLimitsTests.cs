@@ -113,6 +113,14 @@ public sealed class TemplateLimitsTests
     }
 
     [Fact]
+    public void Bug_ErrorOfAnEndlessWordQuotesAllOfIt()
+    {
+        var error = Assert.Throws<ChatTemplateException>(() => ChatTemplate.Parse("{{ a " + Times("word", 20_000) + " }}"));
+        Assert.StartsWith("Chat template, line 1: TemplateSyntaxError: expected token 'end of print statement', got 'word", error.Message, StringComparison.Ordinal);
+        Assert.InRange(error.Message.Length, 2_000, 2_100);
+    }
+
+    [Fact]
     public void Render_LongTemplate_RendersInTime()
     {
         var template = Times("{% set a = 1 %}{% if a %}x{% endif %}{{ a }}", 25_000);

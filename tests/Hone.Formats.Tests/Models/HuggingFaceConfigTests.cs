@@ -43,6 +43,16 @@ public sealed class HuggingFaceConfigTests
     }
 
     [Fact]
+    public void Bug_HalfASurrogatePairInAStringCrashes()
+    {
+        using var folder = new TemporaryFolder();
+        InvalidFileException e = Assert.Throws<InvalidFileException>(() => HuggingFaceConfig.Read(folder.Write("config.json", """{"model_type":"llama","hidden_act":"\ud83d"}"""u8)));
+        Assert.Contains("the string at byte 35 is not valid Unicode", e.Message, StringComparison.Ordinal);
+        e = Assert.Throws<InvalidFileException>(() => HuggingFaceConfig.Read(folder.Write("config.json", [.. "{\"model_type\":\""u8, 0xFF, .. "\"}"u8])));
+        Assert.Contains("the string at byte 14 is not valid Unicode", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Read_OldAndNewStyle_AreTheSame()
     {
         ModelConfig old = Read("llama", """{"rope_theta":20000.0,"rope_scaling":{"type":"yarn","factor":4.0,"original_max_position_embeddings":64},"torch_dtype":"float16"}""");

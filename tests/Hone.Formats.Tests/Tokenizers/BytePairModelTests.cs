@@ -58,4 +58,15 @@ public sealed class BytePairModelTests
         int count = merge(word);
         return word.Ids[..count];
     }
+
+    /// <summary>Of 1,000 pairs nearly all have a hash of their own: with few, looking up what joins takes longer than all else together.</summary>
+    [Fact]
+    public void Bug_PairsOfCharactersShareTheirHashes()
+    {
+        IEnumerable<int> characters = Enumerable.Range('a', 26).Append('▁').Concat(Enumerable.Range(0x430, 6));
+        ulong[] pairs = [.. characters.SelectMany(left => characters.Select(right => CharacterSymbols.PairOf(left, right)))];
+        Assert.Equal(33 * 33, pairs.Distinct().Count());
+        Assert.True(pairs.Select(pair => pair.GetHashCode()).Distinct().Count() > 1_050);
+        Assert.Equal(CharacterSymbols.PairOf('b', 0x1F600), CharacterSymbols.PairOf("ab", "\ud83d\ude00c"));
+    }
 }

@@ -61,7 +61,7 @@ internal static class VocabularyReader
     /// <param name="vocabulary">The tokens.</param>
     /// <param name="source">The file's name.</param>
     /// <param name="path">The array's place.</param>
-    /// <param name="joined">Takes each merge's two characters that meet, see <see cref="CharacterSymbols.PairOf"/>; null for none.</param>
+    /// <param name="joined">Takes each merge's two characters that meet, see <see cref="CharacterSymbols.PairOf(int, int)"/>; null for none.</param>
     public static MergeTable ReadMerges(ReadOnlySpan<byte> utf8, Range range, Vocabulary vocabulary, string source, string path, HashSet<ulong>? joined)
     {
         var reader = new Utf8JsonReader(utf8[range]);

@@ -37,7 +37,7 @@ internal sealed class CharacterSymbols : SymbolReader
     private readonly bool _fuseUnknown;
 
     /// <param name="vocabulary">The tokens.</param>
-    /// <param name="joined">Neighbouring characters that some merge joins, see <see cref="PairOf"/>.</param>
+    /// <param name="joined">Neighbouring characters that some merge joins, see <see cref="PairOf(int, int)"/>.</param>
     /// <param name="byteFallback">Whether a character that is not in the vocabulary becomes its bytes.</param>
     /// <param name="unknown">What it becomes otherwise.</param>
     /// <param name="fuseUnknown">Neighbouring unknown characters are one token.</param>
@@ -51,8 +51,11 @@ internal sealed class CharacterSymbols : SymbolReader
     public static ulong PairOf(ReadOnlySpan<char> left, ReadOnlySpan<char> right)
     {
         int last = left.Length > 1 && char.IsSurrogatePair(left[^2], left[^1]) ? char.ConvertToUtf32(left[^2], left[^1]) : left[^1];
-        return ((ulong)last << 32) | (uint)CodePoints.RuneAt(right, 0, out _).Value;
+        return PairOf(last, CodePoints.RuneAt(right, 0, out _).Value);
     }
+
+    /// <summary>A number for each pair of code points. Multiplied, since a hash of 64 bits is its halves' exclusive or, which for letters is nearly always the same few.</summary>
+    public static ulong PairOf(int left, int right) => (((ulong)(uint)left << 32) | (uint)right) * 0x9E3779B97F4A7C15;
 
     public override int FirstPart(ReadOnlySpan<char> word)
     {
@@ -64,7 +67,7 @@ internal sealed class CharacterSymbols : SymbolReader
         {
             int next = CodePoints.RuneAt(word, at, out length).Value;
             bool known = _vocabulary.TryGetModelId(word.Slice(at, length), out _);
-            if (known && previousKnown && !_joined.Contains(((ulong)previous << 32) | (uint)next))
+            if (known && previousKnown && !_joined.Contains(PairOf(previous, next)))
                 return at;
             (previous, previousKnown) = (next, known);
         }

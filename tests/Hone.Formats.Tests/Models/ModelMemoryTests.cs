@@ -1,0 +1,64 @@
+using Hone.Formats.Models;
+
+namespace Hone.Formats.Tests.Models;
+
+public sealed class ModelMemoryTests
+{
+    /// <summary>D 48, F 80, H 4, K 2, d 12, V 160, two layers.</summary>
+    private static ModelConfig Small => new()
+    {
+        Architecture = "llama",
+        Layers = 2,
+        HiddenSize = 48,
+        Heads = 4,
+        KeyValueHeads = 2,
+        HeadDim = 12,
+        IntermediateSize = 80,
+        VocabularySize = 160,
+        RopeTheta = 10_000,
+        NormEpsilon = 1e-5,
+        ContextLength = 256,
+        TiedEmbeddings = true,
+    };
+
+    private static readonly LinearModule[] s_adapted = [new("model.layers.0.self_attn.q_proj", 48, 48), new("model.layers.1.mlp.down_proj", 80, 48)];
+
+    [Fact]
+    public void OfTraining_SmallModel_FollowsTheShapes()
+    {
+        MemoryUse use = ModelMemory.OfTraining(Small, 1_000, s_adapted, 8, dora: false, new StepSize(100, 50, 20));
+        long layer = 48 * 48 * 2 + 24 * 48 * 2 + 3 * 80 * 48 + 2 * 48;
+        Assert.Equal(4 * (160 * 48 + 2 * layer + 48), use.Weights);
+        Assert.Equal(1_000, use.File);
+        Assert.Equal(8 * (48 + 48) + 8 * (80 + 48), ModelMemory.TrainableParameters(s_adapted, 8));
+        Assert.Equal(4 * 4 * (8 * 96 + 8 * 128), use.Adapter);
+        Assert.Equal(4 * (100 * (2 * (2 * 48 + 48 + 96 + 160) + 16) + 2 * 4 * 100 * 50), use.Tokens);
+        Assert.Equal(4 * (100 * (3 * 80 + 4 * 48 + 2 * 96) + 20 * 160), use.Work);
+        Assert.Equal(use.Weights + use.File + use.Adapter + use.Tokens + use.Work + ModelMemory.Runtime, use.Total);
+    }
+
+    [Fact]
+    public void OfTraining_WhatFamiliesAndSettingsAdd_IsCounted()
+    {
+        var step = new StepSize(100, 50, 20);
+        MemoryUse plain = Of(Small);
+        Assert.Equal(4 * 100 * 2 * 2 * 48, Of(Small with { BlockNorms = BlockNorms.Both }).Tokens - plain.Tokens);
+        Assert.Equal(4 * 20 * 160, Of(Small with { LogitSoftcap = 30 }).Work - plain.Work);
+        Assert.Equal(4 * 160 * 48, Of(Small with { TiedEmbeddings = false }).Weights - plain.Weights);
+        Assert.Equal(4 * 100 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapted, 8, dora: true, step).Tokens - plain.Tokens);
+        Assert.Equal(4 * 160 * 48, ModelMemory.OfTraining(Small, 0, s_adapted, 8, dora: false, step, asStored: true).Weights);
+        var experts = new ExpertConfig { Count = 4, PerToken = 2, IntermediateSize = 30, Normalize = true, Module = "mlp", Names = ["gate_proj", "up_proj", "down_proj"], Layers = [false, true] };
+        Assert.Equal(4 * 100 * 2 * 80, plain.Tokens - Of(Small with { Experts = experts }).Tokens); // experts keep nothing
+
+        MemoryUse Of(ModelConfig config) => ModelMemory.OfTraining(config, 0, s_adapted, 8, dora: false, step);
+    }
+
+    [Fact]
+    public void OfServing_Cache_IsAPowerOfTwoOfTokens()
+    {
+        MemoryUse use = ModelMemory.OfServing(Small, 0, [], 0, answers: 3, tokens: 100);
+        Assert.Equal(4 * 3 * 128 * 2 * 2 * 2 * 12, use.Tokens);
+        Assert.Equal(0, use.Adapter);
+        Assert.Equal(4 * (8 * 96 + 8 * 128), ModelMemory.OfServing(Small, 0, s_adapted, 8, 1, 100).Adapter);
+    }
+}
