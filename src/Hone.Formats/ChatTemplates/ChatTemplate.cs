@@ -23,6 +23,9 @@ public sealed class ChatTemplate
 
     public string Source { get; }
 
+    /// <summary>The template that takes this one's place where tools are given, as transformers chooses between a model's <c>default</c> and <c>tool_use</c>; null: this one always.</summary>
+    public ChatTemplate? ForTools { get; private init; }
+
     /// <exception cref="ChatTemplateException">The template is malformed: says what is wrong in which line.</exception>
     public static ChatTemplate Parse(string source)
     {
@@ -32,12 +35,16 @@ public sealed class ChatTemplate
             : new ChatTemplate(source, Parser.Parse(source));
     }
 
+    /// <summary>This template, and another where tools are given.</summary>
+    public ChatTemplate For(ChatTemplate tools) => new(Source, _body) { ForTools = tools };
+
     /// <summary>Renders a conversation.</summary>
     /// <exception cref="ChatTemplateException">The template refuses the conversation, or fails on it, or exceeds the limits.</exception>
     public RenderedChat Render(ChatTemplateInput input, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(input);
-        return Evaluator.Render(_body, ChatVariables.Of(input), input.Limits, input.Clock, cancellationToken);
+        ChatTemplate chosen = input.Tools is { ValueKind: not JsonValueKind.Null } ? ForTools ?? this : this;
+        return Evaluator.Render(chosen._body, ChatVariables.Of(input), input.Limits, input.Clock, cancellationToken);
     }
 
     /// <summary>Renders with exactly these variables: nothing is added to them or copied within them.</summary>

@@ -22,6 +22,7 @@ public sealed class BaseModel : IDisposable
         CheckVocabulary("Convert the model again with a current converter.");
         BosToken = SpecialToken(file, "tokenizer.ggml.bos_token_id")?.Text;
         EosToken = SpecialToken(file, "tokenizer.ggml.eos_token_id")?.Text;
+        PadToken = file.Metadata.Integer("tokenizer.ggml.padding_token_id") is >= 0 and var pad && pad < Tokenizer.VocabularySize ? Tokenizer.TokenText((int)pad) : null;
         ChatTemplate = Template(file);
         NamedStopTokens = [.. s_stopKeys.Select(key => SpecialToken(file, key)?.Id).OfType<int>().Distinct()];
         StopTokens = WithEndOfTurn(NamedStopTokens);
@@ -38,8 +39,10 @@ public sealed class BaseModel : IDisposable
             Tokenizer = Tokenizer.FromTokenizerJson(tokenizer);
             CheckVocabulary("Get config.json and tokenizer.json of the same model.");
             var texts = new HuggingFaceTexts(folder, Tokenizer);
+            Tokenizer = texts.Tokenizer;
             BosToken = texts.BosToken;
             EosToken = texts.EosToken;
+            PadToken = texts.PadToken;
             ChatTemplate = texts.Template;
             Name = System.IO.Path.GetFileName(System.IO.Path.GetFullPath(folder).TrimEnd(System.IO.Path.DirectorySeparatorChar));
             NamedStopTokens = texts.StopTokens;
@@ -69,6 +72,9 @@ public sealed class BaseModel : IDisposable
     public Tokenizer Tokenizer { get; }
     public string? BosToken { get; }
     public string? EosToken { get; }
+
+    /// <summary>What programs fill short rows of a batch with; packing needs none.</summary>
+    public string? PadToken { get; }
 
     /// <summary>Null where the file has none: such a model takes plain text only.</summary>
     public ChatTemplate? ChatTemplate { get; }

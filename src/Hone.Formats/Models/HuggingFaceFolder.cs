@@ -8,6 +8,10 @@ internal static class HuggingFaceFolder
 {
     public const string WeightsFile = "model.safetensors";
     public const string IndexFile = "model.safetensors.index.json";
+
+    /// <summary>The folder of a model's further chat templates.</summary>
+    public const string OtherTemplates = "additional_chat_templates";
+
     private const int MaxIndexBytes = 64 << 20;
     private const int MaxShards = 1_000;
 
@@ -22,7 +26,7 @@ internal static class HuggingFaceFolder
         var files = s_files.Select(name => Path.Combine(folder, name)).Where(File.Exists).ToList();
         if (!File.Exists(Path.Combine(folder, WeightsFile)) && File.Exists(Path.Combine(folder, IndexFile)))
             files.AddRange(Shards(folder).Keys.Select(shard => Path.Combine(folder, shard)));
-        string more = Path.Combine(folder, "additional_chat_templates");
+        string more = Path.Combine(folder, OtherTemplates);
         if (Directory.Exists(more))
             files.AddRange(Directory.EnumerateFiles(more, "*.jinja").Order(StringComparer.Ordinal));
         return files;

@@ -30,6 +30,12 @@ public sealed class Tokenizer
         _normalizedNotSpecial = new AddedTokens(added.Where(t => t.Normalized && !t.Special));
     }
 
+    private Tokenizer(Tokenizer other, int[] beginning, int[] end)
+    {
+        (_vocabulary, _pipeline, _decoder, _beginning, _end) = (other._vocabulary, other._pipeline, other._decoder, beginning, end);
+        (_raw, _rawNotSpecial, _normalized, _normalizedNotSpecial) = (other._raw, other._rawNotSpecial, other._normalized, other._normalizedNotSpecial);
+    }
+
     /// <summary>One more than the highest id. Not every id below has a token in every vocabulary.</summary>
     public int VocabularySize => _vocabulary.Count;
 
@@ -52,6 +58,22 @@ public sealed class Tokenizer
     /// <param name="source">What errors call it.</param>
     /// <exception cref="InvalidFileException">The file is damaged, or holds what is not supported; names the place.</exception>
     public static Tokenizer FromTokenizerJson(ReadOnlySpan<byte> utf8, string source) => TokenizerJson.Read(utf8, source);
+
+    /// <summary>The same with or without a token at the beginning and the end of every text that is encoded with special tokens; null: as it is.</summary>
+    internal Tokenizer WithAdded(int? beginning, bool? addsBeginning, int? end, bool? addsEnd)
+    {
+        return new Tokenizer(this, Side(_beginning, beginning, addsBeginning), Side(_end, end, addsEnd));
+
+        static int[] Side(int[] now, int? id, bool? adds) => adds switch
+        {
+            null => now,
+            true => now.Contains(id!.Value) ? now : [id.Value],
+            false => [.. now.Where(token => token != id)],
+        };
+    }
+
+    /// <summary>The tokens before and after every text that is encoded with special tokens.</summary>
+    public (IReadOnlyList<int> Beginning, IReadOnlyList<int> End) Added => (_beginning, _end);
 
     /// <summary>The tokens of a text. A lone surrogate in it counts as U+FFFD.</summary>
     /// <param name="text">Any text.</param>
