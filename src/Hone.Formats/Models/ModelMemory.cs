@@ -40,12 +40,15 @@ public sealed record StepSize(int Tokens, int LongestRow, int Labels);
 /// <item>kept for the backward pass: N · L · (2·D + H·d + (H + 2K)·d + 2·F + Σrank), 2·D more with norms behind the block's halves, no 2·F with experts, Σout more with DoRA,
 /// and H · N · row of attention's probabilities a layer where these are few enough to be kept;</item>
 /// <item>within a layer's backward pass: N · (3·F + 4·D + 2·(H + 2K)·d), and the logits of up to 256 labels, V each;</item>
-/// <item>answering: L · 2·K·d for each token in the cache, whose room is a power of two.</item>
+/// <item>answering: L · 2·K·d for each token in the cache, whose room is a power of two, and what an engine keeps of earlier ones.</item>
 /// </list>
 /// </summary>
 public static class ModelMemory
 {
-    public const long Runtime = 250L << 20;
+    public const long Runtime = 300L << 20;
+
+    /// <summary>Keys and values of ended answers that an engine keeps for prompts that begin alike.</summary>
+    public const long KeptBeginnings = 256L << 20;
 
     private const int Number = sizeof(float);
     private const int ChunkLabels = 256;
@@ -92,7 +95,7 @@ public static class ModelMemory
             Weights = Weights(config, asStored),
             File = storedBytes,
             Adapter = Number * TrainableParameters(adapted, rank),
-            Tokens = Number * answers * room * config.Layers * 2L * config.KeyValueHeads * config.HeadDim,
+            Tokens = KeptBeginnings + Number * answers * room * config.Layers * 2L * config.KeyValueHeads * config.HeadDim,
             Work = Number * (tokens * (3L * config.IntermediateSize + 4L * config.HiddenSize + qkv) + answers * (long)config.VocabularySize),
         };
     }

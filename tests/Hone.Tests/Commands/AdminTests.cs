@@ -43,11 +43,47 @@ public sealed class AdminTests : IDisposable
     [Fact]
     public async Task Models_Check_TellsWhatTheEmbeddedOneIs()
     {
-        CommandResult result = await CommandLine.RunAsync("models", "check", "@cf/huggingfacetb/smollm2-135m-instruct", "--json");
+        CommandResult result = await CommandLine.RunAsync("models", "check", "@cf/huggingfacetb/smollm2-135m-instruct", "--no-answer", "--json");
 
         JsonElement model = JsonElement.Parse(result.Output);
         Assert.Equal(("llama", 134_515_008L, "Q4_1", true),
             (model.GetProperty("architecture").GetString(), model.GetProperty("parameters").GetInt64(), model.GetProperty("quantization").GetString(), model.GetProperty("chat_template").GetBoolean()));
+        JsonElement template = model.GetProperty("template");
+        Assert.Equal((true, false, false, "<|im_end|>"),
+            (template.GetProperty("system").GetBoolean(), template.GetProperty("tools").GetBoolean(), template.GetProperty("generation_marks").GetBoolean(), template.GetProperty("end_of_turn").GetString()));
+        Assert.Equal(
+            ["q_proj 576×576 ×30", "k_proj 192×576 ×30", "v_proj 192×576 ×30", "o_proj 576×576 ×30", "gate_proj 1536×576 ×30", "up_proj 1536×576 ×30", "down_proj 576×1536 ×30"],
+            model.GetProperty("adapts").EnumerateArray().Select(m => $"{m.GetProperty("name")} {m.GetProperty("shape")[0]}×{m.GetProperty("shape")[1]} ×{m.GetProperty("layers")}"));
+        Assert.Equal(2_442_240, model.GetProperty("rank8").GetProperty("trainable_parameters").GetInt64());
+        Assert.Equal(2 * 2_442_240, model.GetProperty("rank16").GetProperty("trainable_parameters").GetInt64());
+        Assert.Equal(4 * 134_515_008L, model.GetProperty("serve").GetProperty("weights").GetInt64());
+        Assert.True(model.GetProperty("tokenizes").GetProperty("same").GetBoolean());
+        Assert.Equal(JsonValueKind.Null, model.GetProperty("answer").ValueKind);
+    }
+
+    [Fact]
+    [Trait("Category", "Native")]
+    [Trait("Category", "Slow")]
+    public async Task Models_Check_LetsTheModelAnswer()
+    {
+        CommandResult result = await CommandLine.RunAsync("models", "check", "@cf/huggingfacetb/smollm2-135m-instruct");
+
+        Assert.True(result.Code == 0, result.Error);
+        Assert.Matches("chat template +yes, with system messages; without tools, tool calls, generation marks", result.Output);
+        Assert.Matches("trained at rank 8 +2,442,240 parameters; about ", result.Output);
+        Assert.Matches("tokenizes +\"Hello, .*🙂\\\\n\\\\tx .* and back", result.Output);
+        Assert.Matches("answers +\"[^\"]*Paris", result.Output);
+    }
+
+    [Fact]
+    public async Task Models_Check_KeyThatIsNotUnderstood_IsNamed()
+    {
+        string config = _folder.Write("config.json", """{"model_type":"llama","num_hidden_layers":1,"hidden_size":8,"num_attention_heads":2,"intermediate_size":8,"vocab_size":8,"rms_norm_eps":1e-5,"max_position_embeddings":64,"rope_scaling":{"rope_type":"spiral","factor":2}}""");
+
+        CommandResult result = await CommandLine.RunAsync("models", "check", Path.GetDirectoryName(config)!);
+
+        Assert.Equal((1, ""), (result.Code, result.Output));
+        Assert.Contains($"{config}: $.rope_scaling.rope_type is 'spiral'", result.Error, StringComparison.Ordinal);
     }
 
     private async Task<CommandResult> RunAsync(params string[] args)
