@@ -121,6 +121,14 @@ public sealed class TemplateLimitsTests
     }
 
     [Fact]
+    public void Bug_FilterNameOfManyPartsTakesTheirSquareInMemory()
+    {
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Throws<ChatTemplateException>(() => ChatTemplate.Parse("{{ 'a' | b" + Times(".word", 20_000) + " }}"));
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 32 << 20);
+    }
+
+    [Fact]
     public void Render_LongTemplate_RendersInTime()
     {
         var template = Times("{% set a = 1 %}{% if a %}x{% endif %}{{ a }}", 25_000);

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Hone.Formats.ChatTemplates.Jinja;
 
 internal sealed partial class Parser
@@ -186,12 +188,18 @@ internal sealed partial class Parser
     private string ParseDottedName()
     {
         var name = Expect(TokenKind.Name, "name").Text;
-        while (SkipIf(TokenKind.Dot))
+        if (Current.Kind != TokenKind.Dot)
         {
-            name += "." + Expect(TokenKind.Name, "name").Text;
+            return name;
         }
 
-        return name;
+        var dotted = new StringBuilder(name);
+        while (SkipIf(TokenKind.Dot))
+        {
+            dotted.Append('.').Append(Expect(TokenKind.Name, "name").Text);
+        }
+
+        return dotted.ToString();
     }
 
     private Node ParseTest(Node operand)

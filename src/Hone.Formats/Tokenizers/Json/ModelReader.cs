@@ -72,7 +72,7 @@ internal sealed class ModelReader(JsonSlices members, string source)
             int? unknownId = _fields.OptionalNumber("unk_id");
             if (unknownId is { } id && (uint)id >= (uint)TokenCount)
                 throw Error("unk_id", $"is {id}, but the vocabulary has {TokenCount} tokens.");
-            return new UnigramModel(vocabulary, Tokens, _scores, unknownId, _byteFallback);
+            return new UnigramModel(vocabulary, Tokens, _scores, unknownId, _byteFallback, source);
         }
         if (_fields.Optional("dropout") is { } dropout && !(dropout.ValueKind == JsonValueKind.Number && dropout.TryGetDouble(out double rate) && rate == 0))
             throw Error("dropout", $"is {JsonFields.Quote(dropout)}: merges that are left out by chance are not supported. Set it to null.");

@@ -17,15 +17,17 @@ internal sealed class UnigramModel : TokenModel
     private readonly double _unknownScore;
     private readonly int? _unknown;
     private readonly int[]? _byteTokens;
+    private readonly string _source;
 
     /// <param name="vocabulary">All tokens. A special one is never a part of a word.</param>
     /// <param name="tokens">Those of the model.</param>
     /// <param name="scores">Their scores, by id.</param>
     /// <param name="unknown">The token of what is not in the vocabulary.</param>
     /// <param name="byteFallback">Whether that becomes its bytes' tokens where all of them are in the vocabulary.</param>
-    public UnigramModel(Vocabulary vocabulary, Dictionary<string, int> tokens, List<double> scores, int? unknown, bool byteFallback)
+    /// <param name="source">What errors call the file.</param>
+    public UnigramModel(Vocabulary vocabulary, Dictionary<string, int> tokens, List<double> scores, int? unknown, bool byteFallback, string source = "tokenizer.json")
     {
-        (_vocabulary, _scores, _unknown) = (vocabulary, scores, unknown);
+        (_vocabulary, _scores, _unknown, _source) = (vocabulary, scores, unknown, source);
         _unknownScore = scores.DefaultIfEmpty().Min() - UnknownPenalty;
         _trie = new TokenTrie(tokens.Where(t => !vocabulary.IsSpecial(t.Value)));
         _byteTokens = byteFallback ? ByteTokens.Of(vocabulary) : null;
@@ -79,7 +81,7 @@ internal sealed class UnigramModel : TokenModel
             if (!single)
             {
                 Offer(ref nodes[start + length], here + _unknownScore, start, _unknown ?? throw new InvalidFileException(
-                    $"The tokenizer has no token for '{word.Slice(start, length)}' and no unknown token: model.unk_id of its tokenizer.json is null."));
+                    $"{_source}: the tokenizer has no token for '{word.Slice(start, length)}' and no unknown token: model.unk_id is null."));
             }
         }
     }

@@ -11,7 +11,7 @@ internal sealed class BenchTrainCommand : BenchCommand
     private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure.", HelpName = "N", DefaultValueFactory = _ => 40 };
 
     public BenchTrainCommand() : base("train", "Training speed beside the machine's rate of matrix products: LoRA of rank 8 on all linear layers, 4 rows a step.",
-        "hone bench train", "hone bench train --steps 20 --json", "hone bench train --precision as_stored")
+        "hone bench train --steps 20 --json", "hone bench train --precision as_stored")
     {
         Options.Add(_rows);
         Options.Add(_steps);
