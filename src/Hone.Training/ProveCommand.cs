@@ -47,7 +47,7 @@ public static class ProveCommand
         {
             Proof = new ProofReport(rows, fromTrainer, Proof.Tolerance, fromBase),
             Answers = Answer(folder, job, model, decoder, adapter, cancellation),
-            Files = [.. PeftAdapter.FileNames.Select(n => OutputFiles.Describe(output, n))],
+            Files = [.. PeftAdapter.FileNames.Append(RowAttribution.FileName).Select(n => OutputFiles.Describe(output, n))],
         };
         AtomicFile.WriteAllText(Path.Combine(output, "report.json"), JsonSerializer.Serialize(report, ReportJson.Default.RunReport) + "\n");
         AtomicFile.WriteAllText(Path.Combine(output, "report.md"), ReportMarkdown.Write(report));

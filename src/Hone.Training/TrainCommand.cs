@@ -59,14 +59,16 @@ public static class TrainCommand
         TrainProgress progress = trainer.Run(start, OnEvent, Save, cancellation);
         CrashPoint.Here("train.trained");
         // 5
-        var run = RunReport.Of(job, model, settings, rows, validation, progress, ChildLifetime.PeakMemoryMb());
         string output = Path.Combine(folder, "adapter");
         Directory.CreateDirectory(output);
+        AttributionReport attribution = RowAttribution.Write(
+            Path.Combine(output, RowAttribution.FileName), Path.Combine(folder, job.TrainingData), rows, settings, progress, trainer, cancellation);
+        var run = RunReport.Of(job, model, settings, rows, validation, progress, attribution, ChildLifetime.PeakMemoryMb());
         PeftAdapter.Save(output, adapter, settings, model, job.ModelId, job.ModelSha256);
         CrashPoint.Here("train.adapter_written");
         Proof.Write(folder, decoder, adapter, validation.Length > 0 ? validation : rows);
         AtomicFile.WriteAllText(Path.Combine(folder, RunReport.FileName), JsonSerializer.Serialize(run, ReportJson.Default.RunReport));
-        events.Write(new TrainerEvent.Finished([.. PeftAdapter.FileNames.Select(n => OutputFiles.Describe(output, n))], run.Metrics));
+        events.Write(new TrainerEvent.Finished([.. PeftAdapter.FileNames.Append(RowAttribution.FileName).Select(n => OutputFiles.Describe(output, n))], run.Metrics));
 
         void OnEvent(TrainerEvent next)
         {

@@ -14,13 +14,16 @@ namespace Hone.Training.Checkpoints;
 /// </summary>
 internal static class Checkpoint
 {
-    private const string Parameters = "parameters", FirstMoment = "first_moment", SecondMoment = "second_moment";
+    private const string Parameters = "parameters", FirstMoment = "first_moment", SecondMoment = "second_moment", LossesOfRows = "row_losses";
 
     /// <param name="fingerprint">Of the settings and the data: a checkpoint of another run is refused.</param>
     public static void Save(string path, LoraAdapter adapter, AdamW optimizer, TrainProgress progress, string fingerprint) =>
         SafetensorsWriter.Write(
             path,
-            [Vector(Parameters, adapter.Parameters), Vector(FirstMoment, optimizer.FirstMoment), Vector(SecondMoment, optimizer.SecondMoment)],
+            [
+                Vector(Parameters, adapter.Parameters), Vector(FirstMoment, optimizer.FirstMoment), Vector(SecondMoment, optimizer.SecondMoment),
+                .. progress.RowLosses is { } rows ? [new SafetensorsData(LossesOfRows, rows.Shape, rows.Values)] : Array.Empty<SafetensorsData>(),
+            ],
             new Dictionary<string, string>
             {
                 ["fingerprint"] = fingerprint,
@@ -36,7 +39,12 @@ internal static class Checkpoint
         file.ReadFloat32(Parameters, Floats(adapter.Parameters));
         file.ReadFloat32(FirstMoment, Floats(optimizer.FirstMoment));
         file.ReadFloat32(SecondMoment, Floats(optimizer.SecondMoment));
-        return JsonSerializer.Deserialize(progress, CheckpointJson.Default.TrainProgress);
+        TrainProgress found = JsonSerializer.Deserialize(progress, CheckpointJson.Default.TrainProgress)!;
+        if (file.Find(LossesOfRows) is not { } stored)
+            return found;
+        var losses = new float[stored.Elements];
+        file.ReadFloat32(LossesOfRows, losses);
+        return found with { RowLosses = new RowLosses(losses) };
     }
 
     private static SafetensorsData Vector(string name, torch.Tensor tensor) => new(name, tensor.shape, Floats(tensor).ToArray());

@@ -30,6 +30,12 @@ internal static class ReportMarkdown
             foreach (var point in report.Evaluations)
                 text.Append(c, $"| {point.Step} | {point.Loss:f4} | {point.TokenAccuracy:p1} |\n");
         }
+        if (report.Attribution.Worst.Count > 0)
+        {
+            text.Append(c, $"\n## Rows that fit worst\n\nLook here for wrong labels; `{RowAttribution.FileName}` has all {report.Attribution.Rows} rows. {report.Attribution.By}\n\n| line | loss when first seen | loss | row |\n|---|---|---|---|\n");
+            foreach (WorstRow row in report.Attribution.Worst)
+                text.Append(c, $"| {row.Line}{(row.Part is { } part ? $", part {part}" : "")} | {row.LossFirst:f3} | {row.Loss:f3} | {Cell(row.Excerpt)} |\n");
+        }
         if (report.Answers is { Count: > 0 } answers)
         {
             text.Append("\n## Before and after\n\n| line | question | expected | base | adapter |\n|---|---|---|---|---|\n");

@@ -21,13 +21,14 @@ internal sealed record RunReport
     public required IReadOnlyList<EvaluationPoint> Evaluations { get; init; }
     public required SpeedReport Speed { get; init; }
     public required VersionReport Versions { get; init; }
+    public required AttributionReport Attribution { get; init; }
     public ProofReport? Proof { get; init; }
     public IReadOnlyList<AnswerReport>? Answers { get; init; }
 
     /// <summary>SHA-256 of each file beside the report.</summary>
     public IReadOnlyList<OutputFile>? Files { get; init; }
 
-    public static RunReport Of(JobSpec job, BaseModel model, TrainSettings settings, EncodedRow[] rows, EncodedRow[] validation, TrainProgress progress, double peakMb) => new()
+    public static RunReport Of(JobSpec job, BaseModel model, TrainSettings settings, EncodedRow[] rows, EncodedRow[] validation, TrainProgress progress, AttributionReport attribution, double peakMb) => new()
     {
         JobId = job.JobId,
         Name = job.Name,
@@ -50,11 +51,20 @@ internal sealed record RunReport
         Losses = progress.Losses,
         Evaluations = progress.Evaluations,
         Speed = new SpeedReport(progress.Tokens / progress.Seconds, (double)progress.Step * settings.BatchSize / progress.Seconds, Hone.Training.Kernels.Cores.Count),
+        Attribution = attribution,
         Versions = new VersionReport(
             typeof(RunReport).Assembly.GetName().Version!.ToString(3), TorchSharp.torch.__version__,
             typeof(TorchSharp.torch).Assembly.GetName().Version!.ToString(3), Environment.Version.ToString()),
     };
 }
+
+/// <param name="Rows">Lines of <c>rows.jsonl</c>.</param>
+/// <param name="By">Which loss the rows are ordered by.</param>
+/// <param name="Worst">The rows with the highest loss, the highest first: where to look for wrong labels.</param>
+internal sealed record AttributionReport(int Rows, string By, IReadOnlyList<WorstRow> Worst);
+
+/// <param name="Part">From 1; of a row whose turns are rendered apart.</param>
+internal sealed record WorstRow(int Line, int? Part, int TrainedTokens, float LossFirst, float Loss, string Excerpt);
 
 internal sealed record BaseReport(string Id, string? Sha256, string Architecture, string Quantization, long Parameters);
 

@@ -9,7 +9,12 @@ namespace Hone.Training.Training;
 
 /// <param name="Loss">Weighted sum of the labels' negative log-likelihoods over the divisor.</param>
 /// <param name="Correct">Weighted count of labels that were the likeliest token.</param>
-internal sealed record LabelLoss(double Loss, double Correct);
+/// <param name="OfLabels">−log p of each label.</param>
+internal sealed record LabelLoss(double Loss, double Correct, double[] OfLabels)
+{
+    /// <summary>The mean over each row's labels; 0 for a row without any.</summary>
+    public IEnumerable<double> OfRows(PackedBatch batch) => batch.RowLabels.Select(labels => labels.Length == 0 ? 0 : labels.Sum(l => OfLabels[l]) / labels.Length);
+}
 
 /// <summary>
 /// Cross-entropy where a label exists, in chunks, with the gradient computed in the forward pass:
@@ -46,7 +51,7 @@ internal static class LabelCrossEntropy
             loss += losses[i] * weights[i];
             right += correct[i] ? weights[i] : 0;
         }
-        return new LabelLoss(loss / divisor, right);
+        return new LabelLoss(loss / divisor, right, losses);
     }
 
     /// <param name="scale">Of each label's gradient; needed with <paramref name="dHidden"/> alone.</param>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json.Serialization;
 using Hone.Formats.Jobs;
 using Hone.Formats.TrainingData;
 using Hone.Training.Lora;
@@ -24,6 +25,13 @@ internal sealed record TrainProgress
     /// <summary>One a step.</summary>
     public List<double> Losses { get; init; } = [];
     public List<EvaluationPoint> Evaluations { get; init; } = [];
+
+    /// <summary>What the run has warned of.</summary>
+    public List<string> Warnings { get; init; } = [];
+
+    /// <summary>Null before the first step. A checkpoint holds it as a tensor.</summary>
+    [JsonIgnore]
+    public RowLosses? RowLosses { get; init; }
 }
 
 /// <param name="TokenAccuracy">Share of the learnt tokens that were the likeliest; with preference pairs, of the pairs whose better answer has the higher reward.</param>
@@ -32,7 +40,8 @@ internal sealed record EvaluationPoint(int Step, double Loss, double TokenAccura
 /// <param name="Accuracy">As <see cref="EvaluationPoint.TokenAccuracy"/>.</param>
 /// <param name="GradNorm">Before clipping.</param>
 /// <param name="Tokens">Computed: distinct prefixes.</param>
-internal sealed record StepResult(double Loss, double Accuracy, double GradNorm, int Tokens, int TrainedTokens);
+/// <param name="RowLosses">The mean over each row's labels, or the loss of its pair, before the update.</param>
+internal sealed record StepResult(double Loss, double Accuracy, double GradNorm, int Tokens, int TrainedTokens, IReadOnlyList<double> RowLosses);
 
 /// <summary>
 /// The training loop: rows of a step → packed batches → gradients → clipping → AdamW. Which rows make a step follows from the seed and the step's number
@@ -53,15 +62,15 @@ internal sealed class Trainer(
     /// <param name="onCheckpoint">Called where a checkpoint is due, and after the last step.</param>
     public TrainProgress Run(TrainProgress start, Action<TrainerEvent> onEvent, Action<TrainProgress> onCheckpoint, CancellationToken cancellation)
     {
-        TrainProgress progress = start;
+        TrainProgress progress = start with { RowLosses = start.RowLosses ?? new RowLosses(rows.Count) };
         var clock = Stopwatch.StartNew();
         double sinceCheckpoint = 0;
         for (int step = start.Step + 1; step <= settings.Steps; step++)
         {
             cancellation.ThrowIfCancellationRequested();
             double before = clock.Elapsed.TotalSeconds;
-            IReadOnlyList<EncodedRow> batch = RowsOf(step);
-            StepResult result = Step(step, batch);
+            int[] chosen = [.. IndexesOf(step)];
+            StepResult result = Step(step, [.. chosen.Select(i => rows[i])]);
             double seconds = clock.Elapsed.TotalSeconds - before;
             sinceCheckpoint += seconds;
             progress = progress with
@@ -72,10 +81,12 @@ internal sealed class Trainer(
                 Seconds = progress.Seconds + seconds,
             };
             progress.Losses.Add(result.Loss);
+            for (int i = 0; i < chosen.Length; i++)
+                progress.RowLosses.Record(chosen[i], step, result.RowLosses[i]);
             int done = step - start.Step;
             onEvent(new TrainerEvent.Step(
                 step, settings.Steps, (double)step * settings.Epochs / settings.Steps, result.Loss, result.Accuracy,
-                settings.LearningRateAt(step), result.GradNorm, result.Tokens / seconds, batch.Count / _rowsAnItem / seconds, progress.Tokens, progress.TrainedTokens,
+                settings.LearningRateAt(step), result.GradNorm, result.Tokens / seconds, chosen.Length / _rowsAnItem / seconds, progress.Tokens, progress.TrainedTokens,
                 clock.Elapsed.TotalSeconds / done * (settings.Steps - step)));
 
             if (validation.Count > 0 && (step % settings.EvalEvery == 0 || step == settings.Steps))
@@ -108,6 +119,7 @@ internal sealed class Trainer(
         PackedBatch[] passes = [.. Passes(batch).Select(PackedBatch.Pack)];
         double trained = passes.Sum(p => p.TotalWeight), divisor = settings.IsPreference ? batch.Count / 2 : trained;
         double loss = 0, correct = 0;
+        var ofRows = new List<double>(batch.Count);
         foreach (PackedBatch pass in passes)
         {
             if (settings.IsPreference)
@@ -115,12 +127,14 @@ internal sealed class Trainer(
                 PreferenceLoss part = decoder.ForwardBackward(pass, adapter, settings.Beta, divisor);
                 loss += part.Loss;
                 correct += part.Right;
+                ofRows.AddRange(part.OfRows());
             }
             else
             {
                 LabelLoss part = decoder.ForwardBackward(pass, adapter, divisor);
                 loss += part.Loss;
                 correct += part.Correct;
+                ofRows.AddRange(part.OfRows(pass));
             }
         }
         double norm = AdamW.Norm(adapter.Gradients);
@@ -132,7 +146,20 @@ internal sealed class Trainer(
         }
         double clip = settings.MaxGradNorm > 0 ? Math.Min(1, settings.MaxGradNorm / (norm + 1e-6)) : 1;
         optimizer.Update(adapter.Parameters, adapter.Gradients, step, settings.LearningRateAt(step), clip);
-        return new StepResult(loss, correct / divisor, norm, passes.Sum(p => p.Tokens.Length), (int)trained);
+        return new StepResult(loss, correct / divisor, norm, passes.Sum(p => p.Tokens.Length), (int)trained, ofRows);
+    }
+
+    /// <summary>The losses of some rows, whole pairs of them, with the adapter as it is.</summary>
+    public double[] LossesOf(IReadOnlyList<int> indexes, CancellationToken cancellation)
+    {
+        var losses = new List<double>(indexes.Count);
+        foreach (IReadOnlyList<EncodedRow> pass in Passes([.. indexes.Select(i => rows[i])]))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            PackedBatch batch = PackedBatch.Pack(pass);
+            losses.AddRange(settings.IsPreference ? decoder.Loss(batch, adapter, settings.Beta, 1).OfRows() : decoder.Loss(batch, adapter, 1).OfRows(batch));
+        }
+        return [.. losses];
     }
 
     /// <summary>Mean loss and accuracy over the validation rows, with the adapter as it is.</summary>
@@ -161,13 +188,15 @@ internal sealed class Trainer(
     }
 
     /// <summary>The rows of a step: the epoch's order is a shuffle seeded by the epoch's number.</summary>
-    public IReadOnlyList<EncodedRow> RowsOf(int step)
+    public IReadOnlyList<EncodedRow> RowsOf(int step) => [.. IndexesOf(step).Select(i => rows[i])];
+
+    private IEnumerable<int> IndexesOf(int step)
     {
         int items = rows.Count / _rowsAnItem, stepsAnEpoch = (items + settings.BatchSize - 1) / settings.BatchSize;
         int epoch = (step - 1) / stepsAnEpoch, within = (step - 1) % stepsAnEpoch;
         if (_order.Epoch != epoch)
             _order = (epoch, Shuffle(items, settings.Seed, epoch));
-        return [.. _order.Order.Skip(within * settings.BatchSize).Take(settings.BatchSize).SelectMany(i => Enumerable.Range(i * _rowsAnItem, _rowsAnItem)).Select(i => rows[i])];
+        return _order.Order.Skip(within * settings.BatchSize).Take(settings.BatchSize).SelectMany(i => Enumerable.Range(i * _rowsAnItem, _rowsAnItem));
     }
 
     /// <summary>Fisher and Yates.</summary>

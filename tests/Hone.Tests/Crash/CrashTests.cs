@@ -15,6 +15,8 @@ public sealed class UndisturbedRun : IAsyncLifetime
 
     public byte[] AdapterConfig { get; private set; } = [];
 
+    public byte[] RowLosses { get; private set; } = [];
+
     public async ValueTask InitializeAsync()
     {
         SmallModel.Write(Repository.PathOf("models/SmolLM2-135M-Instruct.Q4_1.gguf"), Path.Combine(_models, "small.gguf"));
@@ -25,6 +27,7 @@ public sealed class UndisturbedRun : IAsyncLifetime
         Assert.True(state["status"]!.GetValue<string>() == "ready", state.ToJsonString());
         Adapter = await server.DownloadAsync(id, "adapter_model.safetensors");
         AdapterConfig = await server.DownloadAsync(id, "adapter_config.json");
+        RowLosses = await server.DownloadAsync(id, "rows.jsonl");
     }
 
     public ValueTask DisposeAsync()
@@ -139,6 +142,7 @@ public sealed class CrashTests(UndisturbedRun undisturbed) : IClassFixture<Undis
         Assert.Single(messages, m => m == "The job has successfully completed");
         Assert.Single(messages, m => m.StartsWith("New fine-tuned model created", StringComparison.Ordinal));
         Assert.Equal(Encoding.UTF8.GetString(undisturbed.AdapterConfig), Encoding.UTF8.GetString(await server.DownloadAsync(id, "adapter_config.json")));
+        Assert.Equal(Encoding.UTF8.GetString(undisturbed.RowLosses), Encoding.UTF8.GetString(await server.DownloadAsync(id, "rows.jsonl")));
         byte[] adapter = await server.DownloadAsync(id, "adapter_model.safetensors");
         Assert.True(undisturbed.Adapter.AsSpan().SequenceEqual(adapter), "The adapter's bytes differ from those of an undisturbed run.");
     }

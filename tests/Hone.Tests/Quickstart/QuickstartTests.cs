@@ -40,7 +40,7 @@ public sealed class QuickstartTests : IDisposable
         Assert.True(result.GetProperty("train_seconds").GetDouble() > 0);
         Assert.True(result.GetProperty("total_seconds").GetDouble() > result.GetProperty("train_seconds").GetDouble());
         string adapter = result.GetProperty("adapter_dir").GetString()!;
-        Assert.All(new[] { "adapter_config.json", "adapter_model.safetensors" }, file => Assert.True(new FileInfo(Path.Combine(adapter, file)).Length > 0));
+        Assert.All(new[] { "adapter_config.json", "adapter_model.safetensors", "report.md", "rows.jsonl" }, file => Assert.True(new FileInfo(Path.Combine(adapter, file)).Length > 0));
         Assert.Contains("step 2/2", log, StringComparison.Ordinal);
         Assert.Contains("with adapter", log, StringComparison.Ordinal);
         Assert.Contains("curl http", log, StringComparison.Ordinal);

@@ -61,14 +61,15 @@ public sealed class TrainerTests : IDisposable
         Assert.NotEqual(first, second);
     }
 
+    /// <returns>The adapter, and each row's losses.</returns>
     private float[] Train(string? from, double dropout, List<string>? checkpoints, long seed = 7)
     {
         TrainSettings settings = Settings(dropout, seed);
         using LoraAdapter adapter = _model.Adapter(seed, dropout);
         using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
         TrainProgress start = from is null ? new TrainProgress() : Checkpoint.TryLoad(from, adapter, optimizer, "run")!;
-        new Trainer(_model.Decoder, adapter, optimizer, settings, _rows, _rows[..3]).Run(start, _ => { }, Save, TestContext.Current.CancellationToken);
-        return Reference.Floats(adapter.Parameters).ToArray();
+        TrainProgress end = new Trainer(_model.Decoder, adapter, optimizer, settings, _rows, _rows[..3]).Run(start, _ => { }, Save, TestContext.Current.CancellationToken);
+        return [.. Reference.Floats(adapter.Parameters), .. end.RowLosses!.Values];
 
         void Save(TrainProgress progress)
         {

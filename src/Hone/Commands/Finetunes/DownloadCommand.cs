@@ -65,7 +65,8 @@ internal sealed class DownloadCommand : CliCommand
             throw new CliException($"{finetune.Name} has no file {missing}.", $"it has {(assets.Length == 0 ? "none" : string.Join(", ", assets.Select(asset => asset.FileName)))}.");
         FinetuneAsset[] chosen = [.. assets.Where(asset => wanted.Count > 0
             ? wanted.Contains(asset.FileName)
-            : asset.FileName.StartsWith("adapter_", StringComparison.Ordinal) || asset.FileName.StartsWith("report.", StringComparison.Ordinal))];
+            : asset.FileName.StartsWith("adapter_", StringComparison.Ordinal) || asset.FileName.StartsWith("report.", StringComparison.Ordinal)
+                || asset.FileName.StartsWith("curves.", StringComparison.Ordinal) || asset.FileName == "rows.jsonl")];
         if (chosen.Length == 0)
             throw NoAdapter(finetune);
         Directory.CreateDirectory(folder);
