@@ -43,16 +43,18 @@ public static class ProveCommand
             throw new JobFailedException("proof_failed", $"The adapter changes nothing: its logits differ from the base model's by {fromBase:g3}. Train longer, or with a higher learning rate.");
         CrashPoint.Here("prove.compared");
 
+        CurvesReport curves = Curves.Write(output, run);
         RunReport report = run with
         {
+            Curves = curves,
             Proof = new ProofReport(rows, fromTrainer, Proof.Tolerance, fromBase),
             Answers = Answer(folder, job, model, decoder, adapter, cancellation),
-            Files = [.. PeftAdapter.FileNames.Append(RowAttribution.FileName).Select(n => OutputFiles.Describe(output, n))],
+            Files = [.. PeftAdapter.FileNames.Append(RowAttribution.FileName).Concat(curves.Files).Select(n => OutputFiles.Describe(output, n))],
         };
         AtomicFile.WriteAllText(Path.Combine(output, "report.json"), JsonSerializer.Serialize(report, ReportJson.Default.RunReport) + "\n");
         AtomicFile.WriteAllText(Path.Combine(output, "report.md"), ReportMarkdown.Write(report));
         CrashPoint.Here("prove.report_written");
-        events.Write(new TrainerEvent.Proven(fromTrainer, fromBase, rows, [OutputFiles.Describe(output, "report.json"), OutputFiles.Describe(output, "report.md")]));
+        events.Write(new TrainerEvent.Proven(fromTrainer, fromBase, rows, [.. curves.Files.Prepend("report.md").Prepend("report.json").Select(n => OutputFiles.Describe(output, n))]));
     }
 
     /// <summary>Held-out rows that end in an answer, asked without it, greedily, with and without the adapter.</summary>

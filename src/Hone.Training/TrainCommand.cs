@@ -36,7 +36,8 @@ public static class TrainCommand
         if (job.Config.NotOffered() is { Count: > 0 } refused)
             throw new JobFailedException("bad_config", $"{TrainingConfig.FileName}, {string.Join(" ", refused)}");
         // 1
-        (EncodedRow[] rows, EncodedRow[] validation, bool pairs) = TrainingRows.Read(folder, job, model, events);
+        var warnings = new List<string>();
+        (EncodedRow[] rows, EncodedRow[] validation, bool pairs) = TrainingRows.Read(folder, job, model, Warn);
         CrashPoint.Here("train.rows");
         // 2
         TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Length / (pairs ? 2 : 1), rows.Sum(r => (long)r.Trained.Count(t => t)), pairs);
@@ -63,12 +64,18 @@ public static class TrainCommand
         Directory.CreateDirectory(output);
         AttributionReport attribution = RowAttribution.Write(
             Path.Combine(output, RowAttribution.FileName), Path.Combine(folder, job.TrainingData), rows, settings, progress, trainer, cancellation);
-        var run = RunReport.Of(job, model, settings, rows, validation, progress, attribution, ChildLifetime.PeakMemoryMb());
+        var run = RunReport.Of(job, model, settings, rows, validation, progress, warnings, attribution, ChildLifetime.PeakMemoryMb());
         PeftAdapter.Save(output, adapter, settings, model, job.ModelId, job.ModelSha256);
         CrashPoint.Here("train.adapter_written");
         Proof.Write(folder, decoder, adapter, validation.Length > 0 ? validation : rows);
         AtomicFile.WriteAllText(Path.Combine(folder, RunReport.FileName), JsonSerializer.Serialize(run, ReportJson.Default.RunReport));
         events.Write(new TrainerEvent.Finished([.. PeftAdapter.FileNames.Append(RowAttribution.FileName).Select(n => OutputFiles.Describe(output, n))], run.Metrics));
+
+        void Warn(string text)
+        {
+            warnings.Add(text);
+            events.Write(new TrainerEvent.Message("warn", text));
+        }
 
         void OnEvent(TrainerEvent next)
         {

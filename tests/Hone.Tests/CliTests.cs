@@ -41,7 +41,7 @@ public sealed class CliTests
         CommandResult result = await CommandLine.RunAsync("--help");
 
         string[] listed = [.. result.Output.Split('\n').SkipWhile(line => line.Trim() != "Commands:").Skip(1).TakeWhile(line => line.Trim().Length > 0).Select(line => line.Trim().Split(' ')[0])];
-        Assert.Equal(["quickstart", "serve", "worker", "finetune", "run", "models", "lint", "accounts", "tokens", "bench"], listed);
+        Assert.Equal(["quickstart", "serve", "worker", "finetune", "run", "models", "lint", "estimate", "accounts", "tokens", "bench"], listed);
     }
 
     [Theory]
@@ -72,6 +72,8 @@ public sealed class CliTests
     [InlineData("worker --memory-limit 255M", "256M")]
     [InlineData("lint", "Required argument")]
     [InlineData("lint a.jsonl b.jsonl c.jsonl", "at most one")]
+    [InlineData("estimate a.jsonl --set rank", "KEY=VALUE")]
+    [InlineData("estimate a.jsonl --threads 0", "--threads")]
     [InlineData("tokens create ci --expires soon", "soon")]
     [InlineData("accounts create lab --email nobody", "nobody")]
     [InlineData("quickstart --seed -1", "--seed")]
@@ -98,6 +100,7 @@ public sealed class CliTests
     [InlineData("tokens list --data /nonexistent", "not a data folder", "hone serve")]
     [InlineData("lint /nonexistent.jsonl", "/nonexistent.jsonl", "check the path")]
     [InlineData("lint README.md --model /nonexistent.gguf", "README.md", "check the path")]
+    [InlineData("estimate /nonexistent.jsonl", "/nonexistent.jsonl", "check the path")]
     [InlineData("models check /nonexistent.gguf", "/nonexistent.gguf", "check the path")]
     [InlineData("quickstart --examples /nonexistent", "/nonexistent", "test.jsonl")]
     [InlineData("worker --data /nonexistent", "not a data folder", "hone serve")]

@@ -28,6 +28,8 @@ public static class AssetFiles
         ".json" => "application/json",
         ".jsonl" => "application/jsonl",
         ".md" => "text/markdown",
+        ".svg" => "image/svg+xml",
+        ".png" => "image/png",
         _ => "application/octet-stream",
     };
 }

@@ -21,6 +21,14 @@ internal static class ReportMarkdown
         text.Append(c, $"| time | {m.TrainSeconds:f1} s, {report.Speed.RowsPerSecond:f1} rows/s, {report.Speed.TokensPerSecond:f0} tokens/s on {report.Speed.Threads} threads |\n| peak memory | {m.PeakMemoryMb:f0} MiB |\n");
         if (report.Proof is { } proof)
             text.Append(c, $"| proof | a fresh process got the trainer's logits on {proof.Rows} rows within {proof.MaxRelativeDifference:g2} (allowed {proof.Tolerance:g1}), and the base's only within {proof.BaseDifference:g2} |\n");
+        if (report.Warnings.Count > 0)
+            text.Append("\n## Warnings\n\n").AppendJoin("", report.Warnings.Select(w => $"* {Cell(w)}\n"));
+        if (report.Curves is { } curves)
+        {
+            text.Append(curves.Missing is { } why
+                ? $"\n## Curves\n\nThe curves are missing: {Cell(why)} `report.json` has their numbers.\n"
+                : $"\n## Curves\n\n![Loss and learning rate]({Curves.SvgName})\n\n{Curves.Caption(report)}\n");
+        }
         text.Append("\n## Settings\n\n| setting | value | origin |\n|---|---|---|\n");
         foreach (Setting setting in report.Settings)
             text.Append(c, $"| {setting.Key} | {Cell(setting.Value)} | {Cell(setting.Origin)} |\n");

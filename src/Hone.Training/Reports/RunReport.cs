@@ -18,17 +18,24 @@ internal sealed record RunReport
     public required DataReport Data { get; init; }
     public required FinalMetrics Metrics { get; init; }
     public required IReadOnlyList<double> Losses { get; init; }
+
+    /// <summary>One a step, as <see cref="Losses"/>.</summary>
+    public required IReadOnlyList<double> LearningRates { get; init; }
     public required IReadOnlyList<EvaluationPoint> Evaluations { get; init; }
     public required SpeedReport Speed { get; init; }
     public required VersionReport Versions { get; init; }
     public required AttributionReport Attribution { get; init; }
+
+    /// <summary>What the events warned of.</summary>
+    public required IReadOnlyList<string> Warnings { get; init; }
+    public CurvesReport? Curves { get; init; }
     public ProofReport? Proof { get; init; }
     public IReadOnlyList<AnswerReport>? Answers { get; init; }
 
     /// <summary>SHA-256 of each file beside the report.</summary>
     public IReadOnlyList<OutputFile>? Files { get; init; }
 
-    public static RunReport Of(JobSpec job, BaseModel model, TrainSettings settings, EncodedRow[] rows, EncodedRow[] validation, TrainProgress progress, AttributionReport attribution, double peakMb) => new()
+    public static RunReport Of(JobSpec job, BaseModel model, TrainSettings settings, EncodedRow[] rows, EncodedRow[] validation, TrainProgress progress, IReadOnlyList<string> warnings, AttributionReport attribution, double peakMb) => new()
     {
         JobId = job.JobId,
         Name = job.Name,
@@ -49,6 +56,8 @@ internal sealed record RunReport
             PeakMemoryMb = Math.Round(peakMb, 1),
         },
         Losses = progress.Losses,
+        LearningRates = [.. Enumerable.Range(1, progress.Step).Select(settings.LearningRateAt)],
+        Warnings = [.. warnings, .. progress.Warnings],
         Evaluations = progress.Evaluations,
         Speed = new SpeedReport(progress.Tokens / progress.Seconds, (double)progress.Step * settings.BatchSize / progress.Seconds, Hone.Training.Kernels.Cores.Count),
         Attribution = attribution,
@@ -65,6 +74,10 @@ internal sealed record AttributionReport(int Rows, string By, IReadOnlyList<Wors
 
 /// <param name="Part">From 1; of a row whose turns are rendered apart.</param>
 internal sealed record WorstRow(int Line, int? Part, int TrainedTokens, float LossFirst, float Loss, string Excerpt);
+
+/// <param name="Files">Beside the report; none where they could not be drawn.</param>
+/// <param name="Missing">Why.</param>
+internal sealed record CurvesReport(IReadOnlyList<string> Files, string? Missing);
 
 internal sealed record BaseReport(string Id, string? Sha256, string Architecture, string Quantization, long Parameters);
 

@@ -22,7 +22,7 @@ internal sealed record LabelLoss(double Loss, double Correct, double[] OfLabels)
 /// </summary>
 internal static class LabelCrossEntropy
 {
-    private const int ChunkLabels = 256;
+    public const int ChunkLabels = 256;
 
     /// <param name="hidden">[M, D], normed.</param>
     /// <returns>The loss and dhidden [M, D].</returns>

@@ -37,6 +37,12 @@ internal sealed unsafe class PrefixTreeAttention : Attention
         }
     }
 
+    /// <summary>Numbers that a layer keeps for the backward pass.</summary>
+    public long KeptNumbers => Keeps ? _probabilities : 0;
+
+    /// <summary>Numbers that a backward pass holds beside its result.</summary>
+    public long PartialNumbers => 2L * _shape.KeyValueHeads * _keys * _shape.HeadDim;
+
     private bool Keeps => _probabilities <= KeptProbabilities;
 
     public override Tensor Forward(int layer, Tensor qkv, SavedAttention? saved)

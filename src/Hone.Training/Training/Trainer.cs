@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json.Serialization;
 using Hone.Formats.Jobs;
 using Hone.Formats.TrainingData;
@@ -55,7 +56,11 @@ internal sealed class Trainer(
     /// <summary>Tokens of one pass; the rows of a larger step are computed in several.</summary>
     public const int MaxPassTokens = 2048;
 
+    /// <summary>Of an epoch's steps, how many lie above the first where nothing is learnt.</summary>
+    private const double AboveShare = 0.9;
+
     private readonly int _rowsAnItem = settings.RowsAnItem;
+    private readonly int _stepsAnEpoch = (rows.Count / settings.RowsAnItem + settings.BatchSize - 1) / settings.BatchSize;
     private (int Epoch, int[] Order) _order = (-1, []);
 
     /// <param name="onEvent">Progress as it happens.</param>
@@ -89,14 +94,18 @@ internal sealed class Trainer(
                 settings.LearningRateAt(step), result.GradNorm, result.Tokens / seconds, chosen.Length / _rowsAnItem / seconds, progress.Tokens, progress.TrainedTokens,
                 clock.Elapsed.TotalSeconds / done * (settings.Steps - step)));
 
+            if (progress.Warnings.Count == 0 && NothingLearnt(step, progress.Losses) is { } warning)
+                Warn(warning);
             if (validation.Count > 0 && (step % settings.EvalEvery == 0 || step == settings.Steps))
             {
                 EvaluationPoint point = Evaluate(step);
+                if (!double.IsFinite(point.Loss))
+                    throw new NotFiniteException($"Step {step}: the validation loss is not finite ({point.Loss}). Lower the learning rate.");
                 progress.Evaluations.Add(point);
                 onEvent(new TrainerEvent.Evaluation(step, (double)step * settings.Epochs / settings.Steps, point.Loss, point.TokenAccuracy));
                 if (settings.StopWhenWorse && progress.Evaluations.Count > 1 && point.Loss > progress.Evaluations[^2].Loss)
                 {
-                    onEvent(new TrainerEvent.Message("warn", $"Stopped at step {step}: the validation loss rose from {progress.Evaluations[^2].Loss:f4} to {point.Loss:f4}, and stop_when_worse is set."));
+                    Warn(string.Create(CultureInfo.InvariantCulture, $"Stopped at step {step}: the validation loss rose from {progress.Evaluations[^2].Loss:f4} to {point.Loss:f4}, and stop_when_worse is set."));
                     onCheckpoint(progress);
                     return progress;
                 }
@@ -108,6 +117,25 @@ internal sealed class Trainer(
             }
         }
         return progress;
+
+        void Warn(string text)
+        {
+            progress.Warnings.Add(text);
+            onEvent(new TrainerEvent.Message("warn", text));
+        }
+    }
+
+    /// <summary>At the end of an epoch: a warning where its losses stayed above the first step's. A few steps of easier rows do not excuse the others.</summary>
+    private string? NothingLearnt(int step, List<double> losses)
+    {
+        if (step % _stepsAnEpoch != 0)
+            return null;
+        double first = losses[0];
+        double[] epoch = [.. losses.Skip(Math.Max(1, step - _stepsAnEpoch)).Take(_stepsAnEpoch)];
+        if (epoch.Length == 0 || epoch.Average() <= first || epoch.Count(loss => loss > first) < AboveShare * epoch.Length)
+            return null;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"Steps {step - epoch.Length + 1} to {step}: the loss stayed above the first step's {first:f4} for a whole epoch, {epoch.Average():f4} on average. The adapter learns nothing, or the learning rate {settings.LearningRate:g3} destroys it: use a lower one.");
     }
 
     /// <summary>One optimiser step; the loss is the mean over the trained tokens (or the pairs) of all its rows, whatever passes they are computed in.</summary>
@@ -140,14 +168,18 @@ internal sealed class Trainer(
         double norm = AdamW.Norm(adapter.Gradients);
         if (!double.IsFinite(loss) || !double.IsFinite(norm))
         {
-            throw new NotFiniteException(
-                $"Step {step}: the {(double.IsFinite(loss) ? "gradient norm" : "loss")} is not finite (loss {loss}, gradient norm {norm}); its rows are lines {string.Join(", ", batch.Select(r => r.Line))} of the training data. " +
-                "Lower the learning rate, or look at these rows.");
+            throw NotFinite(step, batch, $"the {(double.IsFinite(loss) ? "gradient norm" : "loss")} is not finite (loss {loss}, gradient norm {norm})");
         }
         double clip = settings.MaxGradNorm > 0 ? Math.Min(1, settings.MaxGradNorm / (norm + 1e-6)) : 1;
         optimizer.Update(adapter.Parameters, adapter.Gradients, step, settings.LearningRateAt(step), clip);
+        // Before anything of it reaches a checkpoint.
+        if (!double.IsFinite(AdamW.Norm(adapter.Parameters)))
+            throw NotFinite(step, batch, "the update has made the adapter's weights not finite");
         return new StepResult(loss, correct / divisor, norm, passes.Sum(p => p.Tokens.Length), (int)trained, ofRows);
     }
+
+    private static NotFiniteException NotFinite(int step, IReadOnlyList<EncodedRow> batch, string what) => new(
+        $"Step {step}: {what}; its rows are lines {string.Join(", ", batch.Select(r => r.Line))} of the training data. Lower the learning rate, or look at these rows.");
 
     /// <summary>The losses of some rows, whole pairs of them, with the adapter as it is.</summary>
     public double[] LossesOf(IReadOnlyList<int> indexes, CancellationToken cancellation)
@@ -192,8 +224,7 @@ internal sealed class Trainer(
 
     private IEnumerable<int> IndexesOf(int step)
     {
-        int items = rows.Count / _rowsAnItem, stepsAnEpoch = (items + settings.BatchSize - 1) / settings.BatchSize;
-        int epoch = (step - 1) / stepsAnEpoch, within = (step - 1) % stepsAnEpoch;
+        int items = rows.Count / _rowsAnItem, epoch = (step - 1) / _stepsAnEpoch, within = (step - 1) % _stepsAnEpoch;
         if (_order.Epoch != epoch)
             _order = (epoch, Shuffle(items, settings.Seed, epoch));
         return _order.Order.Skip(within * settings.BatchSize).Take(settings.BatchSize).SelectMany(i => Enumerable.Range(i * _rowsAnItem, _rowsAnItem));
@@ -213,7 +244,7 @@ internal sealed class Trainer(
     }
 
     /// <summary>Neighbouring rows together, up to the tokens of a pass; a longer row, or pair, is a pass of its own.</summary>
-    private IEnumerable<IReadOnlyList<EncodedRow>> Passes(IReadOnlyList<EncodedRow> rows)
+    public IEnumerable<IReadOnlyList<EncodedRow>> Passes(IReadOnlyList<EncodedRow> rows)
     {
         var pass = new List<EncodedRow>();
         int tokens = 0;

@@ -2,7 +2,6 @@ using Hone.Formats;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
-using Hone.Training.Processes;
 
 namespace Hone.Training.Training;
 
@@ -14,23 +13,23 @@ internal static class TrainingRows
     /// <returns>
     /// Rows in the order of the files; several for a row whose turns are rendered apart. With preference pairs the better and the worse answer of each follow each other.
     /// </returns>
-    public static (EncodedRow[] Rows, EncodedRow[] Validation, bool PreferencePairs) Read(string folder, JobSpec job, BaseModel model, EventWriter events)
+    public static (EncodedRow[] Rows, EncodedRow[] Validation, bool PreferencePairs) Read(string folder, JobSpec job, BaseModel model, Action<string> warn)
     {
         RowEncoder encoder = RowEncoder.For(model, job.Config);
-        (EncodedRow[] rows, bool pairs) = Encode(Path.Combine(folder, job.TrainingData), encoder, events);
+        (EncodedRow[] rows, bool pairs) = Encode(Path.Combine(folder, job.TrainingData), encoder, warn);
         if (rows.Length == 0)
             throw new JobFailedException("bad_data", $"{job.TrainingData} has no row with a token to learn.");
         if (job.Config.Method is { } method && method == "dpo" != pairs)
             throw new JobFailedException("bad_data", $"{job.TrainingData} holds {(pairs ? "preference pairs" : "answers to learn")}, and the method is {method}. Set the method to {(pairs ? "dpo" : "supervised")}, or leave it to Hone.");
         if (job.ValidationData is not { } name)
             return (rows, [], pairs);
-        (EncodedRow[] validation, bool validationPairs) = Encode(Path.Combine(folder, name), encoder, events);
+        (EncodedRow[] validation, bool validationPairs) = Encode(Path.Combine(folder, name), encoder, warn);
         if (validation.Length > 0 && validationPairs != pairs)
             throw new JobFailedException("bad_data", $"{name} holds {(validationPairs ? "preference pairs" : "answers to learn")}, {job.TrainingData} does not. Use one kind of row in both.");
         return (rows, validation, pairs);
     }
 
-    private static (EncodedRow[] Rows, bool PreferencePairs) Encode(string path, RowEncoder encoder, EventWriter events)
+    private static (EncodedRow[] Rows, bool PreferencePairs) Encode(string path, RowEncoder encoder, Action<string> warn)
     {
         var rows = new List<EncodedRow>();
         var errors = new List<LintIssue>();
@@ -63,9 +62,9 @@ internal static class TrainingRows
             throw new JobFailedException("bad_data", $"{Path.GetFileName(path)}: {string.Join(" ", errors.Take(NamedErrors))}{more}");
         }
         foreach ((int count, LintIssue first) in warnings.Values)
-            events.Write(new TrainerEvent.Message("warn", $"{Path.GetFileName(path)}: {count} rows: {first}"));
+            warn($"{Path.GetFileName(path)}: {count} rows: {first}");
         if (dropped > 0)
-            events.Write(new TrainerEvent.Message("warn", $"{Path.GetFileName(path)}: {dropped} rows teach nothing and are left out."));
+            warn($"{Path.GetFileName(path)}: {dropped} rows teach nothing and are left out.");
         return ([.. rows], pairs ?? false);
     }
 }

@@ -14,6 +14,7 @@ internal static class CommandTree
         ("run", () => new RunCommand()),
         ("models", Models.ModelsGroup.Create),
         ("lint", () => new LintCommand()),
+        ("estimate", () => new EstimateCommand()),
         ("accounts", Admin.AdminGroups.Accounts),
         ("tokens", Admin.AdminGroups.Tokens),
         ("bench", Bench.BenchGroup.Create),

@@ -1,11 +1,8 @@
 using System.CommandLine;
-using System.Text;
 using System.Text.Json;
 using Hone.Commands.Models;
 using Hone.Core.Models;
-using Hone.Core.Processes;
 using Hone.Terminals;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Hone.Commands.Bench;
 
@@ -44,25 +41,12 @@ internal abstract class BenchCommand : CliCommand
         int? threads = parse.GetValue(_threads);
         if (parse.GetValue(_here))
         {
-            _ = StandardInput.WhenItEndsAsync(() =>
-            {
-                Environment.Exit(Cli.Interrupted);
-                return Task.CompletedTask;
-            });
+            MeasuringChild.EndWithParent();
             terminal.Line(await Task.Run(() => Measure(model, threads, parse), cancellationToken));
             return 0;
         }
         List<string> arguments = ["bench", Name, "--model", model, "--precision", parse.GetValue(_precision)!, "--in-this-process", .. Own(parse)];
-        if (threads is { } count)
-            arguments.AddRange(["--threads", count.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
-        await using ChildProcess child = ChildProcess.Start(
-            new ChildStart { Executable = HoneExecutable.Locate(), Arguments = arguments, Threads = threads }, NullLogger.Instance, TimeProvider.System);
-        string? last = null;
-        await foreach (ReadOnlyMemory<byte> line in child.ReadLinesAsync(cancellationToken))
-            last = Encoding.UTF8.GetString(line.Span);
-        ChildExit exit = await child.Exited;
-        if (exit.Code != 0 || last is null)
-            throw new CliException($"The measurement ended with {exit}: {child.LastErrors(3)}");
+        string last = await MeasuringChild.RunAsync(arguments, threads, cancellationToken);
         if (parse.GetValue(_json))
         {
             terminal.Line(last);

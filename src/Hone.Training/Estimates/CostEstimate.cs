@@ -1,0 +1,34 @@
+using System.Text.Json.Serialization;
+using Hone.Formats.Jobs;
+
+namespace Hone.Training.Estimates;
+
+public sealed record EstimateRequest
+{
+    public required string ModelPath { get; init; }
+    public required string TrainingPath { get; init; }
+    public string? ValidationPath { get; init; }
+    public TrainingConfig Config { get; init; } = new();
+
+    /// <summary>Null: all cores.</summary>
+    public int? Threads { get; init; }
+}
+
+/// <summary>What a job will cost on this machine.</summary>
+/// <param name="Rows">Or pairs.</param>
+/// <param name="Tokens">Of all rows in all epochs, as if each were computed alone.</param>
+/// <param name="DistinctTokens">Computed: a prefix that rows of a step share counts once.</param>
+/// <param name="TrainedTokens">With a label.</param>
+/// <param name="TrainSeconds">The steps, at the rate of the probe.</param>
+/// <param name="EvaluationSeconds">On the validation rows.</param>
+/// <param name="PeakMemoryMb">Of the trainer, in MiB: what it holds after loading, measured, and what its largest pass adds, computed from shapes.</param>
+/// <param name="TokensPerSecond">Of the probe.</param>
+/// <param name="ProbeSteps">Measured, after one to warm up.</param>
+/// <param name="Warnings">What the rows give reason to warn of.</param>
+public sealed record CostEstimate(
+    int Rows, int ValidationRows, int Epochs, int BatchSize, int Steps, long Tokens, long DistinctTokens, long TrainedTokens, double TrainSeconds, double EvaluationSeconds,
+    double PeakMemoryMb, double TokensPerSecond, int ProbeSteps, double ProbeSeconds, int Threads, IReadOnlyList<Setting> Settings, IReadOnlyList<string> Warnings);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(CostEstimate))]
+public sealed partial class EstimateJson : JsonSerializerContext;

@@ -1,0 +1,116 @@
+using System.Diagnostics;
+using Hone.Formats;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.TrainingData;
+using Hone.Training.Kernels;
+using Hone.Training.Lora;
+using Hone.Training.Model;
+using Hone.Training.Processes;
+using Hone.Training.Training;
+
+namespace Hone.Training.Estimates;
+
+/// <summary>
+/// <c>hone estimate</c>: (1) the rows and the settings as the trainer would have them, (2) the steps of an epoch packed, (3) a few of them run, (4) the whole from both.
+/// It runs in a process of its own, whose memory is the measure.
+/// </summary>
+public static class Estimator
+{
+    /// <summary>Steps that are packed to count their tokens; of longer epochs evenly chosen ones stand for all.</summary>
+    private const int PackedSteps = 2000;
+
+    /// <summary>No further step is probed after this time.</summary>
+    private const double ProbeSeconds = 20;
+
+    /// <exception cref="InvalidFileException">Model or rows cannot be trained on.</exception>
+    public static CostEstimate Run(EstimateRequest request, CancellationToken cancellation)
+    {
+        try
+        {
+            return Estimate(request, cancellation);
+        }
+        catch (JobFailedException e)
+        {
+            throw new InvalidFileException(e.Message, e);
+        }
+    }
+
+    private static CostEstimate Estimate(EstimateRequest request, CancellationToken cancellation)
+    {
+        Cores.Use(request.Threads ?? Environment.ProcessorCount);
+        using BaseModel model = BaseModel.Open(request.ModelPath);
+        // 1
+        var warnings = new List<string>();
+        var job = new JobSpec
+        {
+            JobId = "estimate", Fence = 1, Name = "estimate", ModelId = request.ModelPath, ModelPath = request.ModelPath,
+            TrainingData = Path.GetFullPath(request.TrainingPath), ValidationData = request.ValidationPath is null ? null : Path.GetFullPath(request.ValidationPath), Config = request.Config,
+        };
+        (EncodedRow[] rows, EncodedRow[] validation, bool pairs) = TrainingRows.Read("", job, model, warnings.Add);
+        int items = rows.Length / (pairs ? 2 : 1);
+        long trained = rows.Sum(r => (long)r.TrainedTokens);
+        TrainSettings settings = TrainSettings.Resolve(request.Config, model.Config, job.JobId, items, trained, pairs);
+        using Decoder decoder = DecoderLoader.Load(model, settings.KeepsBaseAsStored);
+        using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);
+        adapter.Initialize(settings.Seed, decoder.RowNorms);
+        using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
+        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation);
+        double loaded = ChildLifetime.PeakMemoryMb();
+        // 2
+        int stepsAnEpoch = settings.Steps / settings.Epochs, stride = (stepsAnEpoch + PackedSteps - 1) / PackedSteps;
+        var steps = new List<(int Step, long Tokens)>();
+        long largest = 0;
+        for (int step = 1; step <= stepsAnEpoch; step += stride)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            PackedBatch[] passes = [.. trainer.Passes(trainer.RowsOf(step)).Select(PackedBatch.Pack)];
+            steps.Add((step, passes.Sum(p => (long)p.Tokens.Length)));
+            largest = Math.Max(largest, passes.Max(p => PassMemory.Bytes(p, decoder, adapter)));
+        }
+        double distinct = steps.Average(s => (double)s.Tokens) * settings.Steps;
+        // 3
+        (double rate, int probed, double seconds) = Probe(trainer, [.. steps.OrderBy(s => s.Tokens)], cancellation);
+        double evaluation = validation.Length == 0 ? 0 : ForwardSeconds(trainer, rows, settings, cancellation) * validation.Sum(r => (double)r.Tokens.Length) * ((settings.Steps + settings.EvalEvery - 1) / settings.EvalEvery);
+        // 4
+        return new CostEstimate(
+            items, validation.Length / settings.RowsAnItem, settings.Epochs, settings.BatchSize, settings.Steps, rows.Sum(r => (long)r.Tokens.Length) * settings.Epochs, (long)distinct,
+            trained * settings.Epochs, distinct / rate, evaluation, loaded + (largest + PassMemory.FirstPassBytes) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
+    }
+
+    /// <summary>Steps of few, of middling and of many tokens.</summary>
+    private static (double TokensPerSecond, int Steps, double Seconds) Probe(Trainer trainer, (int Step, long Tokens)[] bySize, CancellationToken cancellation)
+    {
+        var began = Stopwatch.StartNew();
+        trainer.Step(1, trainer.RowsOf(bySize[bySize.Length / 4].Step)); // compiled and warm from here on
+        double seconds = 0;
+        long tokens = 0;
+        int probed = 0;
+        foreach (double share in new[] { 0.5, 0.8, 0.2, 0.65, 0.35 })
+        {
+            if (probed > 0 && began.Elapsed.TotalSeconds > ProbeSeconds)
+                break;
+            cancellation.ThrowIfCancellationRequested();
+            var rows = trainer.RowsOf(bySize[(int)(share * bySize.Length)].Step);
+            long start = Stopwatch.GetTimestamp();
+            tokens += trainer.Step(1, rows).Tokens;
+            seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
+            probed++;
+        }
+        return (tokens / seconds, probed, began.Elapsed.TotalSeconds);
+    }
+
+    /// <summary>Of a pass forward, for each token of its rows.</summary>
+    private static double ForwardSeconds(Trainer trainer, EncodedRow[] rows, TrainSettings settings, CancellationToken cancellation)
+    {
+        var chosen = new List<int>();
+        for (int i = 0, tokens = 0; i < rows.Length && tokens < Trainer.MaxPassTokens / 4; i += settings.RowsAnItem)
+        {
+            chosen.AddRange(Enumerable.Range(i, settings.RowsAnItem));
+            tokens += rows[i].Tokens.Length * settings.RowsAnItem;
+        }
+        long start = Stopwatch.GetTimestamp();
+        trainer.LossesOf(chosen, cancellation);
+        return Stopwatch.GetElapsedTime(start).TotalSeconds / chosen.Sum(i => rows[i].Tokens.Length);
+    }
+}

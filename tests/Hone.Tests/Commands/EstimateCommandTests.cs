@@ -1,0 +1,75 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Hone.Tests.Commands;
+
+[Trait("Category", "Slow")]
+[Trait("Category", "Native")]
+public sealed class EstimateCommandTests
+{
+    private const int Rows = 16;
+
+    /// <summary>The estimate beside the trainer itself, on the embedded base: the same steps and tokens, and the peak within 15 %.</summary>
+    [Theory]
+    [InlineData(4, 0)]
+    [InlineData(16, 60)]
+    public async Task Json_EmbeddedBase_IsWhatTheTrainerNeeds(int batchSize, int moreWords)
+    {
+        using var folder = new TemporaryFolder();
+        string rows = folder.At("train.jsonl");
+        string more = string.Concat(Enumerable.Range(0, moreWords).Select(i => $" word{i}"));
+        File.WriteAllLines(rows, File.ReadLines(Repository.PathOf("examples/support-triage/train.jsonl")).Take(Rows).Select(line =>
+        {
+            JsonNode row = JsonNode.Parse(line)!;
+            row["messages"]![0]!["content"] = row["messages"]![0]!["content"]!.GetValue<string>() + more;
+            return row.ToJsonString();
+        }));
+
+        await using var estimate = new HoneProcess("estimate", rows, "--set", $"batch_size={batchSize}", "--set", "n_epochs=1", "--set", "seed=1", "--json");
+        string said = await estimate.RestAsync();
+        Assert.True(await estimate.ExitAsync() == 0, await estimate.ErrorAsync());
+        JsonElement cost = JsonElement.Parse(said);
+
+        folder.Write("job.json", new JsonObject
+        {
+            ["job_id"] = "job", ["fence"] = 1, ["name"] = "name", ["model_id"] = "model", ["model_path"] = Repository.PathOf("models/SmolLM2-135M-Instruct.Q4_1.gguf"), ["training_data"] = "train.jsonl",
+            ["config"] = new JsonObject { ["batch_size"] = batchSize, ["n_epochs"] = 1, ["seed"] = 1 },
+        }.ToJsonString());
+        await using var trainer = new HoneProcess("train", folder.Path);
+        JsonElement[] events = [.. (await trainer.RestAsync()).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonElement.Parse(line))];
+        Assert.Equal(0, await trainer.ExitAsync());
+        JsonElement metrics = events[^1].GetProperty("metrics"), last = events.Last(e => e.GetProperty("type").GetString() == "step");
+
+        Assert.Equal(metrics.GetProperty("steps").GetInt32(), cost.GetProperty("steps").GetInt32());
+        Assert.Equal(last.GetProperty("tokens").GetInt64(), cost.GetProperty("distinct_tokens").GetInt64());
+        Assert.InRange(cost.GetProperty("tokens").GetInt64(), cost.GetProperty("distinct_tokens").GetInt64() + 1, long.MaxValue);
+        Assert.Equal(last.GetProperty("trained_tokens").GetInt64(), cost.GetProperty("trained_tokens").GetInt64());
+        Assert.True(cost.GetProperty("train_seconds").GetDouble() > 0);
+        double peak = metrics.GetProperty("peak_memory_mb").GetDouble(), estimated = cost.GetProperty("peak_memory_mb").GetDouble();
+        Assert.True(Math.Abs(estimated - peak) <= 0.15 * peak, $"{estimated:f0} MiB estimated, {peak:f0} MiB taken");
+    }
+
+    [Fact]
+    public async Task Estimate_RowsThatCannotBeTrainedOn_SaysWhyInOneLine()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = folder.Write("train.jsonl", """{"messages":[{"role":"user","content":"only a question"}]}""" + "\n");
+
+        CommandResult result = await CommandLine.RunAsync("estimate", rows);
+
+        Assert.Equal((1, ""), (result.Code, result.Output));
+        Assert.Contains("line 1", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Estimate_UnknownSetting_IsNamed()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = folder.Write("train.jsonl", "{}\n");
+
+        CommandResult result = await CommandLine.RunAsync("estimate", rows, "--set", "ranks=3");
+
+        Assert.Equal((1, ""), (result.Code, result.Output));
+        Assert.Contains("ranks", result.Error, StringComparison.Ordinal);
+    }
+}
