@@ -44,8 +44,14 @@ public static class Estimator
         var warnings = new List<string>();
         var job = new JobSpec
         {
-            JobId = "estimate", Fence = 1, Name = "estimate", ModelId = request.ModelPath, ModelPath = request.ModelPath,
-            TrainingData = Path.GetFullPath(request.TrainingPath), ValidationData = request.ValidationPath is null ? null : Path.GetFullPath(request.ValidationPath), Config = request.Config,
+            JobId = "estimate",
+            Fence = 1,
+            Name = "estimate",
+            ModelId = request.ModelPath,
+            ModelPath = request.ModelPath,
+            TrainingData = Path.GetFullPath(request.TrainingPath),
+            ValidationData = request.ValidationPath is null ? null : Path.GetFullPath(request.ValidationPath),
+            Config = request.Config,
         };
         (EncodedRow[] rows, EncodedRow[] validation, bool pairs) = TrainingRows.Read("", job, model, warnings.Add);
         int items = rows.Length / (pairs ? 2 : 1);

@@ -32,7 +32,12 @@ public sealed class EstimateCommandTests
 
         folder.Write("job.json", new JsonObject
         {
-            ["job_id"] = "job", ["fence"] = 1, ["name"] = "name", ["model_id"] = "model", ["model_path"] = Repository.PathOf("models/SmolLM2-135M-Instruct.Q4_1.gguf"), ["training_data"] = "train.jsonl",
+            ["job_id"] = "job",
+            ["fence"] = 1,
+            ["name"] = "name",
+            ["model_id"] = "model",
+            ["model_path"] = Repository.PathOf("models/SmolLM2-135M-Instruct.Q4_1.gguf"),
+            ["training_data"] = "train.jsonl",
             ["config"] = new JsonObject { ["batch_size"] = batchSize, ["n_epochs"] = 1, ["seed"] = 1 },
         }.ToJsonString());
         await using var trainer = new HoneProcess("train", folder.Path);
