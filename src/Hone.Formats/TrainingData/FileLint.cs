@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace Hone.Formats.TrainingData;
 
 /// <summary>One file's lint.</summary>
@@ -16,10 +14,10 @@ internal sealed class FileLint
     private readonly TokenLint? _tokens;
     private int _dropped;
     private bool _rowsHidden;
-    private readonly JsonSyntax _syntax = new();
+    private readonly RowParser _parser = new();
     private readonly List<JsonFault> _faults = [];
-    private readonly Dictionary<UInt128, int> _rows = [];
-    private readonly Dictionary<UInt128, int> _questions = [];
+    private readonly Dictionary<RowHash, int> _rows = [];
+    private readonly Dictionary<RowHash, int> _questions = [];
     private readonly Dictionary<RowKind, (int Count, List<(int Line, long Offset)> First)> _kinds = [];
 
     /// <param name="training">The training file's lint, when this is the validation file's beside it.</param>
@@ -42,6 +40,9 @@ internal sealed class FileLint
     public long Bytes { get; private set; }
 
     public int DuplicateRows { get; private set; }
+
+    /// <summary>Of this validation file.</summary>
+    public int RowsInTraining { get; private set; }
 
     /// <summary>Null without a model, or when the file was refused as a whole.</summary>
     public TokenStats? Tokens { get; private set; }
@@ -108,14 +109,13 @@ internal sealed class FileLint
             return;
         }
         _faults.Clear();
-        bool parses = _syntax.Check(line.Bytes.Span, _faults);
+        using var document = _parser.Parse(line.Bytes, _faults);
         foreach (var fault in _faults)
             _scope.Fault(fault);
         // Several objects on one line are rows that cannot be counted.
         _rowsHidden |= _faults.Exists(f => f.Code == "text_after_object" && line.Bytes.Span[f.Offset] == '{');
-        if (!parses || _faults.Exists(f => f.Code != "duplicate_key"))
+        if (document is null)
             return;
-        using var document = JsonDocument.Parse(line.Bytes);
         var kind = _validator.Validate(document.RootElement);
         if (kind is { } known)
             Count(known, line);
@@ -141,6 +141,7 @@ internal sealed class FileLint
         var hash = _fingerprint.Row();
         if (_training is not null && _training._rows.TryGetValue(hash, out int trained))
         {
+            RowsInTraining++;
             _scope.Error(null, null, "validation_row_in_training", $"same row as line {trained} of the training file: what was learnt by heart would look like skill.", "Take it out of one of the two files.");
             return;
         }

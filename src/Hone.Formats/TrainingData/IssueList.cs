@@ -62,7 +62,7 @@ internal sealed class IssueList(string? file)
     {
         var sorted = list.OrderBy(i => i.Line ?? 0).ThenBy(i => i.Byte ?? 0).ToList();
         foreach (var listed in list.GroupBy(i => i.Code).Where(g => counts[g.Key] > g.Count()))
-            sorted.Add(new(null, null, null, listed.Key, $"{counts[listed.Key] - listed.Count():N0} more of {listed.Key} beyond the {Cap} that are listed.", null) { File = file });
+            sorted.Add(new(null, null, null, listed.Key, $"{counts[listed.Key] - listed.Count():N0} more of {listed.Key} beyond the {Cap} that are listed.", null) { File = file, More = counts[listed.Key] - listed.Count() });
         return sorted;
     }
 }

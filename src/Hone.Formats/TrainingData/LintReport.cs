@@ -17,6 +17,10 @@ public sealed record LintIssue(int? Line, long? Byte, string? Path, string Code,
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? File { get; init; }
 
+    /// <summary>How many more of this code there are than are listed; null on all but the last entry of a code that was cut.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? More { get; init; }
+
     public override string ToString() => (File is null ? "" : File + " file, ") + (Line is null ? "" : $"line {Line}, byte {Byte}{(Path is null ? "" : ", " + Path)}: ")
         + Message + (Hint is null ? "" : " " + Hint);
 }
@@ -52,6 +56,9 @@ public sealed record LintStats
 
     public int DuplicateRows { get; init; }
 
+    /// <summary>Rows that both files have; null without either.</summary>
+    public int? ValidationRowsInTraining { get; init; }
+
     /// <summary>All found, those beyond the cap too.</summary>
     public int ErrorCount { get; init; }
 
@@ -83,11 +90,20 @@ public sealed record TokenStats
     /// <summary>Rows without a trained token, left out because <c>strict</c> is false.</summary>
     public required int DroppedRows { get; init; }
 
-    /// <summary>Rows by length before the cut, in powers of two.</summary>
+    /// <summary>Tokens of a row before the cut.</summary>
+    public LengthSummary? RowLength { get; init; }
+
+    /// <summary>Learnt tokens of a row after the cut.</summary>
+    public LengthSummary? TrainedLength { get; init; }
+
+    /// <summary>Rows by length before the cut, up to powers of two and up to half as much again.</summary>
     public required IReadOnlyList<LengthBucket> Histogram { get; init; }
 
     public SampleRow? Sample { get; init; }
 }
+
+/// <param name="P95">So long are 95 of 100 rows at most.</param>
+public sealed record LengthSummary(int Shortest, double Mean, int Median, int P95, int Longest);
 
 /// <param name="UpTo">Longest length counted here; the one before it is excluded.</param>
 public sealed record LengthBucket(int UpTo, int Rows);
@@ -95,6 +111,7 @@ public sealed record LengthBucket(int UpTo, int Rows);
 /// <summary>The first row as the model sees it, in runs of tokens that are learnt or not.</summary>
 public sealed record SampleRow(int Line, IReadOnlyList<SampleRun> Runs);
 
+/// <param name="Text">Long ones without their middle.</param>
 public sealed record SampleRun(string Text, bool Trained, int Tokens);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]

@@ -20,7 +20,7 @@ public sealed record LintRequest
     public int MinValidationRows { get; init; } = 1;
 }
 
-/// <summary>Says everything that is wrong with training and validation files, in one pass over each and memory of one line and 16 bytes a row.</summary>
+/// <summary>Says everything that is wrong with training and validation files, in one pass over each and memory of one line and, to find repeated ones, two hashes a row.</summary>
 public static class Linter
 {
     /// <exception cref="IOException">A file cannot be read.</exception>
@@ -59,6 +59,7 @@ public static class Linter
                 Bytes = main.Bytes,
                 Kinds = main.Kinds,
                 DuplicateRows = main.DuplicateRows,
+                ValidationRowsInTraining = training is null ? null : validation?.RowsInTraining,
                 Tokens = main.Tokens,
                 ErrorCount = (training?.Issues.ErrorCount ?? 0) + (validation?.Issues.ErrorCount ?? 0),
                 WarningCount = (training?.Issues.WarningCount ?? 0) + (validation?.Issues.WarningCount ?? 0),

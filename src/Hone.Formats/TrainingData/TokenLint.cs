@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Text.Json;
 using Hone.Formats.Models;
 
@@ -8,8 +7,9 @@ namespace Hone.Formats.TrainingData;
 internal sealed class TokenLint(RowEncoder encoder, IssueList issues, RowScope scope)
 {
     private const int SampleRuns = 64;
+    private const int SampleRunLength = 2000;
 
-    private readonly SortedDictionary<int, int> _histogram = [];
+    private readonly LengthCount _lengths = new(), _trainedLengths = new();
     private int _rows, _cut, _longest, _longestLine;
     private long _tokens, _trained, _longestOffset;
     private SampleRow? _sample;
@@ -25,8 +25,7 @@ internal sealed class TokenLint(RowEncoder encoder, IssueList issues, RowScope s
         TemplateTokens(row.Json, "$", learnt: false);
         if (encoding.FullLength > 0)
         {
-            int bucket = (int)BitOperations.RoundUpToPowerOf2((uint)encoding.FullLength);
-            _histogram[bucket] = _histogram.GetValueOrDefault(bucket) + 1;
+            _lengths.Add(encoding.FullLength);
             if (encoding.FullLength > _longest)
                 (_longest, _longestLine, _longestOffset) = (encoding.FullLength, row.Line, row.ByteOffset);
         }
@@ -36,7 +35,9 @@ internal sealed class TokenLint(RowEncoder encoder, IssueList issues, RowScope s
         _rows++;
         _cut += Array.Exists(parts, p => p.FullLength > p.Tokens.Length) ? 1 : 0;
         _tokens += parts.Sum(p => (long)p.Tokens.Length);
-        _trained += parts.Sum(p => (long)p.TrainedTokens);
+        int trained = parts.Sum(p => p.TrainedTokens);
+        _trained += trained;
+        _trainedLengths.Add(trained);
         _sample ??= parts[0].Text is { } text ? encoder.Sample(parts[0], text) : null;
         return true;
     }
@@ -66,10 +67,15 @@ internal sealed class TokenLint(RowEncoder encoder, IssueList issues, RowScope s
             LongestRowLine = _longestLine,
             CutRows = _cut,
             DroppedRows = dropped,
-            Histogram = [.. _histogram.Select(b => new LengthBucket(b.Key, b.Value))],
-            Sample = _sample is { } sample ? sample with { Runs = [.. sample.Runs.Take(SampleRuns)] } : null,
+            RowLength = _lengths.Summary(),
+            TrainedLength = _trainedLengths.Summary(),
+            Histogram = _lengths.Histogram(),
+            Sample = _sample is { } sample ? sample with { Runs = [.. sample.Runs.Take(SampleRuns).Select(r => r with { Text = Shortened(r.Text) })] } : null,
         };
     }
+
+    private static string Shortened(string text)
+        => text.Length <= SampleRunLength ? text : $"{text[..(SampleRunLength / 2)]} … {text[^(SampleRunLength / 2)..]}";
 
     /// <summary>
     /// Texts that hold the model's own tokens of structure. They become those tokens, as they do in the references and when the model is run: a message can end its own turn and
