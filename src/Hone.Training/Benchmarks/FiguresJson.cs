@@ -5,4 +5,5 @@ namespace Hone.Training.Benchmarks;
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(TrainFigures))]
 [JsonSerializable(typeof(ServeFigures))]
+[JsonSerializable(typeof(LintFigures))]
 public sealed partial class FiguresJson : JsonSerializerContext;

@@ -18,20 +18,21 @@ internal sealed class LintCommand : CliCommand
         HelpName = "FILE",
         Arity = ArgumentArity.OneOrMore,
     };
+    private readonly Option<string?> _validation = new("--validation") { Description = "The validation rows, when they are not the second FILE.", HelpName = "FILE" };
     private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
     private readonly Option<string?> _data = AdminGroups.Data();
     private readonly Option<bool> _json = new("--json") { Description = "Print the report as JSON." };
 
     public LintCommand() : base("lint", "Says what is wrong with training data, and what of it a model would learn; reads the files here, no server. The exit code is 1 when they cannot be trained on.",
-        "hone lint train.jsonl valid.jsonl --model @cf/huggingfacetb/smollm2-135m-instruct", "hone lint train.jsonl --json | jq '.errors[] | {line, message}'")
+        "hone lint train.jsonl --validation valid.jsonl --model @cf/huggingfacetb/smollm2-135m-instruct", "hone lint train.jsonl --json | jq '.errors[] | {line, message}'")
     {
         Arguments.Add(_files);
-        foreach (Option option in new Option[] { _model, _data, _json })
+        foreach (Option option in new Option[] { _validation, _model, _data, _json })
             Options.Add(option);
         Validators.Add(result =>
         {
             string[] files = result.GetValue(_files) ?? [];
-            if (files.Length > 0 && (files.Count(IsConfig) > 1 || files.Count(file => !IsConfig(file)) is 0 or > 2))
+            if (files.Length > 0 && (files.Count(IsConfig) > 1 || files.Count(file => !IsConfig(file)) + (result.GetValue(_validation) is null ? 0 : 1) is var rows && (rows > 2 || !files.Any(file => !IsConfig(file)))))
                 result.AddError("Name the training rows, at most one file of validation rows, and at most one training_config.json.");
         });
     }
@@ -39,8 +40,8 @@ internal sealed class LintCommand : CliCommand
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
         string[] files = parse.GetRequiredValue(_files);
-        string[] rows = [.. files.Where(file => !IsConfig(file))];
-        if (files.FirstOrDefault(file => !File.Exists(file)) is { } missing)
+        string[] rows = [.. files.Where(file => !IsConfig(file)).Concat(parse.GetValue(_validation) is { } validation ? [validation] : [])];
+        if (files.Concat(rows).FirstOrDefault(file => !File.Exists(file)) is { } missing)
             throw new CliException($"There is no file {missing}.", "check the path; relative ones start at the current folder.");
         using BaseModel model = await LocalModel.OpenAsync(parse.GetRequiredValue(_model), parse.GetValue(_data), cancellationToken);
         string? configFile = files.FirstOrDefault(IsConfig);
@@ -53,6 +54,7 @@ internal sealed class LintCommand : CliCommand
         }
         using JsonDocument document = JsonDocument.Parse(json);
         LintView.Print(terminal, rows[0], rows.ElementAtOrDefault(1), document.RootElement, terminal.Output);
+        LintStatsView.Print(terminal, document.RootElement.GetProperty("stats"));
         terminal.Line(report.Ok ? "ok" : "not ok: nothing of this can be trained on before the errors are mended");
         return report.Ok ? 0 : Cli.Failure;
     }

@@ -1,11 +1,14 @@
+using System.Globalization;
 using System.Text.Json;
 using Spectre.Console;
 
 namespace Hone.Terminals;
 
-/// <summary>A lint report for people: a line a finding, the hint under it, and what was counted.</summary>
+/// <summary>A lint report's findings for people: a line a finding and the hint under it, the first of each kind, the others counted.</summary>
 internal static class LintView
 {
+    private const int Shown = 10;
+
     /// <param name="validation">The file of the findings that the report marks as the validation file's.</param>
     public static void Print(Terminal terminal, string file, string? validation, JsonElement report, TextWriter to)
     {
@@ -13,16 +16,19 @@ internal static class LintView
         {
             if (!report.TryGetProperty(list, out JsonElement findings) || findings.ValueKind != JsonValueKind.Array)
                 continue;
-            foreach (JsonElement finding in findings.EnumerateArray())
-                Print(terminal, to, Text(finding, "file") switch { "validation" => validation ?? file, "config" => "configuration", _ => file }, finding, word, colour);
+            foreach (IGrouping<(string?, string?), JsonElement> kind in findings.EnumerateArray().GroupBy(finding => (Text(finding, "file"), Text(finding, "code"))))
+                Print(terminal, to, kind.Key.Item1 switch { "validation" => validation ?? file, "config" => "configuration", _ => file }, [.. kind], word, colour);
         }
-        if (report.TryGetProperty("stats", out JsonElement stats) && stats.ValueKind == JsonValueKind.Object)
-        {
-            IEnumerable<string> counted = stats.EnumerateObject().Where(s => s.Value.ValueKind is JsonValueKind.Number or JsonValueKind.String)
-                .Select(s => $"{s.Name.Replace('_', ' ')} {s.Value}");
-            if (string.Join(", ", counted) is { Length: > 0 } line)
-                to.WriteLine(line);
-        }
+    }
+
+    private static void Print(Terminal terminal, TextWriter to, string file, JsonElement[] kind, string word, string colour)
+    {
+        JsonElement[] listed = [.. kind.Where(finding => Text(finding, "more") is null)];
+        foreach (JsonElement finding in listed.Take(Shown))
+            Print(terminal, to, file, finding, word, colour);
+        int beyond = listed.Length - Math.Min(Shown, listed.Length) + kind.Where(finding => Text(finding, "more") is not null).Sum(finding => finding.GetProperty("more").GetInt32());
+        if (beyond > 0)
+            to.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{file}: {word}: … and {beyond:N0} more of this kind [{Text(kind[0], "code")}]; --json lists up to 100"));
     }
 
     private static void Print(Terminal terminal, TextWriter to, string file, JsonElement finding, string word, string colour)

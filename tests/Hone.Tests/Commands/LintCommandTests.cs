@@ -42,6 +42,41 @@ public sealed class LintCommandTests
     }
 
     [Fact]
+    public async Task Pretty_SoundFiles_ShowCountsLengthsAndARowWithWhatIsLearnt()
+    {
+        string training = Repository.PathOf("examples/support-triage/train.jsonl"), validation = Repository.PathOf("examples/support-triage/valid.jsonl");
+
+        CommandResult result = await CommandLine.RunAsync("lint", training, "--validation", validation);
+
+        Assert.Equal(0, result.Code);
+        Assert.Contains("240 (240 chat)", result.Output, StringComparison.Ordinal);
+        Assert.Contains("0 of them repeat another", result.Output, StringComparison.Ordinal);
+        Assert.Contains("40 rows, 0 of them in the training data too", result.Output, StringComparison.Ordinal);
+        Assert.Matches(@"cut +no row; the longest row has \d+ tokens \(line \d+\), max_length is 8,192", result.Output);
+        Assert.Matches(@"row length +\d+ to \d+ tokens, mean [\d.]+, median \d+, 95 % up to \d+", result.Output);
+        Assert.Equal(240, System.Text.RegularExpressions.Regex.Matches(result.Output, @"≤ +\d+  █+ +(\d+)").Sum(m => int.Parse(m.Groups[1].Value)));
+        Assert.Contains("<|im_start|>assistant\n⟦", result.Output, StringComparison.Ordinal);
+        Assert.Contains("<|im_end|>⟧", result.Output, StringComparison.Ordinal);
+        CommandResult second = await CommandLine.RunAsync("lint", training, validation);
+        Assert.Equal(second.Output, result.Output);
+        Assert.NotEqual(0, (await CommandLine.RunAsync("lint", training, validation, "--validation", validation)).Code);
+    }
+
+    [Fact]
+    public async Task Pretty_ManyOfAKind_AreCountedBeyondTheFirst()
+    {
+        using var folder = new TemporaryFolder();
+        string row = """{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":""}]}""";
+        string file = folder.Write("train.jsonl", string.Concat(Enumerable.Repeat(row + "\n", 250)));
+
+        CommandResult result = await CommandLine.RunAsync("lint", file);
+
+        Assert.Equal(1, result.Code);
+        Assert.Equal(10, System.Text.RegularExpressions.Regex.Count(result.Output, "the answer is empty"));
+        Assert.Contains("error: … and 240 more of this kind [empty_answer]", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Json_ConfigWithUnknownKey_IsAnError()
     {
         using var folder = new TemporaryFolder();
