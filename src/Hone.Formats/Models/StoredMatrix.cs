@@ -35,7 +35,7 @@ public readonly unsafe struct StoredMatrix
 
     /// <param name="permutedHeads">As in <see cref="GgufFile.ReadFloat32(GgufTensor, Span{float}, int)"/>.</param>
     internal static StoredMatrix? Of(byte* data, GgmlType type, int rows, int columns, int permutedHeads = 0) =>
-        GgmlTypes.Block(type) is (<= LongestBlock, _) ? new StoredMatrix(data, type, rows, columns, permutedHeads) : null;
+        GgmlTypes.Block(type) is { Values: <= LongestBlock } ? new StoredMatrix(data, type, rows, columns, permutedHeads) : null;
 
     /// <summary>A run of one row; <paramref name="column"/> and <paramref name="count"/> are multiples of <see cref="Block"/>.</summary>
     public void WidenRow(int row, int column, int count, float* target) =>
