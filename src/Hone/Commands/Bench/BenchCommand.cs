@@ -15,14 +15,18 @@ internal abstract class BenchCommand : CliCommand
     private readonly Option<bool> _json = new("--json") { Description = "Print the figures as one line of JSON." };
     private readonly Option<bool> _here = new("--in-this-process") { Description = "Measure here and print JSON.", Hidden = true };
 
-    protected BenchCommand(string name, string description, params string[] examples) : base(name, description, examples)
+    private readonly bool _computes;
+
+    /// <param name="computes">Runs the model: takes threads and precision.</param>
+    protected BenchCommand(string name, string description, bool computes, params string[] examples) : base(name, description, examples)
     {
-        foreach (Option option in new Option[] { _model, _threads, _precision, _json, _here })
+        _computes = computes;
+        foreach (Option option in (Option[])[_model, .. computes ? [_threads, _precision] : Array.Empty<Option>(), _json, _here])
             Options.Add(option);
         _precision.AcceptOnlyFromAmong("float32", "as_stored");
         Validators.Add(result =>
         {
-            if (result.GetValue(_threads) is < 1)
+            if (computes && result.GetValue(_threads) is < 1)
                 result.AddError("--threads is 1 or more.");
         });
     }
@@ -38,14 +42,14 @@ internal abstract class BenchCommand : CliCommand
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
         string model = await LocalModel.PathOfAsync(parse.GetRequiredValue(_model), null, cancellationToken);
-        int? threads = parse.GetValue(_threads);
+        int? threads = _computes ? parse.GetValue(_threads) : null;
         if (parse.GetValue(_here))
         {
             MeasuringChild.EndWithParent();
             terminal.Line(await Task.Run(() => Measure(model, threads, parse), cancellationToken));
             return 0;
         }
-        List<string> arguments = ["bench", Name, "--model", model, "--precision", parse.GetValue(_precision)!, "--in-this-process", .. Own(parse)];
+        List<string> arguments = ["bench", Name, "--model", model, "--in-this-process", .. _computes ? ["--precision", parse.GetValue(_precision)!] : Array.Empty<string>(), .. Own(parse)];
         string last = await MeasuringChild.RunAsync(arguments, threads, cancellationToken);
         if (parse.GetValue(_json))
         {

@@ -9,7 +9,7 @@ internal sealed class BenchServeCommand : BenchCommand
 {
     private readonly Option<int> _tokens = new("--tokens") { Description = "Tokens to generate.", HelpName = "N", DefaultValueFactory = _ => 64 };
 
-    public BenchServeCommand() : base("serve", "Decoding speed: one greedy stream, and eight in one batch.", "hone bench serve", "hone bench serve --tokens 128 --json")
+    public BenchServeCommand() : base("serve", "Decoding speed: one greedy stream, and eight in one batch.", computes: true, "hone bench serve", "hone bench serve --tokens 128 --json")
     {
         Options.Add(_tokens);
         Validators.Add(result =>
