@@ -87,11 +87,11 @@ public sealed record ChatTemplateInput
 /// <summary>Bounds of one rendering: templates come from models and are not trusted.</summary>
 public sealed record ChatTemplateLimits
 {
-    /// <summary>Evaluated nodes, visited items, and one for every 16 characters made. Default: 5 million, a second or less.</summary>
+    /// <summary>Evaluated nodes, visited items, and one for every 4 characters made. Default: 5 million, a second or less.</summary>
     public long MaxSteps { get; init; } = 5_000_000;
 
-    /// <summary>The longest text, in UTF-16 units. Default: 16 Mi.</summary>
-    public long MaxTextLength { get; init; } = 16 * 1024 * 1024;
+    /// <summary>The longest text, in UTF-16 units. Default: 4 Mi, some million tokens.</summary>
+    public long MaxTextLength { get; init; } = 4 * 1024 * 1024;
 
     /// <summary>Nested statements, expressions, macro calls and values. Default: 2000; the thread's stack may allow less.</summary>
     public int MaxDepth { get; init; } = 2000;

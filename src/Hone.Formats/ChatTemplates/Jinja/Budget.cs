@@ -5,7 +5,7 @@ namespace Hone.Formats.ChatTemplates.Jinja;
 /// <summary>What one rendering may use: steps, the length of a text and depth. A template is untrusted.</summary>
 internal sealed class Budget(ChatTemplateLimits limits, CancellationToken cancellationToken)
 {
-    private const int CharactersPerStep = 16;
+    private const int CharactersPerStep = 4;
     private const int CheckEvery = 4096;
     private long _steps;
     private long _nextCheck = CheckEvery;

@@ -21,7 +21,7 @@ internal static class PatternReader
             return new LiteralPattern(text);
         try
         {
-            return Regex(text);
+            return Regex(text, $"{fields.Source}: {fields.PathOf("Regex")}");
         }
         catch (PatternException e)
         {
@@ -29,12 +29,11 @@ internal static class PatternReader
         }
     }
 
-    /// <exception cref="PatternException">The pattern is not valid or not supported.</exception>
-    public static TextPattern Regex(string pattern) => pattern switch
+    private static TextPattern Regex(string pattern, string source) => pattern switch
     {
         Gpt2 => new CoveringPattern(WordPatterns.Gpt2),
         Llama3 => new CoveringPattern(WordPatterns.Llama3),
         Qwen2 => new CoveringPattern(WordPatterns.Qwen2),
-        _ => RegexPattern.Parse(pattern),
+        _ => RegexPattern.Parse(pattern, source),
     };
 }

@@ -20,7 +20,7 @@ internal sealed class RegexPattern : TextPattern
     private RegexPattern(PatternStep[] steps) => _steps = steps;
 
     /// <exception cref="PatternException">The pattern is not valid or not supported.</exception>
-    public static RegexPattern Parse(string pattern) => new(PatternCompiler.Compile(PatternParser.Parse(pattern)));
+    public static RegexPattern Parse(string pattern, string source = "the tokenizer") => new(PatternCompiler.Compile(PatternParser.Parse(pattern))) { Source = source };
 
     public override bool TryFind(ReadOnlySpan<char> text, int from, ref PatternBudget budget, out int start, out int end)
     {

@@ -3,6 +3,9 @@ namespace Hone.Formats.Tokenizers;
 /// <summary>What a text is searched for: a literal, a regular expression, or one of the word patterns.</summary>
 internal abstract class TextPattern
 {
+    /// <summary>The file and the path in it, for errors.</summary>
+    public string Source { get; init; } = "";
+
     /// <summary>The first match that begins at <paramref name="from"/> or later.</summary>
     public abstract bool TryFind(ReadOnlySpan<char> text, int from, ref PatternBudget budget, out int start, out int end);
 
@@ -13,7 +16,7 @@ internal abstract class TextPattern
 /// <summary>The matches of one text. An empty match right behind another is passed over.</summary>
 internal struct PatternSearch(TextPattern pattern, int length)
 {
-    private PatternBudget _budget = new(length);
+    private PatternBudget _budget = new(pattern.Source, length);
     private int _from;
     private int _lastEnd = -1;
 
@@ -41,7 +44,7 @@ internal struct PatternSearch(TextPattern pattern, int length)
 }
 
 /// <summary>The steps that a search may take, so that no pattern of a file can hang its reader.</summary>
-internal struct PatternBudget(int length)
+internal struct PatternBudget(string source, int length)
 {
     private long _left = 4_000_000 + (2_000L * length);
 
@@ -50,7 +53,7 @@ internal struct PatternBudget(int length)
     {
         _left -= steps;
         if (_left < 0)
-            throw new InvalidFileException("A pattern of the tokenizer takes too many steps on a text: it backtracks again and again over the same characters. Simplify the pattern in tokenizer.json.");
+            throw new InvalidFileException($"The pattern of {source} takes too many steps on a text: it backtracks again and again over the same characters. Simplify it.");
     }
 }
 
