@@ -16,11 +16,13 @@ internal sealed class TinyModel : IDisposable
 
     private readonly ModelWeights _weights;
 
+    public ModelWeights Weights => _weights;
+
     public ModelConfig Config { get; }
 
     public Decoder Decoder { get; }
 
-    public static TinyModel Llama() => new(Path.GetDirectoryName(Reference.Files("models/llama/reference.safetensors").First())!);
+    public static TinyModel Llama(bool asStored = false) => new(Path.GetDirectoryName(Reference.Files("models/llama/reference.safetensors").First())!, asStored);
 
     /// <summary>Both matrices random, so that every gradient is alive.</summary>
     public LoraAdapter Adapter(long seed, double dropout = 0)

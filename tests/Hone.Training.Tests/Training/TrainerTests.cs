@@ -13,25 +13,32 @@ public sealed class TrainerTests : IDisposable
     private readonly EncodedRow[] _rows = [.. Enumerable.Range(0, 23).Select(RandomRow)];
 
     [Theory]
-    [InlineData(0.0)]
-    [InlineData(0.1)]
-    public void Run_ResumedAtAnyStep_EndsWithTheSameBytes(double dropout)
+    [InlineData("")]
+    [InlineData("dropout")]
+    [InlineData("dpo")]
+    [InlineData("dora")]
+    [InlineData("lora_bias")]
+    [InlineData("modules_to_save")]
+    [InlineData("as_stored")]
+    [InlineData("dpo dropout dora modules_to_save as_stored")]
+    [InlineData("dpo lora_bias modules_to_save")]
+    public void Run_ResumedAtAnyStep_EndsWithTheSameBytes(string with)
     {
         var checkpoints = new List<string>();
-        float[] undisturbed = Train(null, dropout, checkpoints);
-        Assert.Equal(12, checkpoints.Count);
+        float[] undisturbed = Train(null, with, checkpoints);
+        Assert.Equal(Settings(with, 7).Steps, checkpoints.Count);
         foreach (string checkpoint in checkpoints)
-            Assert.Equal(undisturbed, Train(checkpoint, dropout, null));
+            Assert.Equal(undisturbed, Train(checkpoint, with, null));
     }
 
     [Fact]
-    public void Run_OtherSeed_EndsElsewhere() => Assert.NotEqual(Train(null, 0, null), Train(null, 0, null, seed: 8));
+    public void Run_OtherSeed_EndsElsewhere() => Assert.NotEqual(Train(null, "", null), Train(null, "", null, seed: 8));
 
     [Fact]
     public void TryLoad_CheckpointOfAnotherRun_IsRefused()
     {
         var checkpoints = new List<string>();
-        Train(null, 0, checkpoints);
+        Train(null, "", checkpoints);
         using LoraAdapter adapter = _model.Adapter(7);
         using var optimizer = new AdamW(adapter.Parameters.numel(), 0.01);
         Assert.Null(Checkpoint.TryLoad(checkpoints[0], adapter, optimizer, "another"));
@@ -43,7 +50,7 @@ public sealed class TrainerTests : IDisposable
         using LoraAdapter adapter = _model.Adapter(7);
         using var optimizer = new AdamW(adapter.Parameters.numel(), 0.01);
         Reference.Floats(adapter.Parameters)[0] = float.NaN;
-        NotFiniteException e = Assert.Throws<NotFiniteException>(() => new Trainer(_model.Decoder, adapter, optimizer, Settings(0, 7), _rows, []).Step(3, [_rows[4], _rows[9]]));
+        NotFiniteException e = Assert.Throws<NotFiniteException>(() => new Trainer(_model.Decoder, adapter, optimizer, Settings("", 7), _rows, []).Step(3, [_rows[4], _rows[9]]));
         Assert.Contains("Step 3", e.Message, StringComparison.Ordinal);
         Assert.Contains("lines 5, 10", e.Message, StringComparison.Ordinal);
     }
@@ -53,7 +60,7 @@ public sealed class TrainerTests : IDisposable
     {
         using LoraAdapter adapter = _model.Adapter(7);
         using var optimizer = new AdamW(adapter.Parameters.numel(), 0.01);
-        var trainer = new Trainer(_model.Decoder, adapter, optimizer, Settings(0, 7), _rows, []);
+        var trainer = new Trainer(_model.Decoder, adapter, optimizer, Settings("", 7), _rows, []);
         int[] first = [.. Enumerable.Range(1, 6).SelectMany(s => trainer.RowsOf(s)).Select(r => r.Line)];
         int[] second = [.. Enumerable.Range(7, 6).SelectMany(s => trainer.RowsOf(s)).Select(r => r.Line)];
         Assert.Equal(Enumerable.Range(1, 23), first.Order());
@@ -61,28 +68,53 @@ public sealed class TrainerTests : IDisposable
         Assert.NotEqual(first, second);
     }
 
-    /// <returns>The adapter, and each row's losses.</returns>
-    private float[] Train(string? from, double dropout, List<string>? checkpoints, long seed = 7)
+    /// <param name="from">A checkpoint to go on from, with a model and an adapter of its own as in another process.</param>
+    /// <returns>The adapter, each step's and each row's losses.</returns>
+    private float[] Train(string? from, string with, List<string>? checkpoints, long seed = 7)
     {
-        TrainSettings settings = Settings(dropout, seed);
-        using LoraAdapter adapter = _model.Adapter(seed, dropout);
+        TrainSettings settings = Settings(with, seed);
+        using TinyModel model = TinyModel.Llama(settings.KeepsBaseAsStored);
+        using LoraAdapter adapter = PeftAdapter.Create(settings, model.Weights, model.Decoder);
         using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
-        TrainProgress start = from is null ? new TrainProgress() : Checkpoint.TryLoad(from, adapter, optimizer, "run")!;
-        TrainProgress end = new Trainer(_model.Decoder, adapter, optimizer, settings, _rows, _rows[..3]).Run(start, _ => { }, Save, TestContext.Current.CancellationToken);
-        return [.. Reference.Floats(adapter.Parameters), .. end.RowLosses!.Values];
+        TrainProgress start = new();
+        if (from is null)
+            model.Decoder.Start(adapter, seed);
+        else
+            start = Checkpoint.TryLoad(from, adapter, optimizer, "run")!;
+        EncodedRow[] rows = settings.IsPreference ? _rows[..22] : _rows;
+        TrainProgress end = new Trainer(model.Decoder, adapter, optimizer, settings, rows, rows[..4]).Run(start, _ => { }, Save, TestContext.Current.CancellationToken);
+        return [.. Reference.Floats(adapter.Parameters), .. end.Losses.Select(l => (float)l), .. end.Evaluations.Select(e => (float)e.Loss), .. end.RowLosses!.Values];
 
         void Save(TrainProgress progress)
         {
             if (checkpoints is null)
                 return;
-            string path = Path.Combine(_folder, $"{dropout}-{progress.Step}.safetensors");
+            string path = Path.Combine(_folder, $"{progress.Step}.safetensors");
             Checkpoint.Save(path, adapter, optimizer, progress, "run");
             checkpoints.Add(path);
         }
     }
 
-    private TrainSettings Settings(double dropout, long seed) => TrainSettings.Resolve(
-        new TrainingConfig { NEpochs = 2, BatchSize = 4, Rank = 4, Dropout = dropout, LearningRate = 5e-3, Seed = seed, CheckpointSteps = 1 }, _model.Config, "job", _rows.Length, 100, false);
+    private TrainSettings Settings(string with, long seed)
+    {
+        string[] ways = with.Split(' ');
+        bool pairs = ways.Contains("dpo");
+        return TrainSettings.Resolve(
+            new TrainingConfig
+            {
+                NEpochs = 2,
+                BatchSize = 4,
+                Rank = 4,
+                LearningRate = 5e-3,
+                Seed = seed,
+                CheckpointSteps = 1,
+                Dropout = ways.Contains("dropout") ? 0.1 : 0,
+                UseDora = ways.Contains("dora"),
+                LoraBias = ways.Contains("lora_bias"),
+                ModulesToSave = ways.Contains("modules_to_save") ? ["embed_tokens", "lm_head"] : null,
+                Precision = ways.Contains("as_stored") ? "as_stored" : null,
+            }, _model.Config, "job", pairs ? 11 : _rows.Length, 100, pairs);
+    }
 
     private static EncodedRow RandomRow(int index)
     {
