@@ -24,11 +24,15 @@ internal sealed class CrashServer : IAsyncDisposable
         _process = process;
         _output = output;
         _errors = errors;
+        Connection = ["--url", credentials["url"]!.GetValue<string>(), "--account", credentials["account_id"]!.GetValue<string>(), "--token", credentials["token"]!.GetValue<string>()];
         _http = new HttpClient { BaseAddress = new Uri($"{credentials["url"]}/client/v4/accounts/{credentials["account_id"]}/ai/"), Timeout = Timeout.InfiniteTimeSpan };
         _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", credentials["token"]!.GetValue<string>());
     }
 
     public int Id => _process.Id;
+
+    /// <summary>How the command line reaches it.</summary>
+    public string[] Connection { get; }
 
     /// <param name="models">Folder of GGUF files to offer.</param>
     /// <param name="crashAt">Name of a crash point, as HONE_CRASH_AT takes it; null: none.</param>
@@ -97,6 +101,13 @@ internal sealed class CrashServer : IAsyncDisposable
     {
         using HttpResponseMessage answer = await _http.GetAsync($"finetunes/{id}/events?limit=1000");
         return [.. (await ResultAsync(answer)).AsArray().Select(e => e!["message"]!.GetValue<string>())];
+    }
+
+    /// <summary>The greedy answer.</summary>
+    public async Task<string> AskAsync(string model, string prompt, string? finetune)
+    {
+        using HttpResponseMessage answer = await _http.PostAsJsonAsync($"run/{model}", new { prompt, lora = finetune, max_tokens = 12, temperature = 0 });
+        return (await ResultAsync(answer))["response"]!.GetValue<string>();
     }
 
     public Task<byte[]> DownloadAsync(string id, string fileName) => _http.GetByteArrayAsync($"finetunes/{id}/finetune-assets/{fileName}");
