@@ -24,7 +24,7 @@ public static class EngineCommand
         try
         {
             using BaseModel model = BaseModel.Open(modelPath);
-            using Decoder decoder = DecoderLoader.Load(model);
+            using Decoder decoder = DecoderLoader.Load(model, asStored: true);
             using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             listener.Bind(new UnixDomainSocketEndPoint(socketPath));
             listener.Listen(128);

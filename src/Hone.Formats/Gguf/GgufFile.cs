@@ -113,8 +113,10 @@ public sealed class GgufFile : IDisposable
         }
     }
 
-    /// <summary>A matrix as it is stored; null for types that are not widened in parts.</summary>
-    internal unsafe StoredMatrix? Stored(GgufTensor tensor, int permutedHeads) =>
+    /// <summary>A matrix as it is stored.</summary>
+    /// <param name="tensor">One with two dimensions.</param>
+    /// <param name="permutedHeads">As in <see cref="ReadFloat32(GgufTensor, Span{float}, int)"/>.</param>
+    public unsafe StoredMatrix? Stored(GgufTensor tensor, int permutedHeads = 0) =>
         StoredMatrix.Of(_file.Address(tensor.Offset, tensor.Length), tensor.Type, (int)tensor.Shape[0], (int)tensor.Shape[1], permutedHeads);
 
     public void Dispose() => _file.Dispose();

@@ -8,8 +8,8 @@ namespace Hone.Formats.Models;
 /// </summary>
 public readonly unsafe struct StoredMatrix
 {
-    /// <summary>Types with longer blocks are not worth widening in parts.</summary>
-    private const int LongestBlock = 32;
+    /// <summary>Types with longer blocks are widened by whole rows: a panel of a product would widen most of a block in vain.</summary>
+    private const int LongestPart = 32;
 
     private readonly byte* _data;
     private readonly GgmlType _type;
@@ -26,16 +26,21 @@ public readonly unsafe struct StoredMatrix
         _halfHead = permutedHeads > 0 ? rows / permutedHeads / 2 : 0;
     }
 
+    public GgmlType Type => _type;
+
     public int Rows { get; }
 
     public int Columns { get; }
 
-    /// <summary>Values that are widened together: 1, or 32 of a row.</summary>
+    /// <summary>Values that are widened together: 1, 32 or 256 of a row.</summary>
     public int Block { get; }
+
+    /// <summary>Whether short runs of a row are worth widening by themselves.</summary>
+    public bool HasParts => Block <= LongestPart;
 
     /// <param name="permutedHeads">As in <see cref="GgufFile.ReadFloat32(GgufTensor, Span{float}, int)"/>.</param>
     internal static StoredMatrix? Of(byte* data, GgmlType type, int rows, int columns, int permutedHeads = 0) =>
-        GgmlTypes.Block(type) is { Values: <= LongestBlock } ? new StoredMatrix(data, type, rows, columns, permutedHeads) : null;
+        GgmlTypes.Block(type) is not null ? new StoredMatrix(data, type, rows, columns, permutedHeads) : null;
 
     /// <summary>A run of one row; <paramref name="column"/> and <paramref name="count"/> are multiples of <see cref="Block"/>.</summary>
     public void WidenRow(int row, int column, int count, float* target) =>
@@ -48,7 +53,8 @@ public readonly unsafe struct StoredMatrix
             WidenRow(row, column, count, target);
     }
 
-    private byte* Address(int row)
+    /// <summary>Where a row begins; it goes on without gaps.</summary>
+    public byte* Address(int row)
     {
         if (_halfHead > 0)
         {

@@ -38,6 +38,9 @@ internal sealed class GenerationStream : IDisposable
     public int[] Next { get; private set; }
     public bool Finished { get; private set; }
 
+    /// <summary>The prompt is not computed yet.</summary>
+    public bool IsNew => _answer.Count == 0;
+
     /// <summary>Go on to the limit: for measuring.</summary>
     public bool IgnoreStop { get; init; }
     public ChannelReader<GenerateEvent> Events => _events.Reader;

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using TorchSharp;
@@ -86,8 +87,22 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         }
     }
 
-    /// <summary>The next tokens of all streams.</summary>
+    /// <summary>
+    /// The next tokens of all streams: first of those that joined, then one of every other. The two have products of their own, so that what a stream says
+    /// does not depend on who joins beside it.
+    /// </summary>
     public static void Pass(Decoder decoder, IReadOnlyList<GenerationStream> active)
+    {
+        GenerationStream[] joined = [.. active.Where(s => s.IsNew)], others = [.. active.Where(s => !s.IsNew)];
+        if (joined.Length > 0)
+            PassOf(decoder, joined);
+        if (others.Length == 0)
+            return;
+        using RowProduct.Use rows = RowProduct.Begin();
+        PassOf(decoder, others);
+    }
+
+    private static void PassOf(Decoder decoder, IReadOnlyList<GenerationStream> active)
     {
         using var scope = NewDisposeScope();
         GenerationStream[] streams = [.. active.OrderBy(s => s.Adapter is null ? 0 : RuntimeHelpers.GetHashCode(s.Adapter))];

@@ -27,13 +27,8 @@ internal static unsafe class MatrixProduct
     /// <summary>Rows of a block: a block's slice of x stays in the second-level cache.</summary>
     private const int BlockRows = 240;
 
-    /// <summary>With so few rows a packed panel does not pay: every result is a dot product of two rows.</summary>
-    private const int FewRows = 3;
-
     /// <summary>With so few tiles of rows a weight whose rows lie as a panel's is read where it is.</summary>
     private const int UnpackedTiles = 4;
-
-    private const int RowSlot = 5;
 
     [ThreadStatic]
     private static float[]? t_panel;
@@ -42,9 +37,9 @@ internal static unsafe class MatrixProduct
     /// <param name="terms">The first one spans all columns of y unless <paramref name="accumulate"/>.</param>
     public static void Run(Matrix y, bool accumulate, params ProductTerm[] terms)
     {
-        if (y.Rows <= FewRows && terms.All(t => t is { Transposed: true, TurnedX: false }))
+        if (RowProduct.IsUsed && terms.All(t => t is { Transposed: true, TurnedX: false }))
         {
-            Cores.ForRanges(y.Columns, 32, (start, end) => Dots(y, accumulate, terms, start, end));
+            RowProduct.Run(y, accumulate, terms);
             return;
         }
         int panels = Blocks(y.Columns, ProductTile.Columns);
@@ -127,49 +122,6 @@ internal static unsafe class MatrixProduct
                 y[row * strideY + column] = accumulate ? y[row * strideY + column] + value : value;
             }
         }
-    }
-
-    private static void Dots(Matrix y, bool accumulate, ProductTerm[] terms, int start, int end)
-    {
-        for (int t = 0; t < terms.Length; t++)
-        {
-            ProductTerm term = terms[t];
-            Matrix values = term.Weight.Values;
-            Matrix widened = term.Weight.Stored is null ? default : Scratch.Take(RowSlot, 1, term.Depth);
-            int last = Math.Min(end, term.Column + term.Columns);
-            for (int column = Math.Max(start, term.Column); column < last; column++)
-            {
-                float* weight = widened.Data;
-                if (term.Weight.Stored is { } stored)
-                    stored.WidenRow(column - term.Column, 0, term.Depth, weight);
-                else
-                    weight = values.Data + (column - term.Column) * values.Stride;
-                for (int row = 0; row < y.Rows; row++)
-                {
-                    float* target = y.Data + row * y.Stride + column;
-                    float sum = term.Scale * Dot(term.X.Data + row * term.X.Stride, weight, term.Depth);
-                    *target = accumulate || t > 0 ? *target + sum : sum;
-                }
-            }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Dot(float* a, float* b, int length)
-    {
-        Vector256<float> s0 = default, s1 = default, s2 = default, s3 = default;
-        int i = 0;
-        for (; i + 32 <= length; i += 32)
-        {
-            s0 = Vector256.MultiplyAddEstimate(Vector256.Load(a + i), Vector256.Load(b + i), s0);
-            s1 = Vector256.MultiplyAddEstimate(Vector256.Load(a + i + 8), Vector256.Load(b + i + 8), s1);
-            s2 = Vector256.MultiplyAddEstimate(Vector256.Load(a + i + 16), Vector256.Load(b + i + 16), s2);
-            s3 = Vector256.MultiplyAddEstimate(Vector256.Load(a + i + 24), Vector256.Load(b + i + 24), s3);
-        }
-        float sum = Vector256.Sum(s0 + s1 + (s2 + s3));
-        for (; i < length; i++)
-            sum += a[i] * b[i];
-        return sum;
     }
 
     /// <summary>The thread's own panel, and room for one tile behind it.</summary>

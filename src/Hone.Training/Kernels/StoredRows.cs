@@ -9,21 +9,13 @@ internal sealed unsafe class StoredRows(StoredMatrix[] parts)
 
     public int Columns => parts[0].Columns;
 
+    public ReadOnlySpan<StoredMatrix> Parts => parts;
+
+    /// <inheritdoc cref="StoredMatrix.HasParts"/>
+    public bool HasParts { get; } = parts.All(p => p.HasParts);
+
     /// <summary>Runs of columns begin and end at its multiples.</summary>
     public int Block { get; } = parts.Max(p => p.Block);
-
-    public void WidenRow(int row, int column, int count, float* target)
-    {
-        foreach (ref readonly StoredMatrix part in parts.AsSpan())
-        {
-            if (row < part.Rows)
-            {
-                part.WidenRow(row, column, count, target);
-                return;
-            }
-            row -= part.Rows;
-        }
-    }
 
     /// <summary>A run of columns of several rows.</summary>
     public void WidenRows(int row, int rows, int column, int count, float* target, nint stride)

@@ -58,7 +58,10 @@ internal sealed class FrozenWeight : IDisposable
     }));
 
     /// <summary>The whole matrix for a product; valid until the next use of any weight of the model.</summary>
-    public Operand Values() => _stored is null ? Widened() : _stored;
+    public Operand Values() => IsTakenAsStored ? _stored! : Widened();
+
+    /// <summary>Products widen it as they go.</summary>
+    private bool IsTakenAsStored => _stored is not null && (_stored.HasParts || RowProduct.IsUsed);
 
     /// <summary>The whole matrix as numbers; with a stored one, until the next use of any weight of the model.</summary>
     public Matrix Widened()
@@ -74,7 +77,7 @@ internal sealed class FrozenWeight : IDisposable
     /// <summary>The matrix block by block, each with its first row; one block where products take it as it is. For matrices of one part.</summary>
     public void ForBlocks(Action<int, Operand> body)
     {
-        if (_values is not null || _stored is not null)
+        if (_values is not null || IsTakenAsStored)
         {
             body(0, Values());
             return;

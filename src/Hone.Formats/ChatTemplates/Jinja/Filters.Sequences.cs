@@ -166,7 +166,7 @@ internal static partial class Filters
         var start = 0;
         for (var i = 0; i < count; i++)
         {
-            evaluator.Budget.Spend(4);
+            evaluator.Budget.Spend(8);
             var length = i < longer ? size + 1 : size;
             var part = items.GetRange(start, length);
             start += length;

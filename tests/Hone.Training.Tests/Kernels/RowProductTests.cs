@@ -1,0 +1,91 @@
+using Hone.Formats.Gguf;
+using Hone.Formats.Models;
+using Hone.Training.Kernels;
+using static TorchSharp.torch;
+
+namespace Hone.Training.Tests.Kernels;
+
+public sealed class RowProductTests
+{
+    /// <summary>Sums of terms of any shape, on columns of a wider matrix, equal float64 sums.</summary>
+    [Fact]
+    public void Run_RandomTerms_EqualsFloat64Sums()
+    {
+        Cores.Use(2);
+        for (int seed = 0; seed < 200; seed++)
+        {
+            using var scope = NewDisposeScope();
+            var random = new SplitMix64((ulong)seed);
+            int rows = 1 + random.NextInt(20), columns = 1 + random.NextInt(300);
+            bool accumulate = random.NextInt(2) == 0;
+            Tensor y = rand(rows, columns + 3);
+            Matrix target = Matrix.Of(y).ColumnRange(2, columns);
+            double[,] expected = new double[rows, columns];
+            for (int r = 0; r < rows; r++)
+            {
+                for (int c = 0; c < columns; c++)
+                    expected[r, c] = accumulate ? target.Row(r)[c] : 0;
+            }
+            (float Before, float After) around = (y[0, 1].item<float>(), y[rows - 1, columns + 2].item<float>());
+
+            var terms = new ProductTerm[1 + random.NextInt(3)];
+            for (int t = 0; t < terms.Length; t++)
+            {
+                int depth = 1 + random.NextInt(200);
+                int first = t == 0 && !accumulate ? 0 : random.NextInt(columns), width = t == 0 && !accumulate ? columns : 1 + random.NextInt(columns - first);
+                Matrix x = Matrix.Of(rand(rows, depth + 5) - 0.5).ColumnRange(3, depth), w = Matrix.Of(rand(width, depth + 1) - 0.5).ColumnRange(1, depth);
+                terms[t] = new ProductTerm(x, w, Transposed: true, random.NextInt(2) == 0 ? 1 : 0.5f, first);
+                for (int r = 0; r < rows; r++)
+                {
+                    for (int c = 0; c < width; c++)
+                    {
+                        double sum = 0;
+                        for (int k = 0; k < depth; k++)
+                            sum += (double)x.Row(r)[k] * w.Row(c)[k];
+                        expected[r, first + c] += sum * terms[t].Scale;
+                    }
+                }
+            }
+            using (RowProduct.Begin())
+                MatrixProduct.Run(target, accumulate, terms);
+            for (int r = 0; r < rows; r++)
+            {
+                for (int c = 0; c < columns; c++)
+                    Assert.True(Math.Abs(target.Row(r)[c] - expected[r, c]) < 1e-4, $"seed {seed}: [{r}, {c}] is {target.Row(r)[c]}, not {expected[r, c]}");
+            }
+            Assert.Equal(around, (y[0, 1].item<float>(), y[rows - 1, columns + 2].item<float>()));
+        }
+    }
+
+    /// <summary>Every block type: the bits of the widened matrix's product, for any number of rows; and a row's bits are the same alone and beside others.</summary>
+    [Fact]
+    public void Run_StoredMatrix_BitsOfTheWidenedOneAndOfEachRowAlone()
+    {
+        Cores.Use(2);
+        var types = new HashSet<GgmlType>();
+        using GgufFile file = GgufFile.Open(Path.Combine(Reference.Repository, "tests", "Hone.Formats.Tests", "references", "gguf", "types.gguf"));
+        foreach (GgufTensor tensor in file.Tensors.Where(t => t.Shape is [> 1, > 1]))
+        {
+            using var scope = NewDisposeScope();
+            StoredMatrix stored = file.Stored(tensor)!.Value;
+            types.Add(stored.Type);
+            Tensor widened = empty(stored.Rows, stored.Columns);
+            Matrix values = Matrix.Of(widened);
+            file.ReadFloat32(tensor.Name, values.All());
+            Matrix x = Matrix.Of(rand(9, stored.Columns) - 0.5);
+            for (int rows = 1; rows <= x.Rows; rows++)
+            {
+                Matrix ofStored = Matrix.Of(empty(rows, stored.Rows)), ofWidened = Matrix.Of(empty(rows, stored.Rows)), alone = Matrix.Of(empty(1, stored.Rows));
+                using (RowProduct.Begin())
+                {
+                    MatrixProduct.Run(ofStored, false, new ProductTerm(x.RowRange(0, rows), new StoredRows([stored]), Transposed: true));
+                    MatrixProduct.Run(ofWidened, false, new ProductTerm(x.RowRange(0, rows), values, Transposed: true));
+                    MatrixProduct.Run(alone, false, new ProductTerm(x.RowRange(rows - 1, 1), values, Transposed: true));
+                }
+                Assert.True(ofStored.All().SequenceEqual(ofWidened.All()), $"{tensor.Name} {stored.Type}, {rows} rows");
+                Assert.True(alone.All().SequenceEqual(ofWidened.Row(rows - 1)), $"{tensor.Name} {stored.Type}, row {rows} alone");
+            }
+        }
+        Assert.Superset(new HashSet<GgmlType> { GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q8_0, GgmlType.Q4_K, GgmlType.Q6_K }, types);
+    }
+}
