@@ -91,6 +91,11 @@ internal static unsafe partial class Dequantizer
     // half d, byte[16]: d × (q − 8)
     private static void Q4_0(byte* x, float* y, long blocks)
     {
+        if (Avx2.IsSupported)
+        {
+            Widen<StoredBlocks.Q4_0>(x, y, blocks);
+            return;
+        }
         for (; blocks > 0; blocks--, x += 18, y += 32)
         {
             Vector128<float> d = Scale(x);
@@ -103,6 +108,11 @@ internal static unsafe partial class Dequantizer
     // half d, half m, byte[16]: d × q + m
     private static void Q4_1(byte* x, float* y, long blocks)
     {
+        if (Avx2.IsSupported)
+        {
+            Widen<StoredBlocks.Q4_1>(x, y, blocks);
+            return;
+        }
         for (; blocks > 0; blocks--, x += 20, y += 32)
         {
             Vector128<float> d = Scale(x);
@@ -141,11 +151,30 @@ internal static unsafe partial class Dequantizer
     // half d, sbyte[32]: d × q
     private static void Q8_0(byte* x, float* y, long blocks)
     {
+        if (Avx2.IsSupported)
+        {
+            Widen<StoredBlocks.Q8_0>(x, y, blocks);
+            return;
+        }
         for (; blocks > 0; blocks--, x += 34, y += 32)
         {
             Vector128<float> d = Scale(x);
             Store(Vector128.Load((sbyte*)x + 2), d, y);
             Store(Vector128.Load((sbyte*)x + 18), d, y + 16);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Widen<TBlock>(byte* x, float* y, long blocks) where TBlock : struct, IStoredBlock
+    {
+        float* halves = StoredBlocks.HalfValues;
+        for (; blocks > 0; blocks--, x += TBlock.Bytes, y += StoredBlocks.Values)
+        {
+            TBlock.Read(x, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
+            w0.Store(y);
+            w1.Store(y + 8);
+            w2.Store(y + 16);
+            w3.Store(y + 24);
         }
     }
 
@@ -165,7 +194,7 @@ internal static unsafe partial class Dequantizer
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float ScaleOf(byte* half) => (float)Unsafe.ReadUnaligned<Half>(half);
+    private static float ScaleOf(byte* half) => StoredBlocks.HalfValues[Unsafe.ReadUnaligned<ushort>(half)];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<float> Scale(byte* half) => Vector128.Create(ScaleOf(half));

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Hone.Formats.Gguf;
 
 namespace Hone.Formats.Models;
@@ -49,8 +52,34 @@ public readonly unsafe struct StoredMatrix
     /// <summary>The same run of several rows, each <paramref name="stride"/> behind the one before.</summary>
     public void WidenRows(int row, int rows, int column, int count, float* target, nint stride)
     {
+        switch (Avx2.IsSupported ? _type : GgmlType.F64)
+        {
+            case GgmlType.Q4_0: WidenBlocks<StoredBlocks.Q4_0>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q4_1: WidenBlocks<StoredBlocks.Q4_1>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q8_0: WidenBlocks<StoredBlocks.Q8_0>(row, rows, column, count, target, stride); break;
+            default:
+                for (int end = row + rows; row < end; row++, target += stride)
+                    WidenRow(row, column, count, target);
+                break;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void WidenBlocks<TBlock>(int row, int rows, int column, int count, float* target, nint stride) where TBlock : struct, IStoredBlock
+    {
+        float* halves = StoredBlocks.HalfValues;
         for (int end = row + rows; row < end; row++, target += stride)
-            WidenRow(row, column, count, target);
+        {
+            byte* block = Address(row) + (long)(column / StoredBlocks.Values) * TBlock.Bytes;
+            for (int i = 0; i < count; i += StoredBlocks.Values, block += TBlock.Bytes)
+            {
+                TBlock.Read(block, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
+                w0.Store(target + i);
+                w1.Store(target + i + 8);
+                w2.Store(target + i + 16);
+                w3.Store(target + i + 24);
+            }
+        }
     }
 
     /// <summary>Where a row begins; it goes on without gaps.</summary>

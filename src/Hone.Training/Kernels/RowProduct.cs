@@ -15,7 +15,7 @@ internal static unsafe class RowProduct
     /// <summary>Rows of x that share a reading of W.</summary>
     private const int Group = 8;
 
-    private const int Block = 32;
+    private const int Block = StoredBlocks.Values;
 
     /// <summary>Columns of y that are one turn of a loop at least.</summary>
     private const int SmallestRange = 32;
@@ -96,15 +96,15 @@ internal static unsafe class RowProduct
     {
         switch (type)
         {
-            case GgmlType.F32: Take<Float32>(places, from, to, depth, rows); break;
-            case GgmlType.BF16: Take<BrainFloat>(places, from, to, depth, rows); break;
-            case GgmlType.Q4_0: Take<Q4_0>(places, from, to, depth, rows); break;
-            case GgmlType.Q4_1: Take<Q4_1>(places, from, to, depth, rows); break;
-            case GgmlType.Q8_0: Take<Q8_0>(places, from, to, depth, rows); break;
+            case GgmlType.F32: Take<StoredBlocks.Float32>(places, from, to, depth, rows); break;
+            case GgmlType.BF16: Take<StoredBlocks.BrainFloat>(places, from, to, depth, rows); break;
+            case GgmlType.Q4_0: Take<StoredBlocks.Q4_0>(places, from, to, depth, rows); break;
+            case GgmlType.Q4_1: Take<StoredBlocks.Q4_1>(places, from, to, depth, rows); break;
+            case GgmlType.Q8_0: Take<StoredBlocks.Q8_0>(places, from, to, depth, rows); break;
         }
     }
 
-    private static void Take<TBlocks>(Places places, int from, int to, int depth, in RowGroup rows) where TBlocks : struct, IBlocks
+    private static void Take<TBlocks>(Places places, int from, int to, int depth, in RowGroup rows) where TBlocks : struct, IStoredBlock
     {
         float* sums = stackalloc float[Group];
         float* halves = StoredBlocks.HalfValues;
@@ -125,7 +125,7 @@ internal static unsafe class RowProduct
 
     /// <summary>One row of x with two of W, whose sums do not wait for each other.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void OneByTwo<TBlocks>(byte* a, byte* b, int blocks, float* halves, float* x, float* sums) where TBlocks : struct, IBlocks
+    private static void OneByTwo<TBlocks>(byte* a, byte* b, int blocks, float* halves, float* x, float* sums) where TBlocks : struct, IStoredBlock
     {
         Vector256<float> s0 = default, s1 = default;
         for (; blocks > 0; blocks--, x += Block, a += TBlocks.Bytes, b += TBlocks.Bytes)
@@ -140,7 +140,7 @@ internal static unsafe class RowProduct
 
     /// <summary>Up to eight rows of x with one of W.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void RowsByOne<TBlocks>(byte* weight, int blocks, float* halves, in RowGroup rows, float* sums) where TBlocks : struct, IBlocks
+    private static void RowsByOne<TBlocks>(byte* weight, int blocks, float* halves, in RowGroup rows, float* sums) where TBlocks : struct, IStoredBlock
     {
         Vector256<float> s0 = default, s1 = default, s2 = default, s3 = default, s4 = default, s5 = default, s6 = default, s7 = default;
         float* x = rows.X;
@@ -224,83 +224,6 @@ internal static unsafe class RowProduct
         {
             float* target = _y + i * _strideY + column;
             *target = accumulate ? *target + _scale * sum : _scale * sum;
-        }
-    }
-
-    /// <summary>32 values, widened in registers to what a file's reader makes of them: product and sum are rounded one by one.</summary>
-    private interface IBlocks
-    {
-        static abstract int Bytes { get; }
-
-        /// <param name="halves">The value of every IEEE half.</param>
-        static abstract void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
-    }
-
-    private readonly struct Float32 : IBlocks
-    {
-        public static int Bytes => Block * sizeof(float);
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
-        {
-            float* values = (float*)block;
-            (w0, w1, w2, w3) = (Vector256.Load(values), Vector256.Load(values + 8), Vector256.Load(values + 16), Vector256.Load(values + 24));
-        }
-    }
-
-    private readonly struct BrainFloat : IBlocks
-    {
-        public static int Bytes => Block * sizeof(ushort);
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
-        {
-            ushort* values = (ushort*)block;
-            (w0, w1, w2, w3) = (StoredBlocks.Wide(values), StoredBlocks.Wide(values + 8), StoredBlocks.Wide(values + 16), StoredBlocks.Wide(values + 24));
-        }
-    }
-
-    // half d, byte[16]: d × (q − 8); element i is the low half of byte i, element i + 16 the high one
-    private readonly struct Q4_0 : IBlocks
-    {
-        public static int Bytes => 18;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
-        {
-            StoredBlocks.Halves(block + 2, out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3);
-            Vector256<int> eight = Vector256.Create(8);
-            Vector256<float> d = Vector256.Create(halves[*(ushort*)block]);
-            StoredBlocks.Scale(q0 - eight, q1 - eight, q2 - (eight << 4), q3 - (eight << 4), d, out w0, out w1, out w2, out w3);
-        }
-    }
-
-    // half d, half m, byte[16]: d × q + m
-    private readonly struct Q4_1 : IBlocks
-    {
-        public static int Bytes => 20;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
-        {
-            StoredBlocks.Halves(block + 4, out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3);
-            Vector256<float> d = Vector256.Create(halves[*(ushort*)block]), m = Vector256.Create(halves[*(ushort*)(block + 2)]);
-            StoredBlocks.Scale(q0, q1, q2, q3, d, out w0, out w1, out w2, out w3);
-            (w0, w1, w2, w3) = (w0 + m, w1 + m, w2 + m, w3 + m);
-        }
-    }
-
-    // half d, sbyte[32]: d × q
-    private readonly struct Q8_0 : IBlocks
-    {
-        public static int Bytes => 34;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
-        {
-            sbyte* q = (sbyte*)block + 2;
-            Vector256<float> d = Vector256.Create(halves[*(ushort*)block]);
-            (w0, w1, w2, w3) = (StoredBlocks.Wide(q) * d, StoredBlocks.Wide(q + 8) * d, StoredBlocks.Wide(q + 16) * d, StoredBlocks.Wide(q + 24) * d);
         }
     }
 }
