@@ -93,7 +93,7 @@ internal static unsafe partial class Dequantizer
     {
         if (Avx2.IsSupported)
         {
-            Widen<StoredBlocks.Q4_0>(x, y, blocks);
+            Widen<StoredBlocks.Nibbles>(x, y, blocks);
             return;
         }
         for (; blocks > 0; blocks--, x += 18, y += 32)
@@ -110,7 +110,7 @@ internal static unsafe partial class Dequantizer
     {
         if (Avx2.IsSupported)
         {
-            Widen<StoredBlocks.Q4_1>(x, y, blocks);
+            Widen<StoredBlocks.NibblesAndMinimum>(x, y, blocks);
             return;
         }
         for (; blocks > 0; blocks--, x += 20, y += 32)
@@ -153,7 +153,7 @@ internal static unsafe partial class Dequantizer
     {
         if (Avx2.IsSupported)
         {
-            Widen<StoredBlocks.Q8_0>(x, y, blocks);
+            Widen<StoredBlocks.SignedBytes>(x, y, blocks);
             return;
         }
         for (; blocks > 0; blocks--, x += 34, y += 32)

@@ -104,8 +104,8 @@ public static unsafe class StoredBlocks
         }
     }
 
-    /// <summary>half d, byte[16]: d × (q − 8); element i is the low half of byte i, element i + 16 the high one</summary>
-    public readonly unsafe struct Q4_0 : IStoredBlock
+    /// <summary>Q4_0: half d, byte[16]: d × (q − 8)</summary>
+    public readonly unsafe struct Nibbles : IStoredBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 18;
@@ -121,8 +121,8 @@ public static unsafe class StoredBlocks
         }
     }
 
-    /// <summary>half d, half m, byte[16]: d × q + m</summary>
-    public readonly unsafe struct Q4_1 : IStoredBlock
+    /// <summary>Q4_1: half d, half m, byte[16]: d × q + m</summary>
+    public readonly unsafe struct NibblesAndMinimum : IStoredBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 20;
@@ -138,8 +138,8 @@ public static unsafe class StoredBlocks
         }
     }
 
-    /// <summary>half d, sbyte[32]: d × q</summary>
-    public readonly unsafe struct Q8_0 : IStoredBlock
+    /// <summary>Q8_0: half d, sbyte[32]: d × q</summary>
+    public readonly unsafe struct SignedBytes : IStoredBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 34;

@@ -54,9 +54,9 @@ public readonly unsafe struct StoredMatrix
     {
         switch (Avx2.IsSupported ? _type : GgmlType.F64)
         {
-            case GgmlType.Q4_0: WidenBlocks<StoredBlocks.Q4_0>(row, rows, column, count, target, stride); break;
-            case GgmlType.Q4_1: WidenBlocks<StoredBlocks.Q4_1>(row, rows, column, count, target, stride); break;
-            case GgmlType.Q8_0: WidenBlocks<StoredBlocks.Q8_0>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q4_0: WidenBlocks<StoredBlocks.Nibbles>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q4_1: WidenBlocks<StoredBlocks.NibblesAndMinimum>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q8_0: WidenBlocks<StoredBlocks.SignedBytes>(row, rows, column, count, target, stride); break;
             default:
                 for (int end = row + rows; row < end; row++, target += stride)
                     WidenRow(row, column, count, target);

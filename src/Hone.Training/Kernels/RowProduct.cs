@@ -98,9 +98,9 @@ internal static unsafe class RowProduct
         {
             case GgmlType.F32: Take<StoredBlocks.Float32>(places, from, to, depth, rows); break;
             case GgmlType.BF16: Take<StoredBlocks.BrainFloat>(places, from, to, depth, rows); break;
-            case GgmlType.Q4_0: Take<StoredBlocks.Q4_0>(places, from, to, depth, rows); break;
-            case GgmlType.Q4_1: Take<StoredBlocks.Q4_1>(places, from, to, depth, rows); break;
-            case GgmlType.Q8_0: Take<StoredBlocks.Q8_0>(places, from, to, depth, rows); break;
+            case GgmlType.Q4_0: Take<StoredBlocks.Nibbles>(places, from, to, depth, rows); break;
+            case GgmlType.Q4_1: Take<StoredBlocks.NibblesAndMinimum>(places, from, to, depth, rows); break;
+            case GgmlType.Q8_0: Take<StoredBlocks.SignedBytes>(places, from, to, depth, rows); break;
         }
     }
 
