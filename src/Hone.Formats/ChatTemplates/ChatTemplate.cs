@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Hone.Formats.ChatTemplates.Jinja;
 
@@ -44,13 +45,16 @@ public sealed class ChatTemplate
     {
         ArgumentNullException.ThrowIfNull(input);
         ChatTemplate chosen = input.Tools is { ValueKind: not JsonValueKind.Null } ? ForTools ?? this : this;
-        return Evaluator.Render(chosen._body, ChatVariables.Of(input), input.Limits, input.Clock, cancellationToken);
+        long bytes = BytesOf(input.Messages) + (input.Tools is { } tools ? BytesOf(tools) : 0) + (input.Extra?.Values.Sum(BytesOf) ?? 0);
+        return Evaluator.Render(chosen._body, ChatVariables.Of(input), input.Limits.For(bytes), input.Clock, cancellationToken);
     }
 
     /// <summary>Renders with exactly these variables: nothing is added to them or copied within them.</summary>
-    public RenderedChat Render(IEnumerable<KeyValuePair<string, JsonElement>> variables, TimeProvider clock, CancellationToken cancellationToken) =>
+    public RenderedChat Render(IReadOnlyCollection<KeyValuePair<string, JsonElement>> variables, TimeProvider clock, CancellationToken cancellationToken) =>
         Evaluator.Render(
-            _body, variables.Select(item => KeyValuePair.Create(item.Key, JsonValues.From(item.Value))), new ChatTemplateLimits(), clock, cancellationToken);
+            _body, variables.Select(item => KeyValuePair.Create(item.Key, JsonValues.From(item.Value))), new ChatTemplateLimits().For(variables.Sum(item => BytesOf(item.Value))), clock, cancellationToken);
+
+    private static long BytesOf(JsonElement value) => JsonMarshal.GetRawUtf8Value(value).Length;
 }
 
 /// <summary>What a template renders. JSON numbers with a point or an exponent are floats, others integers.</summary>
@@ -87,14 +91,19 @@ public sealed record ChatTemplateInput
 /// <summary>Bounds of one rendering: templates come from models and are not trusted.</summary>
 public sealed record ChatTemplateLimits
 {
-    /// <summary>Evaluated nodes, visited items, and one for every 4 characters made. Default: 5 million, a second or less.</summary>
+    private const int StepsPerByte = 2, CharactersPerByte = 4;
+
+    /// <summary>Evaluated nodes, visited items, and one for every 4 characters made. Default: 5 million, a second or less; and two for each byte of the input's JSON.</summary>
     public long MaxSteps { get; init; } = 5_000_000;
 
-    /// <summary>The longest text, in UTF-16 units. Default: 4 Mi, some million tokens.</summary>
+    /// <summary>The longest text, in UTF-16 units. Default: 4 Mi, some million tokens; and four for each byte of the input's JSON.</summary>
     public long MaxTextLength { get; init; } = 4 * 1024 * 1024;
 
     /// <summary>Nested statements, expressions, macro calls and values. Default: 2000; the thread's stack may allow less.</summary>
     public int MaxDepth { get; init; } = 2000;
+
+    /// <summary>The bounds for an input of so many bytes.</summary>
+    internal ChatTemplateLimits For(long bytes) => this with { MaxSteps = MaxSteps + StepsPerByte * bytes, MaxTextLength = MaxTextLength + CharactersPerByte * bytes };
 }
 
 /// <summary>A rendered conversation.</summary>

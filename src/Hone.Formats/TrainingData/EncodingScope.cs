@@ -41,5 +41,5 @@ internal sealed class EncodingScope(TrainingRow row, bool strict)
 
     public RowEncoding Finish(EncodedPreference pair) => Finish([]) with { Preference = Failed ? null : pair };
 
-    private LintIssue Issue(string? path, string code, string message, string hint) => new(row.Line, row.ByteOffset, path, code, message, hint);
+    private LintIssue Issue(string? path, string code, string message, string hint) => new(row.Line, row.ByteOffset, path ?? "$", code, message, hint);
 }

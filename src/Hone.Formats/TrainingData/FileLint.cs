@@ -142,18 +142,18 @@ internal sealed class FileLint
         if (_training is not null && _training._rows.TryGetValue(hash, out int trained))
         {
             RowsInTraining++;
-            _scope.Error(null, null, "validation_row_in_training", $"same row as line {trained} of the training file: what was learnt by heart would look like skill.", "Take it out of one of the two files.");
+            _scope.Error(null, "$", "validation_row_in_training", $"same row as line {trained} of the training file: what was learnt by heart would look like skill.", "Take it out of one of the two files.");
             return;
         }
         if (!_rows.TryAdd(hash, line.Number))
         {
             DuplicateRows++;
-            _scope.Warn(null, null, "duplicate_row", $"same row as line {_rows[hash]}.", "Take it out, unless it shall weigh more.");
+            _scope.Warn(null, "$", "duplicate_row", $"same row as line {_rows[hash]}.", "Take it out, unless it shall weigh more.");
             return;
         }
         if (kind is not (RowKind.Chat or RowKind.PromptCompletion) || _fingerprint.Question() is not { } question || _questions.TryAdd(question, line.Number))
             return;
-        _scope.Warn(null, null, "conflicting_answers", $"same question as line {_questions[question]}, with another answer.", "Keep one answer, unless several are meant.");
+        _scope.Warn(null, "$", "conflicting_answers", $"same question as line {_questions[question]}, with another answer.", "Keep one answer, unless several are meant.");
     }
 
     /// <summary>One kind a file: rows of the rarer kinds are errors.</summary>

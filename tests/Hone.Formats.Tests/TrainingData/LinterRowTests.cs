@@ -142,9 +142,9 @@ public sealed class LinterRowTests
         { Answer("\"content\":\"caf\uFFFD\""), "replacement_character", "$.messages[1].content" },
         { Answer("\"content\":\"caf\\ufffd\""), "replacement_character", "$.messages[1].content" },
         { Answer("\"content\":\"cafÃ©\""), "wrongly_decoded", "$.messages[1].content" },
-        { TrainingFiles.Good(2), "duplicate_row", null },
-        { """{ "messages": [{"content": "Question \u0032?", "role": "user", "name": null}, {"role": "assistant", "content": "Answer 2.", "weight": 1}] }""", "duplicate_row", null },
-        { """{"messages":[{"role":"user","content":"Question 2?"},{"role":"assistant","content":"Else."}]}""", "conflicting_answers", null },
+        { TrainingFiles.Good(2), "duplicate_row", "$" },
+        { """{ "messages": [{"content": "Question \u0032?", "role": "user", "name": null}, {"role": "assistant", "content": "Answer 2.", "weight": 1}] }""", "duplicate_row", "$" },
+        { """{"messages":[{"role":"user","content":"Question 2?"},{"role":"assistant","content":"Else."}]}""", "conflicting_answers", "$" },
     };
 
     [Theory]

@@ -12,8 +12,8 @@ public sealed partial class SilentFailureTests
 
         var some = TrainingFiles.Lint(training, validation: TrainingFiles.Rows([TrainingFiles.Good(11), TrainingFiles.Good(3), " " + TrainingFiles.Good(7).Replace("Answer", "\\u0041nswer", StringComparison.Ordinal)]));
         Assert.Equal(2, some.Errors.Count);
-        Is(some.Errors[0], "validation_row_in_training", 2, null, "same row as line 3 of the training file", "Take it out of one of the two files");
-        Is(some.Errors[1], "validation_row_in_training", 3, null, "same row as line 7 of the training file");
+        Is(some.Errors[0], "validation_row_in_training", 2, "$", "same row as line 3 of the training file", "Take it out of one of the two files");
+        Is(some.Errors[1], "validation_row_in_training", 3, "$", "same row as line 7 of the training file");
         Assert.All(some.Errors, e => Assert.Equal("validation", e.File));
 
         Assert.Equal(Enumerable.Range(1, 10).Select(i => (int?)i), TrainingFiles.Lint(training, validation: training).Errors.Select(e => e.Line));
@@ -28,7 +28,7 @@ public sealed partial class SilentFailureTests
 
         Assert.True(report.Ok);
         Assert.Equal((3, 3), (report.Stats.DuplicateRows, report.Stats.WarningCount));
-        Assert.All(report.Warnings.Index(), w => Is(w.Item, "duplicate_row", w.Index + 11, null, "same row as line 2", "Take it out"));
+        Assert.All(report.Warnings.Index(), w => Is(w.Item, "duplicate_row", w.Index + 11, "$", "same row as line 2", "Take it out"));
         var many = TrainingFiles.Lint(TrainingFiles.Rows(Enumerable.Range(1, 10).Concat(Enumerable.Repeat(2, 250)).Select(TrainingFiles.Good)));
         Assert.Equal((250, 250, 101), (many.Stats.DuplicateRows, many.Stats.WarningCount, many.Warnings.Count));
         Assert.Contains("150 more", many.Warnings[^1].Message, StringComparison.Ordinal);
@@ -41,7 +41,7 @@ public sealed partial class SilentFailureTests
     {
         string row = TrainingFiles.Good(2).Replace("Answer 2", "No answer", StringComparison.Ordinal);
 
-        Is(OnlyWarning(TrainingFiles.LintRow(row)), "conflicting_answers", 4, null, "same question as line 2, with another answer", "Keep one answer");
+        Is(OnlyWarning(TrainingFiles.LintRow(row)), "conflicting_answers", 4, "$", "same question as line 2, with another answer", "Keep one answer");
         Unwarned(TrainingFiles.LintRow(row.Replace("Question 2", "Question 20", StringComparison.Ordinal)));
     }
 

@@ -7,7 +7,7 @@ public sealed partial class SilentFailureTests
 {
     public static TheoryData<string, int?, string, string?, string> Untrained() => new()
     {
-        { Pair(Words(100), "Yes."), 64, "nothing_to_learn", null, "raise max_length" },
+        { Pair(Words(100), "Yes."), 64, "nothing_to_learn", "$", "raise max_length" },
         { Chat("\"content\":\"Yes.\",\"weight\":0"), null, "all_weights_zero", "$.messages", "the weight 1" },
         { """{"messages":[{"role":"user","content":"Hi?"}]}""", null, "assistant_missing", "$.messages", "Add the assistant's answer" },
     };
@@ -32,7 +32,7 @@ public sealed partial class SilentFailureTests
     {
         byte[] file = TrainingFiles.Rows(Enumerable.Range(1, 10).Select(i => Pair($"{i} {Words(100)}", "Yes.")));
 
-        Assert.All(rows.Lint(file, Cut(64)).Errors.Index(), e => Is(e.Item, "nothing_to_learn", e.Index + 1, null, "64 are allowed", "raise max_length"));
+        Assert.All(rows.Lint(file, Cut(64)).Errors.Index(), e => Is(e.Item, "nothing_to_learn", e.Index + 1, "$", "64 are allowed", "raise max_length"));
         Is(Assert.Single(rows.Lint(file, Cut(64, strict: false)).Errors), "nothing_to_learn", null, null, "all 10 rows are left out");
         Unwarned(rows.Lint(file));
     }
@@ -75,7 +75,7 @@ public sealed partial class SilentFailureTests
         Is(OnlyError(LintPreferences(Preference("Hi?", "Yes.", "Yes."))), "equal_answers", 4, "$.non_preferred_output", "nothing to prefer", "Change one of the two");
 
         string cut = Preference("Hi?", Words(60) + "a", Words(60) + "b");
-        Is(Assert.Single(LintPreferences(cut, Cut(64)).Errors), "equal_answers", 4, null, "equal after the cut at 64 tokens", "raise max_length");
+        Is(Assert.Single(LintPreferences(cut, Cut(64)).Errors), "equal_answers", 4, "$", "equal after the cut at 64 tokens", "raise max_length");
 
         Unwarned(LintPreferences(Preference("Hi?", "Yes.", "No.")));
         Unwarned(LintPreferences(cut));
