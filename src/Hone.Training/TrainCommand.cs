@@ -37,10 +37,11 @@ public static class TrainCommand
             throw new JobFailedException("bad_config", $"{TrainingConfig.FileName}, {string.Join(" ", refused)}");
         // 1
         var warnings = new List<string>();
-        (EncodedRow[] rows, EncodedRow[] validation, bool pairs) = TrainingRows.Read(folder, job, model, Warn);
+        using TrainingRows data = TrainingRows.Read(folder, job, model, Warn);
+        (EncodedRowFile rows, IReadOnlyList<EncodedRow> validation, bool pairs) = (data.Rows, data.Validation, data.PreferencePairs);
         CrashPoint.Here("train.rows");
         // 2
-        TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Length / (pairs ? 2 : 1), rows.Sum(r => (long)r.Trained.Count(t => t)), pairs);
+        TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Count / (pairs ? 2 : 1), rows.TrainedTokens, pairs);
         events.Write(new TrainerEvent.Settings(settings.Origins));
         // 3
         using Decoder decoder = DecoderLoader.Load(model, settings.KeepsBaseAsStored);
@@ -67,7 +68,7 @@ public static class TrainCommand
         var run = RunReport.Of(job, model, settings, rows, validation, progress, warnings, attribution, ChildLifetime.PeakMemoryMb());
         PeftAdapter.Save(output, adapter, settings, model, job.ModelId, job.ModelSha256);
         CrashPoint.Here("train.adapter_written");
-        Proof.Write(folder, decoder, adapter, validation.Length > 0 ? validation : rows);
+        Proof.Write(folder, decoder, adapter, validation.Count > 0 ? validation : rows);
         AtomicFile.WriteAllText(Path.Combine(folder, RunReport.FileName), JsonSerializer.Serialize(run, ReportJson.Default.RunReport));
         events.Write(new TrainerEvent.Finished([.. PeftAdapter.FileNames.Append(RowAttribution.FileName).Select(n => OutputFiles.Describe(output, n))], run.Metrics));
 
@@ -100,17 +101,13 @@ public static class TrainCommand
     }
 
     /// <summary>Settings, rows and base in one hash; the times between checkpoints change nothing.</summary>
-    private static string Fingerprint(TrainSettings settings, EncodedRow[] rows, JobSpec job)
+    private static string Fingerprint(TrainSettings settings, EncodedRowFile rows, JobSpec job)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (Setting setting in settings.Origins.Where(s => s.Key is not ("checkpoint_every" or "eval_every")))
             hash.AppendData(Encoding.UTF8.GetBytes($"{setting.Key}={setting.Value}\n"));
         hash.AppendData(Encoding.UTF8.GetBytes(job.ModelSha256 ?? job.ModelId));
-        foreach (EncodedRow row in rows)
-        {
-            hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(row.Tokens.AsSpan()));
-            hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(row.Trained.AsSpan()));
-        }
+        hash.AppendData(Encoding.UTF8.GetBytes(rows.Sha256));
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 }

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 namespace Hone.Core.Blobs;
 
 /// <summary>Deletes blobs that no row names and that are older than <see cref="HoneLimits.UnreferencedBlobSeconds"/>.</summary>
-public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, AdapterFolders adapters, HoneLimits limits, TimeProvider clock, ILogger<BlobCollector> log) : BackgroundService
+public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, AdapterFolders adapters, DataFolder folder, HoneLimits limits, TimeProvider clock, ILogger<BlobCollector> log) : BackgroundService
 {
     /// <summary>One round; answers how many blobs were deleted.</summary>
     public async Task<int> CollectAsync(CancellationToken cancellationToken)
@@ -20,7 +20,23 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
         }
         blobs.DeleteTemporary(before);
         adapters.RemoveBroken();
+        RemoveRows(before);
         return deleted;
+    }
+
+    /// <summary>Encoded rows go with the file that they were, which their name begins with; what a killed trainer had half written goes too.</summary>
+    private void RemoveRows(DateTime before)
+    {
+        var rows = new DirectoryInfo(folder.RowsPath);
+        if (!rows.Exists)
+            return;
+        foreach (FileInfo file in rows.EnumerateFiles().Where(f => f.LastWriteTimeUtc < before))
+        {
+            string name = file.Name;
+            bool isKept = file.Extension == ".rows" && name.Length > 64 && name[..64].All(char.IsAsciiHexDigitLower) && File.Exists(blobs.PathOf(name[..64]));
+            if (!isKept)
+                file.Delete();
+        }
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

@@ -129,6 +129,7 @@ internal sealed partial class JobAttempt(
             Threads = settings.ThreadsPerJob,
             MemoryLimitMb = settings.MemoryLimitMb,
             ResumeFrom = job.CheckpointBlob is null ? null : JobFolder.ResumeFile,
+            CacheFolder = Store.DataFolder.RowsPathOf(settings.DataFolder),
         };
         return JobFolder.Create(settings.DataFolder, spec, inputs);
     }

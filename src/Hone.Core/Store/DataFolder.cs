@@ -15,8 +15,13 @@ public sealed partial class DataFolder(HoneCoreOptions options)
     public string BlobPath { get; } = System.IO.Path.GetFullPath(options.BlobFolder ?? System.IO.Path.Combine(options.DataFolder, "blobs"));
     public string JobsPath => System.IO.Path.Combine(Path, "jobs");
     public string AdaptersPath => System.IO.Path.Combine(Path, "adapters");
+
+    /// <summary>Encoded rows, which trainers keep for each other.</summary>
+    public string RowsPath => RowsPathOf(Path);
     public string CredentialsPath => System.IO.Path.Combine(Path, "credentials.json");
     public string LockPath => System.IO.Path.Combine(Path, "serve.lock");
+
+    internal static string RowsPathOf(string dataFolder) => System.IO.Path.Combine(System.IO.Path.GetFullPath(dataFolder), "rows");
 
     /// <summary>This process has the folder to itself.</summary>
     internal bool IsHeld { get; private set; }

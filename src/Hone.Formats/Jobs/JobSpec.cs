@@ -43,6 +43,9 @@ public sealed record JobSpec
 
     /// <summary>A checkpoint of an earlier attempt to go on from, relative to the folder; null: from the start.</summary>
     public string? ResumeFrom { get; init; }
+
+    /// <summary>Absolute path of a folder in which encoded rows are kept for other attempts and jobs; null: none are.</summary>
+    public string? CacheFolder { get; init; }
 }
 
 [JsonSourceGenerationOptions(

@@ -30,9 +30,13 @@ public sealed class RowEncoder
         _trainOn = config.TrainOn ?? "assistant";
         _strict = config.Strict ?? true;
         MaxLength = maxLength;
+        AsksForTheDate = new[] { template, template?.ForTools }.Any(t => t?.Source.Contains("strftime_now", StringComparison.Ordinal) == true);
     }
 
     public int MaxLength { get; }
+
+    /// <summary>The chat template can show the day it is rendered on: a row's tokens are then not the same on each.</summary>
+    public bool AsksForTheDate { get; }
 
     /// <summary>The end-of-turn tokens that the rows so far teach: what generation must stop at.</summary>
     public IReadOnlyCollection<int> EndsOfTurn => _endsOfTurn;

@@ -6,4 +6,5 @@ namespace Hone.Training.Benchmarks;
 [JsonSerializable(typeof(TrainFigures))]
 [JsonSerializable(typeof(ServeFigures))]
 [JsonSerializable(typeof(LintFigures))]
+[JsonSerializable(typeof(RowsFigures))]
 public sealed partial class FiguresJson : JsonSerializerContext;

@@ -14,7 +14,7 @@ namespace Hone.Training.Checkpoints;
 /// </summary>
 internal static class Checkpoint
 {
-    private const string Parameters = "parameters", FirstMoment = "first_moment", SecondMoment = "second_moment", LossesOfRows = "row_losses";
+    private const string Parameters = "parameters", FirstMoment = "first_moment", SecondMoment = "second_moment", LossesOfRows = "row_losses", Reference = "reference_log_probabilities";
 
     /// <param name="fingerprint">Of the settings and the data: a checkpoint of another run is refused.</param>
     public static void Save(string path, LoraAdapter adapter, AdamW optimizer, TrainProgress progress, string fingerprint) =>
@@ -23,6 +23,7 @@ internal static class Checkpoint
             [
                 Vector(Parameters, adapter.Parameters), Vector(FirstMoment, optimizer.FirstMoment), Vector(SecondMoment, optimizer.SecondMoment),
                 .. progress.RowLosses is { } rows ? [new SafetensorsData(LossesOfRows, rows.Shape, rows.Values)] : Array.Empty<SafetensorsData>(),
+                .. progress.Reference is { } reference ? [new SafetensorsData(Reference, reference.Shape, reference.Values)] : Array.Empty<SafetensorsData>(),
             ],
             new Dictionary<string, string>
             {
@@ -40,11 +41,18 @@ internal static class Checkpoint
         file.ReadFloat32(FirstMoment, Floats(optimizer.FirstMoment));
         file.ReadFloat32(SecondMoment, Floats(optimizer.SecondMoment));
         TrainProgress found = JsonSerializer.Deserialize(progress, CheckpointJson.Default.TrainProgress)!;
-        if (file.Find(LossesOfRows) is not { } stored)
-            return found;
-        var losses = new float[stored.Elements];
-        file.ReadFloat32(LossesOfRows, losses);
-        return found with { RowLosses = new RowLosses(losses) };
+        found.RowLosses = Read(LossesOfRows) is { } losses ? new RowLosses(losses) : null;
+        found.Reference = Read(Reference) is { } known ? new ReferenceLogProbabilities(known) : null;
+        return found;
+
+        float[]? Read(string name)
+        {
+            if (file.Find(name) is not { } stored)
+                return null;
+            var values = new float[stored.Elements];
+            file.ReadFloat32(name, values);
+            return values;
+        }
     }
 
     private static SafetensorsData Vector(string name, torch.Tensor tensor) => new(name, tensor.shape, Floats(tensor).ToArray());

@@ -53,9 +53,10 @@ public static class Estimator
             ValidationData = request.ValidationPath is null ? null : Path.GetFullPath(request.ValidationPath),
             Config = request.Config,
         };
-        (EncodedRow[] rows, EncodedRow[] validation, bool pairs) = TrainingRows.Read("", job, model, warnings.Add);
-        int items = rows.Length / (pairs ? 2 : 1);
-        long trained = rows.Sum(r => (long)r.TrainedTokens);
+        using TrainingRows data = TrainingRows.Read("", job, model, warnings.Add);
+        (EncodedRowFile rows, IReadOnlyList<EncodedRow> validation, bool pairs) = (data.Rows, data.Validation, data.PreferencePairs);
+        int items = rows.Count / (pairs ? 2 : 1);
+        long trained = rows.TrainedTokens;
         TrainSettings settings = TrainSettings.Resolve(request.Config, model.Config, job.JobId, items, trained, pairs);
         using Decoder decoder = DecoderLoader.Load(model, settings.KeepsBaseAsStored);
         using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);
@@ -77,10 +78,10 @@ public static class Estimator
         double distinct = steps.Average(s => (double)s.Tokens) * settings.Steps;
         // 3
         (double rate, int probed, double seconds) = Probe(trainer, [.. steps.OrderBy(s => s.Tokens)], cancellation);
-        double evaluation = validation.Length == 0 ? 0 : ForwardSeconds(trainer, rows, settings, cancellation) * validation.Sum(r => (double)r.Tokens.Length) * ((settings.Steps + settings.EvalEvery - 1) / settings.EvalEvery);
+        double evaluation = validation.Count == 0 ? 0 : ForwardSeconds(trainer, rows, settings, cancellation) * validation.Sum(r => (double)r.Tokens.Length) * ((settings.Steps + settings.EvalEvery - 1) / settings.EvalEvery);
         // 4
         return new CostEstimate(
-            items, validation.Length / settings.RowsAnItem, settings.Epochs, settings.BatchSize, settings.Steps, rows.Sum(r => (long)r.Tokens.Length) * settings.Epochs, (long)distinct,
+            items, validation.Count / settings.RowsAnItem, settings.Epochs, settings.BatchSize, settings.Steps, rows.Tokens * settings.Epochs, (long)distinct,
             trained * settings.Epochs, distinct / rate, evaluation, loaded + (largest + PassMemory.FirstPassBytes) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
     }
 
@@ -107,10 +108,10 @@ public static class Estimator
     }
 
     /// <summary>Of a pass forward, for each token of its rows.</summary>
-    private static double ForwardSeconds(Trainer trainer, EncodedRow[] rows, TrainSettings settings, CancellationToken cancellation)
+    private static double ForwardSeconds(Trainer trainer, EncodedRowFile rows, TrainSettings settings, CancellationToken cancellation)
     {
         var chosen = new List<int>();
-        for (int i = 0, tokens = 0; i < rows.Length && tokens < Trainer.MaxPassTokens / 4; i += settings.RowsAnItem)
+        for (int i = 0, tokens = 0; i < rows.Count && tokens < Trainer.MaxPassTokens / 4; i += settings.RowsAnItem)
         {
             chosen.AddRange(Enumerable.Range(i, settings.RowsAnItem));
             tokens += rows[i].Tokens.Length * settings.RowsAnItem;

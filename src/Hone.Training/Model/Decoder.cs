@@ -88,17 +88,13 @@ internal sealed class Decoder : IDisposable
 
     /// <summary>The same for pairs of answers: rows 2i and 2i + 1 of the batch are the better and the worse one.</summary>
     /// <param name="divisor">The step's pairs.</param>
-    public PreferenceLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double beta, double divisor)
+    /// <param name="reference">log-probability of each row by the base with the adapter off.</param>
+    public PreferenceLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double beta, double divisor, double[] reference) => ForwardBackward(batch, adapter, normed =>
     {
-        // The reference is the base with the adapter off.
-        double[] reference = PreferenceLoss.RowSums(batch, LogProbabilities(batch, null));
-        return ForwardBackward(batch, adapter, normed =>
-        {
-            double[] policy = PreferenceLoss.RowSums(batch, LabelCrossEntropy.LogProbabilities(normed, HeadOf(adapter), batch.Labels));
-            var (loss, weights) = PreferenceLoss.Of(batch, policy, reference, beta, divisor);
-            return (loss, LabelCrossEntropy.ForwardBackward(normed, HeadOf(adapter), batch.Labels, weights, 1).DHidden);
-        });
-    }
+        double[] policy = PreferenceLoss.RowSums(batch, LabelCrossEntropy.LogProbabilities(normed, HeadOf(adapter), batch.Labels));
+        var (loss, weights) = PreferenceLoss.Of(batch, policy, reference, beta, divisor);
+        return (loss, LabelCrossEntropy.ForwardBackward(normed, HeadOf(adapter), batch.Labels, weights, 1).DHidden);
+    });
 
     /// <param name="head">From the labels' normed hidden states [M, D] to the loss and their gradient [M, D].</param>
     private TLoss ForwardBackward<TLoss>(PackedBatch batch, LoraAdapter adapter, Func<Tensor, (TLoss Loss, Tensor DNormed)> head)
@@ -147,11 +143,12 @@ internal sealed class Decoder : IDisposable
     }
 
     /// <summary>Loss of a batch of pairs without gradients.</summary>
-    public PreferenceLoss Loss(PackedBatch batch, LoraAdapter? adapter, double beta, double divisor)
-    {
-        double[] policy = PreferenceLoss.RowSums(batch, LogProbabilities(batch, adapter)), reference = PreferenceLoss.RowSums(batch, LogProbabilities(batch, null));
-        return PreferenceLoss.Of(batch, policy, reference, beta, divisor).Loss;
-    }
+    /// <inheritdoc cref="ForwardBackward(PackedBatch, LoraAdapter, double, double, double[])"/>
+    public PreferenceLoss Loss(PackedBatch batch, LoraAdapter? adapter, double beta, double divisor, double[] reference) =>
+        PreferenceLoss.Of(batch, RowLogProbabilities(batch, adapter), reference, beta, divisor).Loss;
+
+    /// <summary>log π of each row: the sum over its labels.</summary>
+    public double[] RowLogProbabilities(PackedBatch batch, LoraAdapter? adapter) => PreferenceLoss.RowSums(batch, LogProbabilities(batch, adapter));
 
     /// <summary>log p of each label [M].</summary>
     public double[] LogProbabilities(PackedBatch batch, LoraAdapter? adapter)

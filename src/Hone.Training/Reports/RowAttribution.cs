@@ -79,7 +79,7 @@ internal static class RowAttribution
     }
 
     /// <summary>Of the rows seen once, those whose loss stood out most from the steps around theirs, as many as may be computed again; in the data's order.</summary>
-    private static IEnumerable<int> Suspects(int[] items, Func<int, int> tokens, RowLosses seen, int width, List<double> steps)
+    private static IEnumerable<int> Suspects(int[] items, Func<int, int> tokens, RowLosses seen, int width, IReadOnlyList<double> steps)
     {
         long left = Math.Max(Trainer.MaxPassTokens, (long)(AgainShare * items.Sum(i => (long)tokens(i))));
         return items.Where(i => seen.Later(i * width) is null)
@@ -91,7 +91,7 @@ internal static class RowAttribution
         {
             (float loss, int step) = seen.First(item * width);
             int from = Math.Max(0, step - 1 - Neighbours), to = Math.Min(steps.Count, step + Neighbours);
-            return loss - steps[from..to].Average();
+            return loss - steps.Skip(from).Take(to - from).Average();
         }
     }
 }

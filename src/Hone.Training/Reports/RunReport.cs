@@ -35,18 +35,18 @@ internal sealed record RunReport
     /// <summary>SHA-256 of each file beside the report.</summary>
     public IReadOnlyList<OutputFile>? Files { get; init; }
 
-    public static RunReport Of(JobSpec job, BaseModel model, TrainSettings settings, EncodedRow[] rows, EncodedRow[] validation, TrainProgress progress, IReadOnlyList<string> warnings, AttributionReport attribution, double peakMb) => new()
+    public static RunReport Of(JobSpec job, BaseModel model, TrainSettings settings, EncodedRowFile rows, IReadOnlyList<EncodedRow> validation, TrainProgress progress, IReadOnlyList<string> warnings, AttributionReport attribution, double peakMb) => new()
     {
         JobId = job.JobId,
         Name = job.Name,
         Base = new BaseReport(job.ModelId, job.ModelSha256, model.Config.Architecture, model.Quantization, model.Parameters),
         Settings = settings.Origins,
-        Data = new DataReport(rows.Length / settings.RowsAnItem, rows.Sum(r => (long)r.Tokens.Length), rows.Sum(r => (long)r.Trained.Count(t => t)), validation.Length / settings.RowsAnItem),
+        Data = new DataReport(rows.Count / settings.RowsAnItem, rows.Tokens, rows.TrainedTokens, validation.Count / settings.RowsAnItem),
         Metrics = new FinalMetrics
         {
             Steps = progress.Step,
             Epochs = Math.Round((double)progress.Step * settings.Epochs / settings.Steps, 4),
-            Rows = rows.Length / settings.RowsAnItem,
+            Rows = rows.Count / settings.RowsAnItem,
             TrainedTokens = progress.TrainedTokens,
             FirstLoss = progress.Losses[0],
             TrainLoss = progress.Losses.TakeLast(Math.Max(1, settings.Steps / settings.Epochs)).Average(),

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json.Serialization;
 using Hone.Formats.Jobs;
 using Hone.Formats.TrainingData;
 using Hone.Training.Lora;
@@ -11,29 +10,6 @@ namespace Hone.Training.Training;
 
 /// <summary>Training ended because a number was no longer finite.</summary>
 internal sealed class NotFiniteException(string message) : Exception(message);
-
-/// <summary>What a run has come to; a checkpoint is this with the vectors.</summary>
-internal sealed record TrainProgress
-{
-    /// <summary>Steps done.</summary>
-    public int Step { get; init; }
-
-    /// <summary>Tokens computed: distinct prefixes.</summary>
-    public long Tokens { get; init; }
-    public long TrainedTokens { get; init; }
-    public double Seconds { get; init; }
-
-    /// <summary>One a step.</summary>
-    public List<double> Losses { get; init; } = [];
-    public List<EvaluationPoint> Evaluations { get; init; } = [];
-
-    /// <summary>What the run has warned of.</summary>
-    public List<string> Warnings { get; init; } = [];
-
-    /// <summary>Null before the first step. A checkpoint holds it as a tensor.</summary>
-    [JsonIgnore]
-    public RowLosses? RowLosses { get; init; }
-}
 
 /// <param name="TokenAccuracy">Share of the learnt tokens that were the likeliest; with preference pairs, of the pairs whose better answer has the higher reward.</param>
 internal sealed record EvaluationPoint(int Step, double Loss, double TokenAccuracy);
@@ -63,32 +39,28 @@ internal sealed class Trainer(
     private readonly int _stepsAnEpoch = (rows.Count / settings.RowsAnItem + settings.BatchSize - 1) / settings.BatchSize;
     private (int Epoch, int[] Order) _order = (-1, []);
 
+    // DPO: the reference's log-probabilities of the validation rows, pass by pass.
+    private readonly Dictionary<int, double[]> _validationReference = [];
+
+    /// <param name="progress">What is done already; it grows.</param>
     /// <param name="onEvent">Progress as it happens.</param>
     /// <param name="onCheckpoint">Called where a checkpoint is due, and after the last step.</param>
-    public TrainProgress Run(TrainProgress start, Action<TrainerEvent> onEvent, Action<TrainProgress> onCheckpoint, CancellationToken cancellation)
+    public TrainProgress Run(TrainProgress progress, Action<TrainerEvent> onEvent, Action<TrainProgress> onCheckpoint, CancellationToken cancellation)
     {
-        TrainProgress progress = start with { RowLosses = start.RowLosses ?? new RowLosses(rows.Count) };
+        progress.Begin(rows.Count, settings.IsPreference);
+        int begun = progress.Step;
         var clock = Stopwatch.StartNew();
         double sinceCheckpoint = 0;
-        for (int step = start.Step + 1; step <= settings.Steps; step++)
+        for (int step = begun + 1; step <= settings.Steps; step++)
         {
             cancellation.ThrowIfCancellationRequested();
             double before = clock.Elapsed.TotalSeconds;
             int[] chosen = [.. IndexesOf(step)];
-            StepResult result = Step(step, [.. chosen.Select(i => rows[i])]);
+            StepResult result = Step(step, [.. chosen.Select(i => rows[i])], new Chosen(chosen, progress.Reference));
             double seconds = clock.Elapsed.TotalSeconds - before;
             sinceCheckpoint += seconds;
-            progress = progress with
-            {
-                Step = step,
-                Tokens = progress.Tokens + result.Tokens,
-                TrainedTokens = progress.TrainedTokens + result.TrainedTokens,
-                Seconds = progress.Seconds + seconds,
-            };
-            progress.Losses.Add(result.Loss);
-            for (int i = 0; i < chosen.Length; i++)
-                progress.RowLosses.Record(chosen[i], step, result.RowLosses[i]);
-            int done = step - start.Step;
+            progress.Add(step, chosen, result, seconds);
+            int done = step - begun;
             onEvent(new TrainerEvent.Step(
                 step, settings.Steps, (double)step * settings.Epochs / settings.Steps, result.Loss, result.Accuracy,
                 settings.LearningRateAt(step), result.GradNorm, result.Tokens / seconds, chosen.Length / _rowsAnItem / seconds, progress.Tokens, progress.TrainedTokens,
@@ -101,7 +73,7 @@ internal sealed class Trainer(
                 EvaluationPoint point = Evaluate(step);
                 if (!double.IsFinite(point.Loss))
                     throw new NotFiniteException($"Step {step}: the validation loss is not finite ({point.Loss}). Lower the learning rate.");
-                progress.Evaluations.Add(point);
+                progress.Add(point);
                 onEvent(new TrainerEvent.Evaluation(step, (double)step * settings.Epochs / settings.Steps, point.Loss, point.TokenAccuracy));
                 if (settings.StopWhenWorse && progress.Evaluations.Count > 1 && point.Loss > progress.Evaluations[^2].Loss)
                 {
@@ -120,13 +92,13 @@ internal sealed class Trainer(
 
         void Warn(string text)
         {
-            progress.Warnings.Add(text);
+            progress.Warn(text);
             onEvent(new TrainerEvent.Message("warn", text));
         }
     }
 
     /// <summary>At the end of an epoch: a warning where its losses stayed above the first step's. A few steps of easier rows do not excuse the others.</summary>
-    private string? NothingLearnt(int step, List<double> losses)
+    private string? NothingLearnt(int step, IReadOnlyList<double> losses)
     {
         if (step % _stepsAnEpoch != 0)
             return null;
@@ -139,31 +111,22 @@ internal sealed class Trainer(
     }
 
     /// <summary>One optimiser step; the loss is the mean over the trained tokens (or the pairs) of all its rows, whatever passes they are computed in.</summary>
-    public StepResult Step(int step, IReadOnlyList<EncodedRow> batch)
+    /// <param name="chosen">Where the rows stand in the data, where something is known of them.</param>
+    public StepResult Step(int step, IReadOnlyList<EncodedRow> batch, Chosen? chosen = null)
     {
         using var scope = torch.NewDisposeScope();
         adapter.Gradients!.zero_();
         adapter.DropoutSeed = new SplitMix64(settings.Seed, $"dropout {step}").Next();
         PackedBatch[] passes = [.. Passes(batch).Select(PackedBatch.Pack)];
-        double trained = passes.Sum(p => p.TotalWeight), divisor = settings.IsPreference ? batch.Count / 2 : trained;
-        double loss = 0, correct = 0;
+        double trained = passes.Sum(p => p.TotalWeight), divisor = passes.Sum(Weight);
+        double loss = 0, right = 0;
         var ofRows = new List<double>(batch.Count);
         foreach (PackedBatch pass in passes)
         {
-            if (settings.IsPreference)
-            {
-                PreferenceLoss part = decoder.ForwardBackward(pass, adapter, settings.Beta, divisor);
-                loss += part.Loss;
-                correct += part.Right;
-                ofRows.AddRange(part.OfRows());
-            }
-            else
-            {
-                LabelLoss part = decoder.ForwardBackward(pass, adapter, divisor);
-                loss += part.Loss;
-                correct += part.Correct;
-                ofRows.AddRange(part.OfRows(pass));
-            }
+            PassResult part = Pass(pass, divisor, learns: true, settings.IsPreference ? chosen?.Reference(decoder, pass, ofRows.Count) : null);
+            loss += part.Loss;
+            right += part.Right;
+            ofRows.AddRange(part.OfRows);
         }
         double norm = AdamW.Norm(adapter.Gradients);
         if (!double.IsFinite(loss) || !double.IsFinite(norm))
@@ -175,7 +138,7 @@ internal sealed class Trainer(
         // Before anything of it reaches a checkpoint.
         if (!double.IsFinite(AdamW.Norm(adapter.Parameters)))
             throw NotFinite(step, batch, "the update has made the adapter's weights not finite");
-        return new StepResult(loss, correct / divisor, norm, passes.Sum(p => p.Tokens.Length), (int)trained, ofRows);
+        return new StepResult(loss, right / divisor, norm, passes.Sum(p => p.Tokens.Length), (int)trained, ofRows);
     }
 
     private static NotFiniteException NotFinite(int step, IReadOnlyList<EncodedRow> batch, string what) => new(
@@ -188,8 +151,7 @@ internal sealed class Trainer(
         foreach (IReadOnlyList<EncodedRow> pass in Passes([.. indexes.Select(i => rows[i])]))
         {
             cancellation.ThrowIfCancellationRequested();
-            PackedBatch batch = PackedBatch.Pack(pass);
-            losses.AddRange(settings.IsPreference ? decoder.Loss(batch, adapter, settings.Beta, 1).OfRows() : decoder.Loss(batch, adapter, 1).OfRows(batch));
+            losses.AddRange(Pass(PackedBatch.Pack(pass), 1, learns: false, null).OfRows);
         }
         return [.. losses];
     }
@@ -197,27 +159,42 @@ internal sealed class Trainer(
     /// <summary>Mean loss and accuracy over the validation rows, with the adapter as it is.</summary>
     public EvaluationPoint Evaluate(int step)
     {
-        double loss = 0, correct = 0, divisor = 0;
-        foreach (IReadOnlyList<EncodedRow> rows in Passes(validation))
+        double loss = 0, right = 0, divisor = 0;
+        int number = 0;
+        foreach (PackedBatch pass in Passes(validation).Select(PackedBatch.Pack))
         {
-            PackedBatch pass = PackedBatch.Pack(rows);
-            if (settings.IsPreference)
-            {
-                PreferenceLoss part = decoder.Loss(pass, adapter, settings.Beta, 1);
-                loss += part.Loss;
-                correct += part.Right;
-                divisor += pass.Rows / 2;
-            }
-            else
-            {
-                LabelLoss part = decoder.Loss(pass, adapter, 1);
-                loss += part.Loss;
-                correct += part.Correct;
-                divisor += pass.TotalWeight;
-            }
+            double[]? reference = null;
+            if (settings.IsPreference && !_validationReference.TryGetValue(number, out reference))
+                _validationReference[number] = reference = decoder.RowLogProbabilities(pass, null);
+            PassResult part = Pass(pass, 1, learns: false, reference);
+            loss += part.Loss;
+            right += part.Right;
+            divisor += Weight(pass);
+            number++;
         }
-        return new EvaluationPoint(step, loss / divisor, correct / divisor);
+        return new EvaluationPoint(step, loss / divisor, right / divisor);
     }
+
+    /// <summary>One pass by the run's method: here and in <see cref="Weight"/> alone the methods part.</summary>
+    /// <param name="learns">Adds the gradients.</param>
+    /// <param name="reference">With pairs, the base's log-probability of each row where it is known.</param>
+    private PassResult Pass(PackedBatch pass, double divisor, bool learns, double[]? reference)
+    {
+        if (settings.IsPreference)
+        {
+            reference ??= decoder.RowLogProbabilities(pass, null);
+            PreferenceLoss pairs = learns ? decoder.ForwardBackward(pass, adapter, settings.Beta, divisor, reference) : decoder.Loss(pass, adapter, settings.Beta, divisor, reference);
+            return new PassResult(pairs.Loss, pairs.Right, pairs.OfRows());
+        }
+        LabelLoss labels = learns ? decoder.ForwardBackward(pass, adapter, divisor) : decoder.Loss(pass, adapter, divisor);
+        return new PassResult(labels.Loss, labels.Correct, labels.OfRows(pass));
+    }
+
+    /// <summary>What a loss is the mean over: trained tokens, or pairs.</summary>
+    private double Weight(PackedBatch pass) => settings.IsPreference ? pass.Rows / 2 : pass.TotalWeight;
+
+    /// <param name="Right">Weight of what was predicted right.</param>
+    private sealed record PassResult(double Loss, double Right, IEnumerable<double> OfRows);
 
     /// <summary>The rows of a step: the epoch's order is a shuffle seeded by the epoch's number.</summary>
     public IReadOnlyList<EncodedRow> RowsOf(int step) => [.. IndexesOf(step).Select(i => rows[i])];

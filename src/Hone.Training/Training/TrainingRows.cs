@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using Hone.Formats;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
@@ -6,37 +9,81 @@ using Hone.Formats.TrainingData;
 namespace Hone.Training.Training;
 
 /// <summary>The job's rows as tokens. The lint has seen them at upload; what it would refuse ends the job here all the same.</summary>
-internal static class TrainingRows
+/// <param name="Rows">
+/// Rows in the order of the file; several for a row whose turns are rendered apart. With preference pairs the better and the worse answer of each follow each other.
+/// </param>
+internal sealed record TrainingRows(EncodedRowFile Rows, EncodedRowFile? ValidationFile) : IDisposable
 {
     private const int NamedErrors = 10;
 
-    /// <returns>
-    /// Rows in the order of the files; several for a row whose turns are rendered apart. With preference pairs the better and the worse answer of each follow each other.
-    /// </returns>
-    public static (EncodedRow[] Rows, EncodedRow[] Validation, bool PreferencePairs) Read(string folder, JobSpec job, BaseModel model, Action<string> warn)
+    public IReadOnlyList<EncodedRow> Validation => ValidationFile is null ? [] : ValidationFile;
+
+    public bool PreferencePairs => Rows.PreferencePairs;
+
+    /// <param name="folder">What the job's paths are relative to.</param>
+    public static TrainingRows Read(string folder, JobSpec job, BaseModel model, Action<string> warn)
     {
-        RowEncoder encoder = RowEncoder.For(model, job.Config);
-        (EncodedRow[] rows, bool pairs) = Encode(Path.Combine(folder, job.TrainingData), encoder, warn);
-        if (rows.Length == 0)
-            throw new JobFailedException("bad_data", $"{job.TrainingData} has no row with a token to learn.");
-        if (job.Config.Method is { } method && method == "dpo" != pairs)
-            throw new JobFailedException("bad_data", $"{job.TrainingData} holds {(pairs ? "preference pairs" : "answers to learn")}, and the method is {method}. Set the method to {(pairs ? "dpo" : "supervised")}, or leave it to Hone.");
-        if (job.ValidationData is not { } name)
-            return (rows, [], pairs);
-        (EncodedRow[] validation, bool validationPairs) = Encode(Path.Combine(folder, name), encoder, warn);
-        if (validation.Length > 0 && validationPairs != pairs)
-            throw new JobFailedException("bad_data", $"{name} holds {(validationPairs ? "preference pairs" : "answers to learn")}, {job.TrainingData} does not. Use one kind of row in both.");
-        return (rows, validation, pairs);
+        EncodedRowFile rows = Open(Path.Combine(folder, job.TrainingData), job, model, warn);
+        EncodedRowFile? validation = null;
+        try
+        {
+            if (rows.Count == 0)
+                throw new JobFailedException("bad_data", $"{job.TrainingData} has no row with a token to learn.");
+            bool pairs = rows.PreferencePairs;
+            if (job.Config.Method is { } method && method == "dpo" != pairs)
+                throw new JobFailedException("bad_data", $"{job.TrainingData} holds {(pairs ? "preference pairs" : "answers to learn")}, and the method is {method}. Set the method to {(pairs ? "dpo" : "supervised")}, or leave it to Hone.");
+            if (job.ValidationData is { } name)
+            {
+                validation = Open(Path.Combine(folder, name), job, model, warn);
+                if (validation.Count > 0 && validation.PreferencePairs != pairs)
+                    throw new JobFailedException("bad_data", $"{name} holds {(validation.PreferencePairs ? "preference pairs" : "answers to learn")}, {job.TrainingData} does not. Use one kind of row in both.");
+            }
+            return new TrainingRows(rows, validation);
+        }
+        catch
+        {
+            rows.Dispose();
+            validation?.Dispose();
+            throw;
+        }
     }
 
-    private static (EncodedRow[] Rows, bool PreferencePairs) Encode(string path, RowEncoder encoder, Action<string> warn)
+    private static EncodedRowFile Open(string path, JobSpec job, BaseModel model, Action<string> warn)
     {
-        var rows = new List<EncodedRow>();
+        string? folder = job.ModelSha256 is null ? null : job.CacheFolder;
+        EncodedRowFile rows = new RowCache(folder, TimeProvider.System).Open(folder is null ? "" : NameOf(path, job, model), target => Encode(path, RowEncoder.For(model, job.Config), target));
+        foreach (string warning in rows.Warnings)
+            warn($"{Path.GetFileName(path)}: {warning}");
+        return rows;
+    }
+
+    /// <summary>All that the tokens follow from: the file, the base, the settings, and the code.</summary>
+    private static string NameOf(string path, JobSpec job, BaseModel model)
+    {
+        using FileStream file = File.OpenRead(path);
+        string content = Convert.ToHexStringLower(SHA256.HashData(file));
+        RowEncoder encoder = RowEncoder.For(model, job.Config);
+        string others = string.Create(CultureInfo.InvariantCulture,
+            $"{typeof(RowEncoder).Assembly.ManifestModule.ModuleVersionId} {job.ModelSha256} {encoder.MaxLength} {job.Config.TrainOn} {job.Config.Strict} {(encoder.AsksForTheDate ? job.JobId : "")}");
+        return $"{content}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(others)))[..32]}";
+    }
+
+    private static void Encode(string path, RowEncoder encoder, string target)
+    {
         var errors = new List<LintIssue>();
         var warnings = new Dictionary<string, (int Count, LintIssue First)>();
-        int dropped = 0;
+        int dropped = 0, errorCount = 0;
         bool? pairs = null;
         try
+        {
+            EncodedRowFile.Write(target, Rows(), Notes);
+        }
+        catch (InvalidFileException e)
+        {
+            throw new JobFailedException("bad_data", e.Message);
+        }
+
+        IEnumerable<EncodedRow> Rows()
         {
             foreach (TrainingRow row in RowReader.Read(path))
             {
@@ -45,26 +92,28 @@ internal static class TrainingRows
                 if (pairs is not null && pairs != pair)
                     throw new JobFailedException("bad_data", $"{Path.GetFileName(path)}, line {row.Line}: preference pairs and other rows are mixed. Use one kind of row in a file.");
                 pairs = pair;
-                rows.AddRange(encoding.Preference is { } both ? [both.Chosen, both.Rejected] : encoding.Rows);
-                errors.AddRange(encoding.Errors);
+                errorCount += encoding.Errors.Count;
+                errors.AddRange(encoding.Errors.Take(NamedErrors - errors.Count));
                 foreach (LintIssue warning in encoding.Warnings)
                     warnings[warning.Code] = warnings.TryGetValue(warning.Code, out var seen) ? (seen.Count + 1, seen.First) : (1, warning);
                 dropped += encoding.Dropped ? 1 : 0;
+                foreach (EncodedRow encoded in encoding.Preference is { } both ? [both.Chosen, both.Rejected] : encoding.Rows)
+                    yield return encoded;
+            }
+            if (errorCount > 0)
+            {
+                string more = errorCount > NamedErrors ? $" … and {errorCount - NamedErrors} more" : "";
+                throw new JobFailedException("bad_data", $"{Path.GetFileName(path)}: {string.Join(" ", errors)}{more}");
             }
         }
-        catch (InvalidFileException e)
-        {
-            throw new JobFailedException("bad_data", e.Message);
-        }
-        if (errors.Count > 0)
-        {
-            string more = errors.Count > NamedErrors ? $" … and {errors.Count - NamedErrors} more" : "";
-            throw new JobFailedException("bad_data", $"{Path.GetFileName(path)}: {string.Join(" ", errors.Take(NamedErrors))}{more}");
-        }
-        foreach ((int count, LintIssue first) in warnings.Values)
-            warn($"{Path.GetFileName(path)}: {count} rows: {first}");
-        if (dropped > 0)
-            warn($"{Path.GetFileName(path)}: {dropped} rows teach nothing and are left out.");
-        return ([.. rows], pairs ?? false);
+
+        (bool, IReadOnlyList<string>) Notes() =>
+            (pairs ?? false, [.. warnings.Values.Select(w => $"{w.Count} rows: {w.First}"), .. dropped > 0 ? [$"{dropped} rows teach nothing and are left out."] : Array.Empty<string>()]);
+    }
+
+    public void Dispose()
+    {
+        Rows.Dispose();
+        ValidationFile?.Dispose();
     }
 }

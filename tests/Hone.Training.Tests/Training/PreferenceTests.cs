@@ -41,7 +41,7 @@ public sealed class PreferenceTests
             }
 
             float[] losses = Reference.Read(file, "loss"), norms = Reference.Read(file, "grad_norm"), margins = Reference.Read(file, "reward_margin");
-            PreferenceLoss first = model.Decoder.ForwardBackward(batch, adapter, beta, pairs.Length / 2);
+            PreferenceLoss first = model.Decoder.ForwardBackward(batch, adapter, beta, pairs.Length / 2, model.Decoder.RowLogProbabilities(batch, null));
             Reference.AssertClose([losses[0]], [(float)first.Loss], Noise("loss"), "loss");
             Reference.AssertClose([margins[0]], [(float)first.Margin / (pairs.Length / 2)], Noise("reward_margin"), "margin");
             foreach (LoraMatrices module in adapter.Matrices())
@@ -81,13 +81,18 @@ public sealed class PreferenceTests
         {
             EncodedRow[] pairs = RandomPairs(seed);
             using LoraAdapter together = model.Adapter(seed), apart = model.Adapter(seed);
-            double loss = model.Decoder.ForwardBackward(PackedBatch.Pack(pairs), together, 0.3, pairs.Length / 2).Loss;
-            double sum = pairs.Chunk(2).Sum(pair => model.Decoder.ForwardBackward(PackedBatch.Pack(pair), apart, 0.3, pairs.Length / 2).Loss);
+            double loss = Loss(pairs, together), sum = pairs.Chunk(2).Sum(pair => Loss(pair, apart));
             Assert.True(Math.Abs(loss - sum) <= 1e-5 * Math.Abs(sum), $"seed {seed}: loss {loss} packed, {sum} pair by pair");
             foreach ((LoraMatrices a, LoraMatrices b) in together.Matrices().Zip(apart.Matrices()))
             {
                 Assert.True(allclose(a.GradA!, b.GradA!, 1e-4, 1e-6), $"seed {seed} {a.Name} A");
                 Assert.True(allclose(a.GradB!, b.GradB!, 1e-4, 1e-6), $"seed {seed} {a.Name} B");
+            }
+
+            double Loss(EncodedRow[] some, LoraAdapter adapter)
+            {
+                PackedBatch batch = PackedBatch.Pack(some);
+                return model.Decoder.ForwardBackward(batch, adapter, 0.3, pairs.Length / 2, model.Decoder.RowLogProbabilities(batch, null)).Loss;
             }
         }
     }

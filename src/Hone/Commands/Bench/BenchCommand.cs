@@ -57,10 +57,17 @@ internal abstract class BenchCommand : CliCommand
             return 0;
         }
         using JsonDocument figures = JsonDocument.Parse(last);
+        if (figures.RootElement.EnumerateObject().FirstOrDefault().Value is { ValueKind: JsonValueKind.Array } each)
+        {
+            terminal.Table([.. each[0].EnumerateObject().Select(figure => figure.Name)], [.. each.EnumerateArray().Select(row => row.EnumerateObject().Select(figure => Text(figure.Value)).ToArray())]);
+            return 0;
+        }
         terminal.Facts([.. figures.RootElement.EnumerateObject().Select(figure => new[]
         {
-            figure.Name, figure.Value.GetDouble().ToString("#,0.##", System.Globalization.CultureInfo.InvariantCulture),
+            figure.Name, Text(figure.Value),
         })]);
         return 0;
     }
+
+    private static string Text(JsonElement number) => number.GetDouble().ToString("#,0.##", System.Globalization.CultureInfo.InvariantCulture);
 }
