@@ -8,6 +8,7 @@ using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Processes;
 using Hone.Training.Training;
+using Decoder = Hone.Training.Model.Decoder;
 
 namespace Hone.Training.Benchmarks;
 
@@ -99,7 +100,15 @@ public static class RowsBenchmark
         string name = rows.ToString(CultureInfo.InvariantCulture);
         return new JobSpec
         {
-            JobId = "bench", Fence = 1, Name = name, ModelId = "bench", ModelPath = modelPath, ModelSha256 = "bench", TrainingData = path, Config = new TrainingConfig(), CacheFolder = Path.Combine(folder, "cache"),
+            JobId = "bench",
+            Fence = 1,
+            Name = name,
+            ModelId = "bench",
+            ModelPath = modelPath,
+            ModelSha256 = "bench",
+            TrainingData = path,
+            Config = new TrainingConfig(),
+            CacheFolder = Path.Combine(folder, "cache"),
         };
     }
 
