@@ -37,7 +37,7 @@ public sealed class TrainingRowsTests(EmbeddedBaseFixture embedded) : IClassFixt
     {
         Write(5);
         Read(Job());
-        Read(Job() with { Config = Job().Config with { MaxLength = 30 } });
+        Read(Job() with { Config = Job().Config with { MaxLength = 60 } });
         Read(Job() with { Config = Job().Config with { TrainOn = "everything" } });
         Read(Job() with { ModelSha256 = "other" });
         Write(6);
