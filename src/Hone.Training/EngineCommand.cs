@@ -29,7 +29,8 @@ public static class EngineCommand
             listener.Bind(new UnixDomainSocketEndPoint(socketPath));
             listener.Listen(128);
             var generator = new Generator(model, decoder);
-            var server = new EngineServer(generator, new AdapterStore(decoder));
+            using var adapters = new AdapterStore(decoder);
+            var server = new EngineServer(generator, adapters);
             Console.Out.WriteLine(JsonSerializer.Serialize(new EngineReady(socketPath, Environment.ProcessId, clock.Elapsed.TotalSeconds), EngineJson.Default.EngineReady));
             await Console.Out.FlushAsync(cancellation).ConfigureAwait(false);
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);

@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 export const root = path.resolve(import.meta.dirname, '../..');
 export const model = '@cf/huggingfacetb/smollm2-135m-instruct';
 
-function executable() {
+export function executable() {
   const given = process.env.HONE_EXECUTABLE ?? path.join(root, 'src/Hone/bin/Release/net10.0/hone');
   if (!existsSync(given)) throw new Error(`${given} does not exist: build src/Hone, or set HONE_EXECUTABLE`);
   return given.endsWith('.dll') ? ['dotnet', given] : [given];

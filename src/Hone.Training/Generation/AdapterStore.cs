@@ -4,35 +4,99 @@ using Hone.Training.Model;
 
 namespace Hone.Training.Generation;
 
-/// <summary>Adapters in memory, by the key that names their content; the least recently used beyond the bound are dropped.</summary>
-internal sealed class AdapterStore(Decoder decoder, int bound = 100)
+/// <summary>
+/// Adapters in memory, by the key that names their content. Beyond the bounds the longest unused are dropped; one that a stream still uses is freed when the
+/// last such stream ends.
+/// </summary>
+internal sealed class AdapterStore(Decoder decoder, int bound = 100, long maxBytes = 2L << 30) : IDisposable
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, LinkedListNode<(string Key, LoraAdapter Adapter)>> _byKey = [];
-    private readonly LinkedList<(string Key, LoraAdapter Adapter)> _recent = [];
+    private readonly Dictionary<string, LinkedListNode<Entry>> _byKey = [];
+    private readonly LinkedList<Entry> _recent = []; // the last used first
+    private long _bytes;
 
-    public LoraAdapter? Get(GenerateRequest request)
+    /// <summary>Adapters that are found without loading.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+                return _recent.Count;
+        }
+    }
+
+    /// <returns>The request's adapter, in memory until the use is disposed; null where it names none.</returns>
+    /// <exception cref="Hone.Formats.InvalidFileException">The files do not fit each other or the base.</exception>
+    public AdapterUse? Take(GenerateRequest request)
     {
         if (request.AdapterPath is null)
             return null;
         string key = request.AdapterKey ?? request.AdapterPath;
+        // Loading under the lock: two requests for one new adapter load it once.
         lock (_lock)
         {
-            if (_byKey.TryGetValue(key, out var node))
+            if (_byKey.TryGetValue(key, out LinkedListNode<Entry>? node))
             {
                 _recent.Remove(node);
                 _recent.AddFirst(node);
-                return node.Value.Adapter;
             }
-            LoraAdapter adapter = PeftAdapter.Load(request.AdapterPath, decoder);
-            _byKey.Add(key, _recent.AddFirst((key, adapter)));
-            if (_recent.Count > bound)
+            else
             {
-                // A stream may still use it: the collector frees it when none does.
-                _byKey.Remove(_recent.Last!.Value.Key);
-                _recent.RemoveLast();
+                node = _recent.AddFirst(new Entry(key, PeftAdapter.Load(request.AdapterPath, decoder)));
+                _byKey.Add(key, node);
+                _bytes += node.Value.Bytes;
             }
-            return adapter;
+            node.Value.Users++;
+            while (_recent.Count > 1 && (_recent.Count > bound || _bytes > maxBytes))
+                Drop(_recent.Last!.Value);
+            return new AdapterUse(node.Value.Adapter, () => GiveBack(node.Value));
         }
     }
+
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            while (_recent.Last is { } last)
+                Drop(last.Value);
+        }
+    }
+
+    private void Drop(Entry entry)
+    {
+        _byKey.Remove(entry.Key);
+        _recent.RemoveLast();
+        _bytes -= entry.Bytes;
+        entry.IsDropped = true;
+        if (entry.Users == 0)
+            entry.Adapter.Dispose();
+    }
+
+    private void GiveBack(Entry entry)
+    {
+        lock (_lock)
+        {
+            if (--entry.Users == 0 && entry.IsDropped)
+                entry.Adapter.Dispose();
+        }
+    }
+
+    private sealed class Entry(string key, LoraAdapter adapter)
+    {
+        public string Key => key;
+        public LoraAdapter Adapter => adapter;
+        public long Bytes { get; } = adapter.Parameters.numel() * sizeof(float);
+        public int Users { get; set; }
+        public bool IsDropped { get; set; }
+    }
+}
+
+/// <summary>Holds an adapter in memory until it is disposed, once.</summary>
+internal sealed class AdapterUse(LoraAdapter adapter, Action giveBack) : IDisposable
+{
+    private Action? _giveBack = giveBack;
+
+    public LoraAdapter Adapter => adapter;
+
+    public void Dispose() => Interlocked.Exchange(ref _giveBack, null)?.Invoke();
 }

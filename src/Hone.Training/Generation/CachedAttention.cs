@@ -16,6 +16,9 @@ internal sealed unsafe class KeyValueCache(int layers) : IDisposable
     /// <summary>Tokens in the cache.</summary>
     public int Length { get; set; }
 
+    /// <summary>Tokens for which there is room where there is room for <paramref name="length"/>.</summary>
+    public static long CapacityFor(long length) => Math.Max(Smallest, (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)length));
+
     public long Bytes => _layers.Sum(l => l.Keys is null ? 0 : 2 * l.Keys.numel() * sizeof(float));
 
     /// <summary>The first tokens of another cache become this one's, which is empty.</summary>
@@ -41,7 +44,7 @@ internal sealed unsafe class KeyValueCache(int layers) : IDisposable
         ref (Tensor? Keys, Tensor? Values, int Capacity) place = ref _layers[layer];
         if (place.Capacity < Length + more || place.Keys is null)
         {
-            int capacity = (int)Math.Max(Smallest, System.Numerics.BitOperations.RoundUpToPowerOf2((uint)(Length + more)));
+            int capacity = (int)CapacityFor(Length + more);
             place = (Larger(place.Keys, heads, capacity, d), Larger(place.Values, heads, capacity, d), capacity);
         }
         return new CachedHeads(Matrix.Of(place.Keys!).Data, Matrix.Of(place.Values!).Data, place.Capacity, d);

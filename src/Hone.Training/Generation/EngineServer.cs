@@ -58,7 +58,7 @@ internal sealed class EngineServer(Generator generator, AdapterStore adapters)
             if (prompt.Length >= context)
                 failure = new GenerateEvent.Failed("too_long", $"The prompt has {prompt.Length} tokens; the model's context holds {context}. Shorten the prompt.");
             else
-                stream = new GenerationStream(generator.Model, request, prompt, adapters.Get(request), cancellation);
+                stream = Start(request, prompt, cancellation, out failure);
         }
         catch (JsonException e)
         {
@@ -80,6 +80,23 @@ internal sealed class EngineServer(Generator generator, AdapterStore adapters)
         generator.Add(stream!);
         await foreach (GenerateEvent next in stream!.Events.ReadAllAsync(cancellation).ConfigureAwait(false))
             yield return next;
+    }
+
+    private GenerationStream? Start(GenerateRequest request, int[] prompt, CancellationToken cancellation, out GenerateEvent.Failed? failure)
+    {
+        AdapterUse? use = adapters.Take(request);
+        var stream = new GenerationStream(generator.Model, request, prompt, use?.Adapter, cancellation) { AdapterUse = use };
+        if (stream.MostCacheBytes <= generator.MaxCacheBytes)
+        {
+            failure = null;
+            return stream;
+        }
+        failure = new GenerateEvent.Failed("too_long",
+            $"Prompt and answer may take {stream.MostTokens} tokens, whose keys and values need {Mebibytes(stream.MostCacheBytes)} MiB; this engine holds {Mebibytes(generator.MaxCacheBytes)} MiB for all answers. Lower max_tokens or shorten the prompt.");
+        stream.Dispose();
+        return null;
+
+        static long Mebibytes(long bytes) => bytes >> 20;
     }
 
     /// <summary>Nothing more is expected from the client: whatever ends the reading is a hang-up.</summary>

@@ -45,6 +45,18 @@ internal sealed class GenerationStream : IDisposable
     public bool IgnoreStop { get; init; }
     public ChannelReader<GenerateEvent> Events => _events.Reader;
 
+    /// <summary>Given back when the stream is disposed.</summary>
+    public AdapterUse? AdapterUse { get; init; }
+
+    /// <summary>Sees the logits of each pass before a token is chosen: for tests.</summary>
+    public Action<ReadOnlySpan<float>>? Observer { get; init; }
+
+    /// <summary>Tokens of the prompt and of the longest answer: the last one's keys and values are never computed.</summary>
+    public int MostTokens => Prompt.Length + _limit - 1;
+
+    /// <summary>Memory that the keys and values take at most.</summary>
+    public long MostCacheBytes => KeyValueCache.CapacityFor(MostTokens) * _model.Config.Layers * 2 * _model.Config.KeyValueHeads * _model.Config.HeadDim * sizeof(float);
+
     /// <summary>The prompt's first tokens are known: the first pass computes the rest.</summary>
     public void BeginAfter(KeyValueCache known, int length)
     {
@@ -63,6 +75,7 @@ internal sealed class GenerationStream : IDisposable
     public void Advance(Span<float> logits)
     {
         Cache.Length += Next.Length;
+        Observer?.Invoke(logits);
         int token = _sampler.Next(logits);
         _answer.Add(token);
         if (!IgnoreStop && _model.StopTokens.Contains(token))
@@ -108,5 +121,6 @@ internal sealed class GenerationStream : IDisposable
     {
         if (!_released)
             Cache.Dispose();
+        AdapterUse?.Dispose();
     }
 }

@@ -14,11 +14,21 @@ namespace Hone.Training.Generation;
 
 /// <summary>
 /// Answers many streams with one model: each pass computes the prompts of the streams that joined and one token of every other, whatever adapter each uses.
-/// One thread owns the model; streams come through a queue.
+/// One thread owns the model; streams come through a queue. A stream joins when its keys and values have room at their longest beside those of the others,
+/// so that memory does not grow beyond the bound however many streams come.
 /// </summary>
-internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams = 32, int maxPassTokens = 2048)
+/// <param name="maxCacheBytes">For all keys and values; null: a quarter of the memory that this process may use.</param>
+internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams = 32, int maxPassTokens = 2048, long? maxCacheBytes = null)
 {
     private readonly BlockingCollection<GenerationStream> _waiting = [];
+    private readonly List<GenerationStream> _active = [];
+    private long _endedBytes; // keys and values of ended streams
+
+    /// <summary>A stream that may need more than this by itself is to be refused.</summary>
+    public long MaxCacheBytes { get; } = maxCacheBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4;
+
+    /// <summary>Bytes of all keys and values, those of ended streams included. For the model's thread alone.</summary>
+    public long CacheBytes => _endedBytes + _active.Sum(s => s.Cache.Bytes);
 
     public BaseModel Model => model;
 
@@ -27,25 +37,38 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     /// <summary>Until cancelled; a fault of the model ends it, and with it the process.</summary>
     public void Run(CancellationToken cancellation)
     {
-        var active = new List<GenerationStream>();
-        GenerationStream? held = null;
+        List<GenerationStream> active = _active;
         using var prefixes = new PrefixCache();
+        GenerationStream? held = null;
         while (!cancellation.IsCancellationRequested)
         {
             if (active.Count == 0 && held is null && (held = Wait(cancellation)) is null)
                 return;
             Remove(active, s => s.Cancellation.IsCancellationRequested, prefixes);
             int tokens = active.Sum(s => s.Next.Length);
+            long reserved = active.Sum(s => s.MostCacheBytes);
             while (active.Count < maxStreams && (held is not null || _waiting.TryTake(out held)))
             {
+                if (held.Cancellation.IsCancellationRequested)
+                {
+                    held.Abandon();
+                    held.Dispose();
+                    held = null;
+                    continue;
+                }
+                if (active.Count > 0 && reserved + held.MostCacheBytes > MaxCacheBytes)
+                    break;
                 if (held.Cache.Length == 0 && !prefixes.Begin(held, active))
                     break;
+                prefixes.Shrink(MaxCacheBytes - reserved - held.MostCacheBytes);
                 if (active.Count > 0 && tokens + held.Next.Length > maxPassTokens)
                     break;
                 tokens += held.Next.Length;
+                reserved += held.MostCacheBytes;
                 active.Add(held);
                 held = null;
             }
+            _endedBytes = prefixes.Bytes;
             if (active.Count > 0)
                 Pass(decoder, active);
             Remove(active, s => s.Finished, prefixes);

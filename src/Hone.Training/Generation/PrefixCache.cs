@@ -14,6 +14,8 @@ internal sealed class PrefixCache(long maxBytes = 256 << 20) : IDisposable
     private readonly LinkedList<Entry> _entries = new(); // the last used first
     private long _bytes;
 
+    public long Bytes => _bytes;
+
     /// <summary>Gives a stream that has not begun what is known of its prompt; at least its last token is left to compute.</summary>
     /// <returns>False where it had better wait for the next pass: this one computes a longer beginning of its prompt for another stream.</returns>
     public bool Begin(GenerationStream stream, IReadOnlyList<GenerationStream> active)
@@ -68,8 +70,14 @@ internal sealed class PrefixCache(long maxBytes = 256 << 20) : IDisposable
         }
         _entries.AddFirst(new Entry(stream.Adapter, tokens, cache));
         _bytes += cache.Bytes;
-        while (_bytes > maxBytes)
-            Remove(_entries.Last!);
+        Shrink(maxBytes);
+    }
+
+    /// <summary>Drops the longest unused until no more than so many bytes are left.</summary>
+    public void Shrink(long bytes)
+    {
+        while (_bytes > bytes && _entries.Last is { } last)
+            Remove(last);
     }
 
     public void Dispose()

@@ -1,0 +1,101 @@
+using Hone.Formats.Inference;
+using Hone.Training.Generation;
+using Hone.Training.Lora;
+using static TorchSharp.torch;
+
+namespace Hone.Training.Tests.Generation;
+
+public sealed class AdapterStoreTests : IDisposable
+{
+    private const int Many = 100;
+
+    private static readonly string s_folder = Path.Combine(Path.GetDirectoryName(Reference.Files("models/llama/reference.safetensors").First())!, "adapter");
+
+    private readonly TinyModel _model = TinyModel.Llama();
+
+    [Fact]
+    public void Take_HundredAdapters_AllAnswerInTurnAndAnEvictedOneComesBack()
+    {
+        using var store = new AdapterStore(_model.Decoder, Many);
+        LoraAdapter[] loaded = [.. Enumerable.Range(0, Many).Select(i => Take(store, i))];
+        for (int i = 0; i < Many; i++)
+            loaded[i].Parameters.mul_(1 + i * 0.01); // each answers otherwise
+        float[][] answers = [.. loaded.Select(Answer)];
+        Assert.Equal(Many, answers.Select(a => a[0]).Distinct().Count());
+        Assert.Equal(Many, store.Count);
+        for (int i = 0; i < Many; i++)
+        {
+            Assert.Same(loaded[i], Take(store, i));
+            Assert.Equal(answers[i], Answer(Take(store, i)));
+        }
+
+        Take(store, Many);
+
+        Assert.Equal(Many, store.Count);
+        Assert.True(loaded[0].Parameters.IsInvalid, "The oldest is still in memory.");
+        LoraAdapter again = Take(store, 0);
+        Assert.NotSame(loaded[0], again);
+        Assert.Equal(answers[0], Answer(again)); // its factor is 1
+        Assert.Same(loaded[2], Take(store, 2));
+        Assert.NotSame(loaded[1], Take(store, 1));
+    }
+
+    [Fact]
+    public void Take_MoreBytesThanTheBound_TheOldestGoes()
+    {
+        long bytes;
+        using (var one = new AdapterStore(_model.Decoder))
+            bytes = Take(one, 0).Parameters.numel() * sizeof(float);
+        using var store = new AdapterStore(_model.Decoder, Many, 3 * bytes);
+        LoraAdapter[] loaded = [.. Enumerable.Range(0, 3).Select(i => Take(store, i))];
+        Take(store, 0);
+        Take(store, 3);
+        Assert.Equal(3, store.Count);
+        Assert.Equal([false, true, false], loaded.Select(a => a.Parameters.IsInvalid));
+    }
+
+    [Fact]
+    public void Take_EvictedWhileUsed_IsFreedWhenTheLastUseEnds()
+    {
+        using var store = new AdapterStore(_model.Decoder, 1);
+        AdapterUse first = store.Take(Request(0))!, second = store.Take(Request(0))!;
+        Assert.Same(first.Adapter, second.Adapter);
+        float[] expected = Answer(first.Adapter);
+        Take(store, 1);
+        first.Dispose();
+        first.Dispose();
+        Assert.Equal(expected, Answer(second.Adapter));
+        second.Dispose();
+        Assert.True(second.Adapter.Parameters.IsInvalid);
+    }
+
+    [Fact]
+    public void Take_BadFiles_ThrowsAndKeepsNothing()
+    {
+        using var store = new AdapterStore(_model.Decoder);
+        string folder = Path.Combine(s_folder, "nonexistent");
+        Assert.ThrowsAny<IOException>(() => store.Take(new GenerateRequest { AdapterPath = folder }));
+        Assert.Equal(0, store.Count);
+        Assert.Null(store.Take(new GenerateRequest()));
+    }
+
+    public void Dispose() => _model.Dispose();
+
+    private static GenerateRequest Request(int number) => new() { AdapterPath = s_folder, AdapterKey = $"adapter {number}" };
+
+    private static LoraAdapter Take(AdapterStore store, int number)
+    {
+        using AdapterUse use = store.Take(Request(number))!;
+        return use.Adapter;
+    }
+
+    /// <summary>Logits [V] after a few tokens.</summary>
+    private float[] Answer(LoraAdapter adapter)
+    {
+        using var scope = NewDisposeScope();
+        using var cache = new KeyValueCache(_model.Config.Layers);
+        int[] tokens = [1, 5, 9, 2];
+        Tensor hidden = _model.Decoder.Forward(tokens, [0, 1, 2, 3], new CachedAttention([(cache, tokens.Length)], _model.Decoder.AttentionShape), [new AdapterRows(adapter, 0, tokens.Length)]);
+        return Reference.Floats(_model.Decoder.Logits(hidden.narrow(0, 3, 1), [new AdapterRows(adapter, 0, 1)])).ToArray();
+    }
+}
