@@ -21,6 +21,8 @@ internal static class ApiErrors
 
     public static ApiError NoRoute { get; } = new(404, 7000, "No route for that URI");
 
+    public static ApiError NotOffered(string what) => new(404, 7000, $"No route for that URI: {what} is not offered by this server");
+
     public static ApiError CouldNotRoute(string path) =>
         new(404, 7003, $"Could not route to {path.Shown()}, perhaps your object identifier is invalid?");
 

@@ -20,10 +20,10 @@ internal static class RunEndpoints
 
     public static void MapRun(this IEndpointRouteBuilder account)
     {
-        account.MapPost("/ai/run", RunGenericAsync).WithSummary("Run a model named in the body").TakesJson<RunGenericView>().Answers<RunView>();
+        account.MapPost("/ai/run", RunGenericAsync).WithSummary("Run a model named in the body").TakesJson(RunFields.Generic).Answers<RunView>();
         account.MapPost("/ai/run/{**model}", RunModelAsync).WithSummary("Run a model")
             .WithDescription("With prompt or messages; lora takes a finetune's id or name; stream answers as text/event-stream.")
-            .TakesJson<RunInputView>().Answers<RunView>();
+            .TakesJson(RunFields.Shape.Schema).Answers<RunView>();
     }
 
     private static async Task<IResult> RunModelAsync(HttpContext context, RunServices services, CancellationToken cancellationToken)

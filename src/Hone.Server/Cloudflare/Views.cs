@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Hone.Core.Finetunes;
 
@@ -69,15 +70,9 @@ internal sealed record MembershipView(string Id, string Status, AccountView Acco
 /// <summary>The body of a create, for the reference page.</summary>
 internal sealed record CreateFinetuneView(string Model, string Name, string? Description, bool? Public);
 
-/// <summary>The body of <c>ai/run/{model}</c>, for the reference page.</summary>
-internal sealed record RunInputView(
-    string? Prompt, IReadOnlyList<MessageView>? Messages, string? Lora, bool? Raw, bool? Stream, int? MaxTokens, double? Temperature, double? TopP, int? TopK,
-    long? Seed, double? RepetitionPenalty, double? FrequencyPenalty, double? PresencePenalty);
+internal sealed record ModelSchemaView(JsonObject Input, JsonObject Output);
 
-internal sealed record MessageView(string Role, string Content);
-
-/// <summary>The body of <c>ai/run</c>, for the reference page.</summary>
-internal sealed record RunGenericView(string Model, RunInputView Input);
+internal sealed record AuthorView(string Id, string Name, string Description);
 
 internal static class Json
 {
@@ -115,6 +110,8 @@ internal sealed class TimestampConverter : JsonConverter<DateTimeOffset>
 [JsonSerializable(typeof(IReadOnlyList<AccountView>))]
 [JsonSerializable(typeof(IReadOnlyList<MembershipView>))]
 [JsonSerializable(typeof(CreateFinetuneView))]
-[JsonSerializable(typeof(RunInputView))]
-[JsonSerializable(typeof(RunGenericView))]
+[JsonSerializable(typeof(ModelSchemaView))]
+[JsonSerializable(typeof(OpenRouterView))]
+[JsonSerializable(typeof(IReadOnlyList<AuthorView>))]
+[JsonSerializable(typeof(IReadOnlyList<TaskView>))]
 internal sealed partial class CloudflareJson : JsonSerializerContext;

@@ -1,5 +1,7 @@
+using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.OpenApi;
 using Microsoft.OpenApi;
+using Microsoft.OpenApi.Reader;
 
 namespace Hone.Server.Hosting;
 
@@ -24,6 +26,17 @@ internal static class ApiDescription
 
     public static RouteHandlerBuilder TakesJson<T>(this RouteHandlerBuilder endpoint) => endpoint.AddOpenApiOperationTransformer(async (operation, context, cancellationToken) =>
         operation.RequestBody = Body("application/json", await context.GetOrCreateSchemaAsync(typeof(T), null, cancellationToken)));
+
+    /// <summary>A body that a table of fields describes.</summary>
+    public static RouteHandlerBuilder TakesJson(this RouteHandlerBuilder endpoint, Func<JsonObject> schema) => endpoint.AddOpenApiOperationTransformer((operation, _, _) =>
+    {
+        operation.RequestBody = Body("application/json", Parse(schema()));
+        return Task.CompletedTask;
+    });
+
+    private static OpenApiSchema Parse(JsonObject schema) =>
+        OpenApiModelFactory.Parse<OpenApiSchema>(schema.ToJsonString(), OpenApiSpecVersion.OpenApi3_1, new OpenApiDocument(), out _, OpenApiConstants.Json)
+        ?? throw new InvalidOperationException("A schema of the API cannot be read.");
 
     public static RouteHandlerBuilder TakesUpload(this RouteHandlerBuilder endpoint) => endpoint.AddOpenApiOperationTransformer((operation, _, _) =>
     {

@@ -45,12 +45,12 @@ internal sealed record JsonBody(JsonElement Root, string? Malformed)
         }
     }
 
-    /// <summary>Characters of a string; null where an escape is half of a surrogate pair.</summary>
+    /// <summary>Code points of a string, as JSON Schema counts; null where an escape is half of a surrogate pair.</summary>
     public static int? LengthOf(JsonElement text)
     {
         try
         {
-            return text.GetString()!.Length;
+            return text.GetString()!.EnumerateRunes().Count();
         }
         catch (InvalidOperationException)
         {
