@@ -1,0 +1,58 @@
+using System.Text.Json;
+
+namespace Hone.Formats.Constraints;
+
+[Flags]
+internal enum JsonTypes
+{
+    None = 0,
+    Null = 1,
+    Boolean = 2,
+    Integer = 4,
+
+    /// <summary>Numbers that are no integers.</summary>
+    Fraction = 8,
+    Number = Integer | Fraction,
+    String = 16,
+    Array = 32,
+    Object = 64,
+    All = 127,
+}
+
+/// <summary>One subschema as it is written: its own keywords, each null where it is absent.</summary>
+internal sealed class Schema(int id, string path)
+{
+    public int Id => id;
+
+    /// <summary>Where it stands in the document.</summary>
+    public string Path => path;
+
+    /// <summary><c>false</c>: nothing satisfies it.</summary>
+    public bool Never { get; set; }
+    public JsonTypes Types { get; set; } = JsonTypes.All;
+
+    /// <summary>Of <c>enum</c> or <c>const</c>.</summary>
+    public List<JsonElement>? Values { get; set; }
+    public List<(string Name, Schema Schema)>? Properties { get; set; }
+    public List<string>? Required { get; set; }
+    public Schema? AdditionalProperties { get; set; }
+    public List<Schema>? PrefixItems { get; set; }
+    public Schema? Items { get; set; }
+    public int MinItems { get; set; }
+    public int? MaxItems { get; set; }
+    public int MinLength { get; set; }
+    public int? MaxLength { get; set; }
+    public string? Pattern { get; set; }
+    public string? Format { get; set; }
+    public Bound? Minimum { get; set; }
+    public Bound? Maximum { get; set; }
+    public List<Schema>? AnyOf { get; set; }
+    public List<Schema>? OneOf { get; set; }
+    public List<Schema>? AllOf { get; set; }
+
+    /// <summary>What <c>$ref</c> refers to.</summary>
+    public Schema? Target { get; set; }
+}
+
+/// <summary>A limit of numbers.</summary>
+internal readonly record struct Bound(decimal Value, bool Exclusive);

@@ -1,0 +1,213 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace Hone.Formats.Constraints;
+
+/// <summary>
+/// Reads a JSON Schema (draft 2020-12, and <c>definitions</c> and <c>items</c> of the drafts before it). A keyword that would not be enforced is an error with its
+/// path, never passed over. What nothing refers to is not read.
+/// </summary>
+internal sealed class SchemaReader
+{
+    private const int MostSchemas = 10_000;
+    private const int MostValues = 10_000;
+    private const int DeepestSchema = 200;
+
+    private static readonly HashSet<string> s_annotations =
+    [
+        "$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
+    ];
+
+    private readonly JsonElement _root;
+    private readonly Dictionary<string, Schema> _byPath = [];
+    private int _count;
+    private int _values;
+    private int _depth;
+
+    private SchemaReader(JsonElement root) => _root = root;
+
+    /// <exception cref="SchemaException"/>
+    public static Schema Read(JsonElement root) => new SchemaReader(root).At(root, "$");
+
+    private Schema At(JsonElement element, string path)
+    {
+        if (_byPath.TryGetValue(path, out Schema? known))
+            return known;
+        if (_count >= MostSchemas)
+            throw new SchemaException(path, $"the schema has more than {MostSchemas:N0} subschemas; make it smaller");
+        if (_depth >= DeepestSchema)
+            throw new SchemaException(path, $"the schema is nested deeper than {DeepestSchema} levels; make it flatter, or use $ref");
+        var schema = new Schema(_count++, path);
+        _byPath.Add(path, schema); // before its parts, which may refer to it
+        _depth++;
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.True:
+                break;
+            case JsonValueKind.False:
+                schema.Never = true;
+                break;
+            case JsonValueKind.Object:
+                var seen = new HashSet<string>();
+                foreach (JsonProperty keyword in element.EnumerateObject())
+                {
+                    if (!seen.Add(keyword.Name))
+                        throw new SchemaException(Below(path, keyword.Name), "the keyword is there twice");
+                    Keyword(schema, keyword.Name, keyword.Value, Below(path, keyword.Name));
+                }
+                break;
+            default:
+                throw Wrong(element, path, "a schema: an object, true or false");
+        }
+        _depth--;
+        return schema;
+    }
+
+    private void Keyword(Schema schema, string name, JsonElement value, string path)
+    {
+        switch (name)
+        {
+            case "type": schema.Types = Types(value, path); break;
+            case "enum": AddValues(schema, Items(value, path), path); break;
+            case "const": AddValues(schema, [value], path); break;
+            case "properties": schema.Properties = [.. Members(value, path).Select(p => (p.Name, At(p.Value, Below(path, p.Name))))]; break;
+            case "required": schema.Required = [.. Items(value, path).Select((item, i) => Text(item, $"{path}[{i}]"))]; break;
+            case "additionalProperties": schema.AdditionalProperties = At(value, path); break;
+            case "prefixItems": schema.PrefixItems = Schemas(value, path); break;
+            case "items" when value.ValueKind is JsonValueKind.Array: throw new SchemaException(path, "a list of schemas is written prefixItems since draft 2020-12; use that");
+            case "items": schema.Items = At(value, path); break;
+            case "minItems": schema.MinItems = Count(value, path); break;
+            case "maxItems": schema.MaxItems = Count(value, path); break;
+            case "minLength": schema.MinLength = Count(value, path); break;
+            case "maxLength": schema.MaxLength = Count(value, path); break;
+            case "pattern": schema.Pattern = Text(value, path); break;
+            case "format": schema.Format = Format(value, path); break;
+            case "minimum": schema.Minimum = Tighter(schema.Minimum, new Bound(Number(value, path), false), upper: false); break;
+            case "maximum": schema.Maximum = Tighter(schema.Maximum, new Bound(Number(value, path), false), upper: true); break;
+            case "exclusiveMinimum": schema.Minimum = Tighter(schema.Minimum, new Bound(Number(value, path), true), upper: false); break;
+            case "exclusiveMaximum": schema.Maximum = Tighter(schema.Maximum, new Bound(Number(value, path), true), upper: true); break;
+            case "anyOf": schema.AnyOf = Branches(value, path); break;
+            case "oneOf": schema.OneOf = Branches(value, path); break;
+            case "allOf": schema.AllOf = Branches(value, path); break;
+            case "$ref": schema.Target = Refer(Text(value, path), path); break;
+            default:
+                if (!s_annotations.Contains(name))
+                    throw new SchemaException(path, $"the keyword '{Shown(name)}' is not enforced here, so it is refused; take it out, or say the same with other keywords");
+                break;
+        }
+    }
+
+    /// <summary>The tighter of two limits.</summary>
+    public static Bound? Tighter(Bound? a, Bound? b, bool upper)
+    {
+        if (a is not { } x || b is not { } y)
+            return a ?? b;
+        if (x.Value == y.Value)
+            return x.Exclusive ? x : y;
+        return upper == x.Value < y.Value ? x : y;
+    }
+
+    private void AddValues(Schema schema, List<JsonElement> values, string path)
+    {
+        if (schema.Values is not null)
+            throw new SchemaException(path, "enum and const stand side by side; keep one of them");
+        if (values.Count == 0)
+            throw new SchemaException(path, "it lists no value, so nothing satisfies it");
+        if ((_values += values.Count) > MostValues)
+            throw new SchemaException(path, $"the schema lists more than {MostValues:N0} values");
+        schema.Values = values;
+    }
+
+    private static JsonTypes Types(JsonElement value, string path)
+    {
+        if (value.ValueKind is not JsonValueKind.Array)
+            return OneType(value, path);
+        JsonTypes types = JsonTypes.None;
+        foreach (JsonElement item in Items(value, path))
+            types |= OneType(item, path);
+        return types;
+    }
+
+    private static JsonTypes OneType(JsonElement value, string path) => Text(value, path) switch
+    {
+        "null" => JsonTypes.Null,
+        "boolean" => JsonTypes.Boolean,
+        "integer" => JsonTypes.Integer,
+        "number" => JsonTypes.Number,
+        "string" => JsonTypes.String,
+        "array" => JsonTypes.Array,
+        "object" => JsonTypes.Object,
+        var other => throw new SchemaException(path, $"there is no type '{Shown(other)}'; there are string, number, integer, boolean, null, array, object"),
+    };
+
+    private static string Format(JsonElement value, string path)
+    {
+        string format = Text(value, path);
+        return StringFormats.Names.Contains(format)
+            ? format
+            : throw new SchemaException(path, $"the format '{Shown(format)}' is not enforced here, so it is refused; there are {string.Join(", ", StringFormats.Names)}");
+    }
+
+    private List<Schema> Schemas(JsonElement value, string path) => [.. Items(value, path).Select((item, i) => At(item, $"{path}[{i}]"))];
+
+    private List<Schema> Branches(JsonElement value, string path) =>
+        Schemas(value, path) is { Count: > 0 } branches ? branches : throw new SchemaException(path, "it must list at least one schema");
+
+    private Schema Refer(string reference, string path)
+    {
+        if (reference != "#" && !reference.StartsWith("#/", StringComparison.Ordinal))
+            throw new SchemaException(path, $"'{Shown(reference)}' cannot be followed: only references within the schema, such as #/$defs/item, are");
+        (JsonElement target, string place) = (_root, "$");
+        foreach (string part in reference.Split('/').Skip(1))
+        {
+            string name = Uri.UnescapeDataString(part).Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal);
+            if (target.ValueKind is JsonValueKind.Object && target.TryGetProperty(name, out JsonElement member))
+                (target, place) = (member, Below(place, name));
+            else if (target.ValueKind is JsonValueKind.Array && int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int index) && index < target.GetArrayLength())
+                (target, place) = (target[index], $"{place}[{index}]");
+            else
+                throw new SchemaException(path, $"'{Shown(reference)}' leads nowhere");
+        }
+        return At(target, place);
+    }
+
+    private static decimal Number(JsonElement value, string path) =>
+        value.ValueKind is JsonValueKind.Number && value.TryGetDecimal(out decimal number) ? number
+        : throw Wrong(value, path, value.ValueKind is JsonValueKind.Number ? "a number of at most 28 digits" : "a number");
+
+    private static int Count(JsonElement value, string path) =>
+        value.ValueKind is JsonValueKind.Number && value.TryGetDecimal(out decimal count) && count >= 0 && count <= int.MaxValue && count == decimal.Truncate(count) ? (int)count
+        : throw Wrong(value, path, "an integer, 0 or more");
+
+    private static string Text(JsonElement value, string path)
+    {
+        if (value.ValueKind is not JsonValueKind.String)
+            throw Wrong(value, path, "a string");
+        try
+        {
+            return value.GetString()!;
+        }
+        catch (InvalidOperationException)
+        {
+            throw new SchemaException(path, "the string is no Unicode text");
+        }
+    }
+
+    private static List<JsonElement> Items(JsonElement value, string path) => value.ValueKind is JsonValueKind.Array ? [.. value.EnumerateArray()] : throw Wrong(value, path, "a list");
+
+    private static List<JsonProperty> Members(JsonElement value, string path)
+    {
+        if (value.ValueKind is not JsonValueKind.Object)
+            throw Wrong(value, path, "an object");
+        List<JsonProperty> members = [.. value.EnumerateObject()];
+        return members.DistinctBy(m => m.Name).Count() == members.Count ? members : throw new SchemaException(path, "a name is there twice");
+    }
+
+    private static SchemaException Wrong(JsonElement value, string path, string wanted) =>
+        new(path, $"it is {value.ValueKind switch { JsonValueKind.Object => "an object", JsonValueKind.Array => "a list", JsonValueKind.String => "a string", JsonValueKind.Number => "a number", JsonValueKind.Null => "null", _ => "a boolean" }}, it must be {wanted}");
+
+    private static string Below(string path, string name) =>
+        name.Length is > 0 and < 60 && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '$' or '-') ? $"{path}.{name}" : $"{path}['{Shown(name)}']";
+
+    private static string Shown(string text) => text.Length <= 60 ? text : text[..(char.IsHighSurrogate(text[59]) ? 59 : 60)] + "…";
+}
