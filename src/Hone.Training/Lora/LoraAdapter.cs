@@ -98,6 +98,9 @@ internal sealed class LoraAdapter : IDisposable
 
     public LoraGroup? Group(string projection) => _groups.GetValueOrDefault(projection);
 
+    /// <summary>Until it is disposed the parameters stay as they are: what follows from them alone is computed once for all passes.</summary>
+    public IDisposable Unchanged() => new UnchangedScope(this);
+
     /// <summary>A [r, in] and B [out, r] of each module, and their gradients.</summary>
     public IEnumerable<LoraMatrices> Matrices()
     {
@@ -163,6 +166,25 @@ internal sealed class LoraAdapter : IDisposable
         Parameters.Dispose();
         Gradients?.Dispose();
     }
+
+    private sealed class UnchangedScope : IDisposable
+    {
+        private readonly LoraAdapter _adapter;
+
+        public UnchangedScope(LoraAdapter adapter)
+        {
+            _adapter = adapter;
+            Set(true);
+        }
+
+        public void Dispose() => Set(false);
+
+        private void Set(bool unchanged)
+        {
+            foreach (LoraGroup group in _adapter._groups.Values)
+                group.IsUnchanged = unchanged;
+        }
+    }
 }
 
 /// <param name="Name">Hugging Face's, without <c>.weight</c>.</param>
@@ -208,8 +230,22 @@ internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart
 
     public bool UsesDora { get; } = Parts.Any(p => p.Magnitude is not null);
 
-    /// <summary>DoRA's factor of each output [1, Σout]; kept where the adapter does not change.</summary>
-    public Tensor ColumnScales(Func<Tensor> make) => GradA is not null ? make() : _columnScales ??= make().DetachFromDisposeScope();
+    /// <summary>Whether the parameters stay as they are; those of an adapter that only answers always do. See <see cref="LoraAdapter.Unchanged"/>.</summary>
+    public bool IsUnchanged
+    {
+        get => GradA is null || field;
+        set
+        {
+            field = value;
+            if (IsUnchanged)
+                return;
+            _columnScales?.Dispose();
+            _columnScales = null;
+        }
+    }
+
+    /// <summary>DoRA's factor of each output [1, Σout]; kept while the parameters stay as they are.</summary>
+    public Tensor ColumnScales(Func<Tensor> make) => IsUnchanged ? _columnScales ??= make().DetachFromDisposeScope() : make();
 
     public void Dispose()
     {

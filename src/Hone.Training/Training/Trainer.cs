@@ -121,12 +121,15 @@ internal sealed class Trainer(
         double trained = passes.Sum(p => p.TotalWeight), divisor = passes.Sum(Weight);
         double loss = 0, right = 0;
         var ofRows = new List<double>(batch.Count);
-        foreach (PackedBatch pass in passes)
+        using (adapter.Unchanged())
         {
-            PassResult part = Pass(pass, divisor, learns: true, settings.IsPreference ? chosen?.Reference(decoder, pass, ofRows.Count) : null);
-            loss += part.Loss;
-            right += part.Right;
-            ofRows.AddRange(part.OfRows);
+            foreach (PackedBatch pass in passes)
+            {
+                PassResult part = Pass(pass, divisor, learns: true, settings.IsPreference ? chosen?.Reference(decoder, pass, ofRows.Count) : null);
+                loss += part.Loss;
+                right += part.Right;
+                ofRows.AddRange(part.OfRows);
+            }
         }
         double norm = AdamW.Norm(adapter.Gradients);
         if (!double.IsFinite(loss) || !double.IsFinite(norm))
@@ -148,6 +151,7 @@ internal sealed class Trainer(
     public double[] LossesOf(IReadOnlyList<int> indexes, CancellationToken cancellation)
     {
         var losses = new List<double>(indexes.Count);
+        using IDisposable unchanged = adapter.Unchanged();
         foreach (IReadOnlyList<EncodedRow> pass in Passes([.. indexes.Select(i => rows[i])]))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -161,6 +165,7 @@ internal sealed class Trainer(
     {
         double loss = 0, right = 0, divisor = 0;
         int number = 0;
+        using IDisposable unchanged = adapter.Unchanged();
         foreach (PackedBatch pass in Passes(validation).Select(PackedBatch.Pack))
         {
             double[]? reference = null;

@@ -52,6 +52,29 @@ public sealed class TrainedModulesTests : IDisposable
         }
     }
 
+    /// <summary>DoRA's factors cost a product with every weight: once for all passes of a step, and anew when the step has changed the adapter.</summary>
+    [Fact]
+    public void Unchanged_DorasFactors_AreMadeOnceAndAnewAfterIt()
+    {
+        using TinyModel model = TinyModel.Llama();
+        TrainSettings settings = TrainSettings.Resolve(new TrainingConfig { Rank = 2, UseDora = true, Seed = 1 }, model.Config, "job", 3, 9, preferencePairs: false);
+        using LoraAdapter adapter = PeftAdapter.Create(settings, model.Weights, model.Decoder);
+        LoraGroup group = adapter.Group(model.Decoder.Projections[0].Name)!;
+        int made = 0;
+
+        Scales();
+        Scales();
+        Assert.Equal(2, made); // nobody says that the parameters stay
+        using (adapter.Unchanged())
+        {
+            Assert.Equal([3f, 3f], [Scales(), Scales()]);
+        }
+        using (adapter.Unchanged())
+            Assert.Equal(4f, Scales());
+
+        float Scales() => group.ColumnScales(() => full(1, 1, (float)++made)).item<float>();
+    }
+
     [Fact]
     public void Save_AfterTraining_IsPeftsFileAndLoadsToTheSameLogits()
     {
