@@ -77,7 +77,7 @@ internal static class ModelEndpoints
         return Page(Paging.Of(context.Request.Query, 100), authors, a => new AuthorView(StableId(a.Key).ToString(), a.Key, a.Count() == 1 ? "1 model" : $"{a.Count()} models"), CloudflareJson.Default.IReadOnlyListAuthorView);
     }
 
-    private static IResult Tasks(HttpContext context) =>
+    private static Answer<IReadOnlyList<TaskView>> Tasks(HttpContext context) =>
         Page(Paging.Of(context.Request.Query, 100), [TextGeneration], task => task, CloudflareJson.Default.IReadOnlyListTaskView);
 
     private static Answer<IReadOnlyList<TView>> Page<T, TView>(Paging paging, IReadOnlyList<T> all, Func<T, TView> view, JsonTypeInfo<IReadOnlyList<TView>> type)
