@@ -1,5 +1,3 @@
-using System.Numerics;
-
 namespace Hone.Formats.Models;
 
 /// <summary>What a process holds at its peak, in bytes.</summary>
@@ -40,7 +38,7 @@ public sealed record StepSize(int Tokens, int LongestRow, int Labels);
 /// <item>kept for the backward pass: N · L · (2·D + H·d + (H + 2K)·d + 2·F + Σrank), 2·D more with norms behind the block's halves, no 2·F with experts, Σout more with DoRA,
 /// and H · N · row of attention's probabilities a layer where these are few enough to be kept;</item>
 /// <item>within a layer's backward pass: N · (3·F + 4·D + 2·(H + 2K)·d), and the logits of up to 256 labels, V each;</item>
-/// <item>answering: L · 2·K·d for each token in the cache, whose room is a power of two, and what an engine keeps of earlier ones.</item>
+/// <item>answering: L · 2·K·d for each token in the cache, whose room is whole pages, and what an engine keeps of earlier ones.</item>
 /// </list>
 /// </summary>
 public static class ModelMemory
@@ -49,6 +47,9 @@ public static class ModelMemory
 
     /// <summary>Keys and values of ended answers that an engine keeps for prompts that begin alike.</summary>
     public const long KeptBeginnings = 256L << 20;
+
+    /// <summary>Tokens of a page of the cache.</summary>
+    public const int PageTokens = 32;
 
     private const int Number = sizeof(float);
     private const int ChunkLabels = 256;
@@ -88,7 +89,7 @@ public static class ModelMemory
     /// <param name="adapted">Of the adapter that answers; none for the base alone.</param>
     public static MemoryUse OfServing(ModelConfig config, long storedBytes, IReadOnlyCollection<LinearModule> adapted, int rank, int answers, int tokens, bool asStored = false)
     {
-        long room = BitOperations.RoundUpToPowerOf2((ulong)tokens) is var power && power > int.MaxValue ? tokens : (long)power;
+        long room = (tokens + PageTokens - 1L) / PageTokens * PageTokens;
         long qkv = (config.Heads + 2L * config.KeyValueHeads) * config.HeadDim;
         return new MemoryUse
         {

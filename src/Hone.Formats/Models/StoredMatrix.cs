@@ -52,6 +52,18 @@ public readonly unsafe struct StoredMatrix
     /// <summary>The same run of several rows, each <paramref name="stride"/> behind the one before.</summary>
     public void WidenRows(int row, int rows, int column, int count, float* target, nint stride)
     {
+        switch (Avx512F.IsSupported ? _type : GgmlType.F64)
+        {
+            case GgmlType.Q4_0: WidenWide<WideBlocks.Q4_0>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q4_1: WidenWide<WideBlocks.Q4_1>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q5_0: WidenWide<WideBlocks.Q5_0>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q5_1: WidenWide<WideBlocks.Q5_1>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q8_0: WidenWide<WideBlocks.Q8_0>(row, rows, column, count, target, stride); return;
+            case GgmlType.IQ4_NL: WidenWide<WideBlocks.IQ4_NL>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q4_K: WidenWide<WideBlocks.Q4_K>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q5_K: WidenWide<WideBlocks.Q5_K>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q6_K: WidenWide<WideBlocks.Q6_K>(row, rows, column, count, target, stride); return;
+        }
         switch (Avx2.IsSupported ? _type : GgmlType.F64)
         {
             case GgmlType.Q4_0: WidenBlocks<StoredBlocks.Nibbles>(row, rows, column, count, target, stride); break;
@@ -78,6 +90,23 @@ public readonly unsafe struct StoredMatrix
                 w1.Store(target + i + 8);
                 w2.Store(target + i + 16);
                 w3.Store(target + i + 24);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void WidenWide<TBlock>(int row, int rows, int column, int count, float* target, nint stride) where TBlock : struct, IWideBlock
+    {
+        float* halves = StoredBlocks.HalfValues;
+        nint first = column / StoredBlocks.Values, blocks = count / StoredBlocks.Values;
+        for (int end = row + rows; row < end; row++, target += stride)
+        {
+            byte* values = Address(row);
+            for (nint i = 0; i < blocks; i++)
+            {
+                TBlock.Read(values, first + i, halves, out Vector512<float> w0, out Vector512<float> w1);
+                w0.Store(target + i * StoredBlocks.Values);
+                w1.Store(target + i * StoredBlocks.Values + 16);
             }
         }
     }

@@ -6,141 +6,100 @@ using static TorchSharp.torch;
 
 namespace Hone.Training.Generation;
 
-/// <summary>Keys and values of one stream, a pair of [K, capacity, d] a layer; grows by doubling.</summary>
-internal sealed unsafe class KeyValueCache(int layers) : IDisposable
-{
-    private const int Smallest = 64;
-
-    private readonly (Tensor? Keys, Tensor? Values, int Capacity)[] _layers = new (Tensor?, Tensor?, int)[layers];
-
-    /// <summary>Tokens in the cache.</summary>
-    public int Length { get; set; }
-
-    /// <summary>Tokens for which there is room where there is room for <paramref name="length"/>.</summary>
-    public static long CapacityFor(long length) => Math.Max(Smallest, (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)length));
-
-    public long Bytes => _layers.Sum(l => l.Keys is null ? 0 : 2 * l.Keys.numel() * sizeof(float));
-
-    /// <summary>The first tokens of another cache become this one's, which is empty.</summary>
-    public void CopyFrom(KeyValueCache other, int length)
-    {
-        for (int layer = 0; layer < _layers.Length; layer++)
-        {
-            Tensor keys = other._layers[layer].Keys!;
-            (int heads, int d) = ((int)keys.shape[0], (int)keys.shape[2]);
-            CachedHeads from = other.Room(layer, 0, heads, d), to = Room(layer, length, heads, d);
-            for (int head = 0; head < heads; head++)
-            {
-                from.Keys(head, length).All().CopyTo(to.Keys(head, length).All());
-                from.Values(head, length).All().CopyTo(to.Values(head, length).All());
-            }
-        }
-        Length = length;
-    }
-
-    /// <summary>A layer's keys and values, with room for more tokens behind those of the cache.</summary>
-    public CachedHeads Room(int layer, int more, int heads, int d)
-    {
-        ref (Tensor? Keys, Tensor? Values, int Capacity) place = ref _layers[layer];
-        if (place.Capacity < Length + more || place.Keys is null)
-        {
-            int capacity = (int)CapacityFor(Length + more);
-            place = (Larger(place.Keys, heads, capacity, d), Larger(place.Values, heads, capacity, d), capacity);
-        }
-        return new CachedHeads(Matrix.Of(place.Keys!).Data, Matrix.Of(place.Values!).Data, place.Capacity, d);
-    }
-
-    private Tensor Larger(Tensor? present, int heads, int capacity, int d)
-    {
-        Tensor larger = empty(heads, capacity, d).DetachFromDisposeScope();
-        if (present is not null)
-        {
-            larger.narrow(1, 0, Length).copy_(present.narrow(1, 0, Length));
-            present.Dispose();
-        }
-        return larger;
-    }
-
-    public void Dispose()
-    {
-        foreach ((Tensor? keys, Tensor? values, _) in _layers)
-        {
-            keys?.Dispose();
-            values?.Dispose();
-        }
-    }
-}
-
-/// <summary>Memory of one layer's keys and values, [K, capacity, d] each.</summary>
-internal readonly unsafe struct CachedHeads(float* keys, float* values, int capacity, int d)
-{
-    private readonly nint _keys = (nint)keys, _values = (nint)values;
-
-    /// <summary>The first tokens' keys of a head [length, d].</summary>
-    public Matrix Keys(int head, int length) => new((float*)_keys + (nint)head * capacity * d, length, d, d);
-
-    /// <inheritdoc cref="Keys"/>
-    public Matrix Values(int head, int length) => new((float*)_values + (nint)head * capacity * d, length, d, d);
-}
-
 /// <summary>New tokens of several streams in one batch: each stream's see its cache and the stream's own tokens before them. One token a stream where products are taken row by row.</summary>
-internal sealed unsafe class CachedAttention(IReadOnlyList<(KeyValueCache Cache, int NewTokens)> streams, AttentionShape shape) : Attention
+internal sealed unsafe class CachedAttention : Attention
 {
-    private const int ScoreSlot = 2;
+    private const int ScoreSlot = 2, PageTokens = KeyValueCache.PageTokens;
+
+    private readonly IReadOnlyList<(KeyValueCache Cache, int NewTokens)> _streams;
+    private readonly AttentionShape _shape;
+    private readonly int[] _starts;
+
+    public CachedAttention(IReadOnlyList<(KeyValueCache Cache, int NewTokens)> streams, AttentionShape shape)
+    {
+        (_streams, _shape) = (streams, shape);
+        _starts = new int[streams.Count];
+        for (int s = 0, start = 0; s < streams.Count; start += streams[s++].NewTokens)
+        {
+            _starts[s] = start;
+            streams[s].Cache.Grow(streams[s].NewTokens);
+        }
+    }
 
     public override Tensor Forward(int layer, Tensor qkv, SavedAttention? saved)
     {
         if (saved is not null)
             throw new InvalidOperationException("Attention with a cache has no backward pass.");
-        int window = shape.WindowOf(layer);
-        int tokens = (int)qkv.shape[0], d = shape.HeadDim, group = shape.Group;
-        Tensor result = empty(tokens, shape.QueryWidth); // [N, H·d]
-        var places = new (CachedHeads Heads, int Start)[streams.Count];
-        for (int s = 0, start = 0; s < streams.Count; start += streams[s++].NewTokens)
-            places[s] = (streams[s].Cache.Room(layer, streams[s].NewTokens, shape.KeyValueHeads, d), start);
+        Tensor result = empty(qkv.shape[0], _shape.QueryWidth); // [N, H·d]
         bool rowByRow = RowProduct.IsUsed;
         Matrix all = Matrix.Of(qkv), target = Matrix.Of(result);
-        Cores.For(streams.Count * shape.KeyValueHeads, i =>
-        {
-            int s = i / shape.KeyValueHeads, pair = i % shape.KeyValueHeads, added = streams[s].NewTokens, known = streams[s].Cache.Length, seen = known + added;
-            (CachedHeads heads, int start) = places[s];
-            Matrix keys = heads.Keys(pair, seen), values = heads.Values(pair, seen), own = all.RowRange(start, added);
-            for (int row = 0; row < added; row++)
-            {
-                own.Row(row).Slice((shape.Heads + pair) * d, d).CopyTo(keys.Row(known + row));
-                own.Row(row).Slice((shape.Heads + shape.KeyValueHeads + pair) * d, d).CopyTo(values.Row(known + row));
-            }
-            if (rowByRow)
-            {
-                // The group's heads as rows: [G, d]
-                nint column = pair * group * d;
-                Matrix scores = Scratch.Take(ScoreSlot, group, seen);
-                RowProduct.RunHere(scores, false, new ProductTerm(new Matrix(own.Data + column, group, d, d), keys, Transposed: true, (float)shape.Scale));
-                Cap(scores);
-                int first = Math.Max(0, seen - window);
-                for (int g = 0; g < group; g++)
-                {
-                    scores.Row(g)[..first].Clear();
-                    Softmax(scores.Data + g * scores.Stride + first, seen - first);
-                }
-                MatrixProduct.RunHere(new Matrix(target.Data + start * target.Stride + column, group, d, d), false, new ProductTerm(scores, values, Transposed: false));
-                return;
-            }
-            for (int head = pair * group; head < (pair + 1) * group; head++)
-            {
-                Matrix scores = Scratch.Take(ScoreSlot, added, seen);
-                MatrixProduct.RunHere(scores, false, new ProductTerm(own.ColumnRange(head * d, d), keys, Transposed: true, (float)shape.Scale));
-                Cap(scores);
-                CausalSoftmax(scores, window);
-                MatrixProduct.RunHere(target.RowRange(start, added).ColumnRange(head * d, d), false, new ProductTerm(scores, values, Transposed: false));
-            }
-        });
+        int pairs = _shape.KeyValueHeads;
+        Cores.For(_streams.Count * pairs, i => Pair(layer, i / pairs, i % pairs, rowByRow, all, target));
         return result;
     }
 
-    private void Cap(Matrix scores)
+    /// <summary>The query heads of one stream that share a key-value head.</summary>
+    private void Pair(int layer, int s, int pair, bool rowByRow, Matrix all, Matrix target)
     {
-        for (int row = 0; shape.Softcap is { } cap && row < scores.Rows; row++)
+        (KeyValueCache cache, int added) = _streams[s];
+        int d = _shape.HeadDim, group = _shape.Group, known = cache.Length, seen = known + added, window = _shape.WindowOf(layer);
+        Matrix own = all.RowRange(_starts[s], added), result = target.RowRange(_starts[s], added);
+        for (int row = 0; row < added; row++)
+        {
+            (int page, int at) = Math.DivRem(known + row, PageTokens);
+            own.Row(row).Slice(_shape.KeyColumn(pair), d).CopyTo(cache.Keys(layer, pair, page).Row(at));
+            own.Row(row).Slice(_shape.ValueColumn(pair), d).CopyTo(cache.Values(layer, pair, page).Row(at));
+        }
+        if (rowByRow)
+        {
+            // The group's heads as rows: [G, d]
+            nint column = pair * group * d;
+            Matrix scores = Scratch.Take(ScoreSlot, group, seen);
+            int first = Math.Max(0, seen - window);
+            Scores(cache, layer, pair, new Matrix(own.Data + column, group, d, d), scores, first, rowByRow);
+            for (int g = 0; g < group; g++)
+                Softmax(scores.Data + g * scores.Stride + first, seen - first);
+            Values(cache, layer, pair, scores, new Matrix(result.Data + column, group, d, d), first, rowByRow);
+            return;
+        }
+        for (int head = pair * group; head < (pair + 1) * group; head++)
+        {
+            Matrix scores = Scratch.Take(ScoreSlot, added, seen);
+            int first = (int)Math.Max(0, known + 1L - window);
+            Scores(cache, layer, pair, own.ColumnRange(head * d, d), scores, first, rowByRow);
+            CausalSoftmax(scores, window);
+            Values(cache, layer, pair, scores, result.ColumnRange(head * d, d), first, rowByRow);
+        }
+    }
+
+    /// <summary>Scaled products of the tokens' queries with the keys of every page that they see, capped.</summary>
+    /// <param name="first">The first token that is seen.</param>
+    private void Scores(KeyValueCache cache, int layer, int pair, Matrix queries, Matrix scores, int first, bool rowByRow)
+    {
+        for (int page = first / PageTokens, column = page * PageTokens; column < scores.Columns; page++, column += PageTokens)
+        {
+            int count = Math.Min(PageTokens, scores.Columns - column), blind = rowByRow ? 0 : Math.Max(0, column - cache.Length);
+            Matrix target = scores.ColumnRange(column, count).RowRange(blind, scores.Rows - blind);
+            var term = new ProductTerm(queries.RowRange(blind, target.Rows), cache.Keys(layer, pair, page).RowRange(0, count), Transposed: true, (float)_shape.Scale);
+            if (rowByRow)
+                RowProduct.RunHere(target, false, term);
+            else
+                MatrixProduct.RunHere(target, false, term);
+        }
+        for (int row = 0; _shape.Softcap is { } cap && row < scores.Rows; row++)
             Cap(scores.Row(row), cap);
+    }
+
+    private static void Values(KeyValueCache cache, int layer, int pair, Matrix scores, Matrix result, int first, bool rowByRow)
+    {
+        bool adds = false;
+        for (int page = first / PageTokens, column = page * PageTokens; column < scores.Columns; page++, column += PageTokens)
+        {
+            int from = Math.Max(first, column), count = Math.Min(column + PageTokens, scores.Columns) - from;
+            Matrix values = cache.Values(layer, pair, page).RowRange(from - column, count);
+            int blind = rowByRow ? 0 : Math.Max(0, column - cache.Length), rows = scores.Rows - blind;
+            MatrixProduct.RunHere(result.RowRange(blind, rows), adds, new ProductTerm(scores.ColumnRange(from, count).RowRange(blind, rows), values, Transposed: false));
+            adds = true;
+        }
     }
 }

@@ -1,14 +1,20 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Hone.Formats;
 using Hone.Formats.Inference;
 
 namespace Hone.Training.Generation;
 
-/// <summary>The engine's end of the Unix socket: a connection a request, lines of JSON both ways.</summary>
-internal sealed class EngineServer(Generator generator, AdapterStore adapters)
+/// <summary>
+/// The engine's end of the Unix socket: a connection a request, lines of JSON both ways. The next event is taken when the client has read the one before, so that
+/// a client which does not read stops its own stream and no other.
+/// </summary>
+internal sealed partial class EngineServer(Generator generator, AdapterStore adapters)
 {
     private const int LongestRequest = 16 << 20;
+
+    private static readonly TimeSpan s_shortestPause = TimeSpan.FromMilliseconds(1), s_longestPause = TimeSpan.FromMilliseconds(16);
 
     public async Task ListenAsync(Socket listener, CancellationToken cancellation)
     {
@@ -28,7 +34,7 @@ internal sealed class EngineServer(Generator generator, AdapterStore adapters)
             if (await ReadLineAsync(stream, hangUp.Token).ConfigureAwait(false) is not { } line)
                 return;
             Task watch = WatchAsync(stream, hangUp);
-            await foreach (GenerateEvent next in AnswerAsync(line, hangUp.Token).ConfigureAwait(false))
+            await foreach (GenerateEvent next in AnswerAsync(line, client, hangUp.Token).ConfigureAwait(false))
             {
                 byte[] bytes = [.. JsonSerializer.SerializeToUtf8Bytes(next, EngineJson.Default.GenerateEvent), (byte)'\n'];
                 await stream.WriteAsync(bytes, hangUp.Token).ConfigureAwait(false);
@@ -46,7 +52,7 @@ internal sealed class EngineServer(Generator generator, AdapterStore adapters)
         }
     }
 
-    private async IAsyncEnumerable<GenerateEvent> AnswerAsync(ReadOnlyMemory<byte> line, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    private async IAsyncEnumerable<GenerateEvent> AnswerAsync(ReadOnlyMemory<byte> line, Socket client, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
         GenerationStream? stream = null;
         GenerateEvent.Failed? failure = null;
@@ -78,9 +84,25 @@ internal sealed class EngineServer(Generator generator, AdapterStore adapters)
             yield break;
         }
         generator.Add(stream!);
-        await foreach (GenerateEvent next in stream!.Events.ReadAllAsync(cancellation).ConfigureAwait(false))
-            yield return next;
+        while (await stream!.Events.WaitToReadAsync(cancellation).ConfigureAwait(false))
+        {
+            for (TimeSpan pause = s_shortestPause; HasUnread(client); pause = pause < s_longestPause ? 2 * pause : pause)
+                await Task.Delay(pause, cancellation).ConfigureAwait(false);
+            if (stream.Events.TryRead(out GenerateEvent? next))
+                yield return next;
+        }
     }
+
+    /// <summary>Whether the client has yet to read what was written. Only Linux tells: elsewhere the socket's buffer is what an unread stream fills.</summary>
+    private static bool HasUnread(Socket client)
+    {
+        const nuint BytesInOutput = 0x5411; // SIOCOUTQ
+        return OperatingSystem.IsLinux() && Control((int)client.Handle, BytesInOutput, out int bytes) == 0 && bytes > 0;
+    }
+
+    [LibraryImport("libc", EntryPoint = "ioctl")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Control(int descriptor, nuint request, out int value);
 
     private GenerationStream? Start(GenerateRequest request, int[] prompt, CancellationToken cancellation, out GenerateEvent.Failed? failure)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Threading.Channels;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
@@ -8,13 +9,15 @@ namespace Hone.Training.Generation;
 /// <summary>One answer under way. Owned by the generator's thread; the reader sees only the channel.</summary>
 internal sealed class GenerationStream : IDisposable
 {
+    /// <summary>Events that may lie unread while the next token is computed.</summary>
+    private const int MostUnread = 1;
+
     private readonly BaseModel _model;
     private readonly Sampler _sampler;
     private readonly TextStream _text;
     private readonly int _limit;
-    private readonly Channel<GenerateEvent> _events = Channel.CreateUnbounded<GenerateEvent>(new() { SingleReader = true, SingleWriter = true });
+    private readonly Channel<GenerateEvent> _events = Channel.CreateUnbounded<GenerateEvent>();
     private readonly List<int> _answer = [];
-    private bool _released;
 
     public GenerationStream(BaseModel model, GenerateRequest request, int[] prompt, LoraAdapter? adapter, CancellationToken cancellation)
     {
@@ -23,7 +26,8 @@ internal sealed class GenerationStream : IDisposable
         Next = prompt;
         Adapter = adapter;
         Cancellation = cancellation;
-        Cache = new KeyValueCache(model.Config.Layers);
+        Cache = new KeyValueCache(model.Config);
+        Events = new WakingReader(_events.Reader, () => Read?.Invoke());
         _sampler = new Sampler(request, prompt);
         _text = new TextStream(model.Tokenizer, request.Stop ?? []);
         _limit = Math.Min(request.MaxTokens, model.Config.ContextLength - prompt.Length);
@@ -43,7 +47,16 @@ internal sealed class GenerationStream : IDisposable
 
     /// <summary>Go on to the limit: for measuring.</summary>
     public bool IgnoreStop { get; init; }
-    public ChannelReader<GenerateEvent> Events => _events.Reader;
+    public ChannelReader<GenerateEvent> Events { get; }
+
+    /// <summary>The reader is behind: until it has caught up no token is computed.</summary>
+    public bool IsUnread => _events.Reader.Count > MostUnread;
+
+    /// <summary>When the stream was first seen to be unread; 0 where it is not.</summary>
+    public long UnreadSince { get; set; }
+
+    /// <summary>Told by the reader's thread of each event that it takes.</summary>
+    public Action? Read { get; set; }
 
     /// <summary>Given back when the stream is disposed.</summary>
     public AdapterUse? AdapterUse { get; init; }
@@ -55,21 +68,17 @@ internal sealed class GenerationStream : IDisposable
     public int MostTokens => Prompt.Length + _limit - 1;
 
     /// <summary>Memory that the keys and values take at most.</summary>
-    public long MostCacheBytes => KeyValueCache.CapacityFor(MostTokens) * _model.Config.Layers * 2 * _model.Config.KeyValueHeads * _model.Config.HeadDim * sizeof(float);
+    public long MostCacheBytes => KeyValueCache.BytesFor(_model.Config, MostTokens);
 
     /// <summary>The prompt's first tokens are known: the first pass computes the rest.</summary>
-    public void BeginAfter(KeyValueCache known, int length)
+    public void BeginAfter(IReadOnlyList<CachePage> known, int length)
     {
-        Cache.CopyFrom(known, length);
+        Cache.Begin(known, length);
         Next = Prompt[length..];
     }
 
-    /// <summary>Hands over the keys and values, and the tokens that they stand for.</summary>
-    public (int[] Tokens, KeyValueCache Cache) Release()
-    {
-        _released = true;
-        return ([.. Prompt.Concat(_answer).Take(Cache.Length)], Cache);
-    }
+    /// <summary>The tokens whose keys and values are in the cache.</summary>
+    public int[] Known() => [.. Prompt.Concat(_answer).Take(Cache.Length)];
 
     /// <param name="logits">[V], after the tokens of <see cref="Next"/>; is overwritten.</param>
     public void Advance(Span<float> logits)
@@ -119,8 +128,23 @@ internal sealed class GenerationStream : IDisposable
 
     public void Dispose()
     {
-        if (!_released)
-            Cache.Dispose();
+        Cache.Dispose();
         AdapterUse?.Dispose();
+    }
+
+    /// <summary>The channel's reader, which tells of each event that is taken.</summary>
+    private sealed class WakingReader(ChannelReader<GenerateEvent> events, Action taken) : ChannelReader<GenerateEvent>
+    {
+        public override Task Completion => events.Completion;
+
+        public override bool TryRead([MaybeNullWhen(false)] out GenerateEvent item)
+        {
+            if (!events.TryRead(out item))
+                return false;
+            taken();
+            return true;
+        }
+
+        public override ValueTask<bool> WaitToReadAsync(CancellationToken cancellationToken = default) => events.WaitToReadAsync(cancellationToken);
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Hone.Formats.Inference;
@@ -15,12 +16,17 @@ namespace Hone.Training.Generation;
 /// <summary>
 /// Answers many streams with one model: each pass computes the prompts of the streams that joined and one token of every other, whatever adapter each uses.
 /// One thread owns the model; streams come through a queue. A stream joins when its keys and values have room at their longest beside those of the others,
-/// so that memory does not grow beyond the bound however many streams come.
+/// so that memory does not grow beyond the bound however many streams come. A stream whose events nobody takes rests; it keeps its memory until another one
+/// needs it.
 /// </summary>
 /// <param name="maxCacheBytes">For all keys and values; null: a quarter of the memory that this process may use.</param>
 internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams = 32, int maxPassTokens = 2048, long? maxCacheBytes = null)
 {
-    private readonly BlockingCollection<GenerationStream> _waiting = [];
+    /// <summary>A reader may be so far behind before its stream makes room for others.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    private readonly ConcurrentQueue<GenerationStream> _waiting = [];
+    private readonly AutoResetEvent _changed = new(false);
     private readonly List<GenerationStream> _active = [];
     private long _endedBytes; // keys and values of ended streams
 
@@ -32,22 +38,27 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
 
     public BaseModel Model => model;
 
-    public void Add(GenerationStream stream) => _waiting.Add(stream);
+    public void Add(GenerationStream stream)
+    {
+        stream.Read = () => _changed.Set();
+        _waiting.Enqueue(stream);
+        _changed.Set();
+    }
 
     /// <summary>Until cancelled; a fault of the model ends it, and with it the process.</summary>
     public void Run(CancellationToken cancellation)
     {
-        List<GenerationStream> active = _active;
+        List<GenerationStream> active = _active, running = [];
         using var prefixes = new PrefixCache();
+        using CancellationTokenRegistration wake = cancellation.Register(() => _changed.Set());
         GenerationStream? held = null;
         while (!cancellation.IsCancellationRequested)
         {
-            if (active.Count == 0 && held is null && (held = Wait(cancellation)) is null)
-                return;
             Remove(active, s => s.Cancellation.IsCancellationRequested, prefixes);
-            int tokens = active.Sum(s => s.Next.Length);
+            Running(running);
+            int tokens = running.Sum(s => s.Next.Length);
             long reserved = active.Sum(s => s.MostCacheBytes);
-            while (active.Count < maxStreams && (held is not null || _waiting.TryTake(out held)))
+            while (running.Count < maxStreams && (held is not null || _waiting.TryDequeue(out held)))
             {
                 if (held.Cancellation.IsCancellationRequested)
                 {
@@ -57,23 +68,49 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
                     continue;
                 }
                 if (active.Count > 0 && reserved + held.MostCacheBytes > MaxCacheBytes)
-                    break;
+                {
+                    if (LongestUnread() is not { } unread)
+                        break;
+                    unread.Fail("internal", "Nobody took the answer's tokens while other answers needed its memory. Read the stream as it comes.");
+                    reserved -= unread.MostCacheBytes;
+                    Remove(active, s => s == unread, prefixes);
+                    continue;
+                }
                 if (held.Cache.Length == 0 && !prefixes.Begin(held, active))
                     break;
                 prefixes.Shrink(MaxCacheBytes - reserved - held.MostCacheBytes);
-                if (active.Count > 0 && tokens + held.Next.Length > maxPassTokens)
+                if (running.Count > 0 && tokens + held.Next.Length > maxPassTokens)
                     break;
                 tokens += held.Next.Length;
                 reserved += held.MostCacheBytes;
                 active.Add(held);
+                running.Add(held);
                 held = null;
             }
             _endedBytes = prefixes.Bytes;
-            if (active.Count > 0)
-                Pass(decoder, active);
+            if (running.Count > 0)
+                Pass(decoder, running);
+            else
+                _changed.WaitOne(active.Count == 0 && held is null ? Timeout.InfiniteTimeSpan : Patience);
             Remove(active, s => s.Finished, prefixes);
         }
     }
+
+    /// <summary>The streams whose readers keep up.</summary>
+    private void Running(List<GenerationStream> running)
+    {
+        running.Clear();
+        foreach (GenerationStream stream in _active)
+        {
+            bool unread = stream.IsUnread;
+            stream.UnreadSince = !unread ? 0 : stream.UnreadSince != 0 ? stream.UnreadSince : Stopwatch.GetTimestamp();
+            if (!unread)
+                running.Add(stream);
+        }
+    }
+
+    private GenerationStream? LongestUnread() =>
+        _active.Where(s => s.UnreadSince != 0 && Stopwatch.GetElapsedTime(s.UnreadSince) > Patience).MinBy(s => s.UnreadSince);
 
     /// <summary>What a finished stream has said.</summary>
     public static string TextOf(GenerationStream stream)
@@ -85,18 +122,6 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
                 text.Append(token.Text);
         }
         return text.ToString();
-    }
-
-    private GenerationStream? Wait(CancellationToken cancellation)
-    {
-        try
-        {
-            return _waiting.Take(cancellation);
-        }
-        catch (OperationCanceledException)
-        {
-            return null;
-        }
     }
 
     private static void Remove(List<GenerationStream> active, Predicate<GenerationStream> which, PrefixCache prefixes)

@@ -14,6 +14,7 @@ internal sealed class PrefixCache(long maxBytes = 256 << 20) : IDisposable
     private readonly LinkedList<Entry> _entries = new(); // the last used first
     private long _bytes;
 
+    /// <summary>Of the pages that ended streams hold, each counted once.</summary>
     public long Bytes => _bytes;
 
     /// <summary>Gives a stream that has not begun what is known of its prompt; at least its last token is left to compute.</summary>
@@ -41,26 +42,23 @@ internal sealed class PrefixCache(long maxBytes = 256 << 20) : IDisposable
         {
             if (running.Cache.Length < longest)
                 return false;
-            stream.BeginAfter(running.Cache, longest);
+            stream.BeginAfter(running.Cache.Pages, longest);
         }
         else if (best is not null)
         {
-            stream.BeginAfter(best.Value.Cache, longest);
+            stream.BeginAfter(best.Value.Pages, longest);
             _entries.Remove(best);
             _entries.AddFirst(best);
         }
         return true;
     }
 
-    /// <summary>Keeps what an ended stream has computed; the stream's cache is no longer its own.</summary>
+    /// <summary>Keeps what an ended stream has computed.</summary>
     public void Keep(GenerationStream stream)
     {
-        (int[] tokens, KeyValueCache cache) = stream.Release();
+        int[] tokens = stream.Known();
         if (tokens.Length < ShortestPrefix)
-        {
-            cache.Dispose();
             return;
-        }
         // What is a beginning of the new entry is of no more use.
         for (LinkedListNode<Entry>? node = _entries.First, next; node is not null; node = next)
         {
@@ -68,8 +66,10 @@ internal sealed class PrefixCache(long maxBytes = 256 << 20) : IDisposable
             if (node.Value.Adapter == stream.Adapter && tokens.AsSpan().StartsWith(node.Value.Tokens))
                 Remove(node);
         }
-        _entries.AddFirst(new Entry(stream.Adapter, tokens, cache));
-        _bytes += cache.Bytes;
+        CachePage[] pages = [.. stream.Cache.Pages.Take((tokens.Length + KeyValueCache.PageTokens - 1) / KeyValueCache.PageTokens).Select(p => p.Take())];
+        foreach (CachePage page in pages)
+            _bytes += page.Kept++ == 0 ? page.Bytes : 0;
+        _entries.AddFirst(new Entry(stream.Adapter, tokens, pages));
         Shrink(maxBytes);
     }
 
@@ -89,9 +89,12 @@ internal sealed class PrefixCache(long maxBytes = 256 << 20) : IDisposable
     private void Remove(LinkedListNode<Entry> node)
     {
         _entries.Remove(node);
-        _bytes -= node.Value.Cache.Bytes;
-        node.Value.Cache.Dispose();
+        foreach (CachePage page in node.Value.Pages)
+        {
+            _bytes -= --page.Kept == 0 ? page.Bytes : 0;
+            page.Dispose();
+        }
     }
 
-    private sealed record Entry(LoraAdapter? Adapter, int[] Tokens, KeyValueCache Cache);
+    private sealed record Entry(LoraAdapter? Adapter, int[] Tokens, CachePage[] Pages);
 }

@@ -6,6 +6,9 @@ namespace Hone.Training.Kernels;
 /// <summary>A float32 matrix in memory that somebody else keeps alive: rows of neighbouring numbers, <see cref="Stride"/> apart.</summary>
 internal readonly unsafe partial struct Matrix(float* data, int rows, int columns, nint stride)
 {
+    private const string Library = "LibTorchSharp";
+    private const DllImportSearchPath Places = DllImportSearchPath.SafeDirectories | DllImportSearchPath.AssemblyDirectory;
+
     public float* Data => data;
 
     public int Rows => rows;
@@ -18,13 +21,16 @@ internal readonly unsafe partial struct Matrix(float* data, int rows, int column
     /// <summary>A tensor's memory, all but its last dimension taken as rows; the tensor must outlive the matrix.</summary>
     public static Matrix Of(torch.Tensor tensor)
     {
-        long[] shape = tensor.shape, strides = tensor.stride();
-        if (tensor.dtype != torch.float32 || strides[^1] != 1 && shape[^1] != 1)
-            throw new ArgumentException($"A matrix needs float32 rows of neighbouring numbers, not {tensor.dtype} with strides {string.Join(", ", strides)}.", nameof(tensor));
+        // Asked of the library number by number: the tensor's own lists are made anew at each question.
+        nint handle = tensor.Handle;
+        long last = Dimensions(handle) - 1;
+        if (last < 0 || Type(handle) != (sbyte)torch.ScalarType.Float32 || StrideOf(handle, last) != 1 && Size(handle, last) != 1)
+            throw new ArgumentException($"A matrix needs float32 rows of neighbouring numbers, not {tensor.dtype} with strides {string.Join(", ", tensor.stride())}.", nameof(tensor));
         long rows = 1;
-        for (int i = 0; i < shape.Length - 1; i++)
-            rows *= shape[i];
-        return new Matrix((float*)Address(tensor.Handle), checked((int)rows), checked((int)shape[^1]), shape.Length > 1 ? (nint)strides[^2] : (nint)shape[^1]);
+        for (long i = 0; i < last; i++)
+            rows *= Size(handle, i);
+        long columns = Size(handle, last);
+        return new Matrix((float*)Address(handle), checked((int)rows), checked((int)columns), (nint)(last > 0 ? StrideOf(handle, last - 1) : columns));
     }
 
     public Span<float> Row(int row) => new(data + row * stride, columns);
@@ -39,7 +45,23 @@ internal readonly unsafe partial struct Matrix(float* data, int rows, int column
 
     public Matrix ColumnRange(int start, int count) => new(data + start, rows, count, stride);
 
-    [LibraryImport("LibTorchSharp", EntryPoint = "THSTensor_data")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories | DllImportSearchPath.AssemblyDirectory)]
+    [LibraryImport(Library, EntryPoint = "THSTensor_data")]
+    [DefaultDllImportSearchPaths(Places)]
     private static partial nint Address(nint tensor);
+
+    [LibraryImport(Library, EntryPoint = "THSTensor_type")]
+    [DefaultDllImportSearchPaths(Places)]
+    private static partial sbyte Type(nint tensor);
+
+    [LibraryImport(Library, EntryPoint = "THSTensor_ndimension")]
+    [DefaultDllImportSearchPaths(Places)]
+    private static partial long Dimensions(nint tensor);
+
+    [LibraryImport(Library, EntryPoint = "THSTensor_size")]
+    [DefaultDllImportSearchPaths(Places)]
+    private static partial long Size(nint tensor, long dimension);
+
+    [LibraryImport(Library, EntryPoint = "THSTensor_stride")]
+    [DefaultDllImportSearchPaths(Places)]
+    private static partial long StrideOf(nint tensor, long dimension);
 }

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Hone.Formats.Gguf;
@@ -20,7 +19,13 @@ internal static unsafe class RowProduct
     /// <summary>Columns of y that are one turn of a loop at least.</summary>
     private const int SmallestRange = 32;
 
+    /// <summary>Turns of a loop over several sums, for each core.</summary>
+    private const int RangesACore = 4;
+
     private const int WidenedSlot = 5;
+
+    /// <summary>Rows of a type that is not widened in registers, widened together.</summary>
+    private const int WidenedRows = 8;
 
     [ThreadStatic]
     private static bool t_used;
@@ -44,6 +49,26 @@ internal static unsafe class RowProduct
             return;
         }
         Cores.ForRanges(y.Columns, SmallestRange, (start, end) => Columns(y, accumulate, terms, start, end));
+    }
+
+    /// <summary>Several sums that do not read each other's results, in one loop over all cores.</summary>
+    public static void RunAll(RowSum[] sums)
+    {
+        long work = 0;
+        foreach (ref readonly RowSum sum in sums.AsSpan())
+            work += sum.Work;
+        var ranges = new List<(int Sum, int Start, int End)>(sums.Length + Cores.Count * RangesACore);
+        for (int i = 0; i < sums.Length; i++)
+        {
+            int columns = sums[i].Y.Columns, count = (int)Math.Clamp(sums[i].Work * Cores.Count * RangesACore / Math.Max(1, work), 1, Math.Max(1, columns / SmallestRange));
+            for (int r = 0; r < count; r++)
+                ranges.Add((i, (int)((long)columns * r / count), (int)((long)columns * (r + 1) / count)));
+        }
+        Cores.For(ranges.Count, r =>
+        {
+            (int i, int start, int end) = ranges[r];
+            Columns(sums[i].Y, sums[i].Accumulate, sums[i].Terms, start, end);
+        });
     }
 
     /// <summary>The same on the calling thread alone.</summary>
@@ -79,104 +104,118 @@ internal static unsafe class RowProduct
 
     private static void TakeStored(in StoredMatrix part, int above, int from, int to, int depth, in RowGroup rows)
     {
-        if (Avx2.IsSupported && (part.Type is GgmlType.F32 or GgmlType.BF16 or GgmlType.Q4_0 or GgmlType.Q4_1 or GgmlType.Q8_0))
+        bool whole = depth % Block == 0;
+        if (part.Type == GgmlType.F32 || whole && (WideBlocks.Has(part.Type) || Avx2.IsSupported && part.Type is GgmlType.BF16 or GgmlType.Q4_0 or GgmlType.Q4_1 or GgmlType.Q8_0))
         {
             Take(part.Type, new Places(part, above), from, to, depth, rows);
             return;
         }
-        Matrix widened = Scratch.Take(WidenedSlot, 1, depth);
-        for (int column = from; column < to; column++)
+        Matrix widened = Scratch.Take(WidenedSlot, WidenedRows, depth);
+        for (int column = from; column < to; column += WidenedRows)
         {
-            part.WidenRow(column - above, 0, depth, widened.Data);
-            Take(GgmlType.F32, new Places((byte*)widened.Data, 0), column, column + 1, depth, rows);
+            int count = Math.Min(WidenedRows, to - column);
+            part.WidenRows(column - above, count, 0, depth, widened.Data, widened.Stride);
+            Take(GgmlType.F32, new Places((byte*)(widened.Data - column * widened.Stride), widened.Stride * sizeof(float)), column, column + count, depth, rows);
         }
     }
 
     private static void Take(GgmlType type, Places places, int from, int to, int depth, in RowGroup rows)
     {
+        if (Avx512F.IsSupported)
+        {
+            switch (type)
+            {
+                case GgmlType.F32: TakeWide<WideBlocks.Float32>(places, from, to, depth, rows); break;
+                case GgmlType.F16: TakeWide<WideBlocks.IeeeHalf>(places, from, to, depth, rows); break;
+                case GgmlType.BF16: TakeWide<WideBlocks.BrainFloat>(places, from, to, depth, rows); break;
+                case GgmlType.Q4_0: TakeWide<WideBlocks.Q4_0>(places, from, to, depth, rows); break;
+                case GgmlType.Q4_1: TakeWide<WideBlocks.Q4_1>(places, from, to, depth, rows); break;
+                case GgmlType.Q5_0: TakeWide<WideBlocks.Q5_0>(places, from, to, depth, rows); break;
+                case GgmlType.Q5_1: TakeWide<WideBlocks.Q5_1>(places, from, to, depth, rows); break;
+                case GgmlType.Q8_0: TakeWide<WideBlocks.Q8_0>(places, from, to, depth, rows); break;
+                case GgmlType.IQ4_NL: TakeWide<WideBlocks.IQ4_NL>(places, from, to, depth, rows); break;
+                case GgmlType.Q4_K: TakeWide<WideBlocks.Q4_K>(places, from, to, depth, rows); break;
+                case GgmlType.Q5_K: TakeWide<WideBlocks.Q5_K>(places, from, to, depth, rows); break;
+                case GgmlType.Q6_K: TakeWide<WideBlocks.Q6_K>(places, from, to, depth, rows); break;
+            }
+            return;
+        }
         switch (type)
         {
-            case GgmlType.F32: Take<StoredBlocks.Float32>(places, from, to, depth, rows); break;
-            case GgmlType.BF16: Take<StoredBlocks.BrainFloat>(places, from, to, depth, rows); break;
-            case GgmlType.Q4_0: Take<StoredBlocks.Nibbles>(places, from, to, depth, rows); break;
-            case GgmlType.Q4_1: Take<StoredBlocks.NibblesAndMinimum>(places, from, to, depth, rows); break;
-            case GgmlType.Q8_0: Take<StoredBlocks.SignedBytes>(places, from, to, depth, rows); break;
+            case GgmlType.F32: TakeNarrow<StoredBlocks.Float32>(places, from, to, depth, rows); break;
+            case GgmlType.BF16: TakeNarrow<StoredBlocks.BrainFloat>(places, from, to, depth, rows); break;
+            case GgmlType.Q4_0: TakeNarrow<StoredBlocks.Nibbles>(places, from, to, depth, rows); break;
+            case GgmlType.Q4_1: TakeNarrow<StoredBlocks.NibblesAndMinimum>(places, from, to, depth, rows); break;
+            case GgmlType.Q8_0: TakeNarrow<StoredBlocks.SignedBytes>(places, from, to, depth, rows); break;
         }
     }
 
-    private static void Take<TBlocks>(Places places, int from, int to, int depth, in RowGroup rows) where TBlocks : struct, IStoredBlock
+    private static void TakeWide<TBlock>(Places places, int from, int to, int depth, in RowGroup rows) where TBlock : struct, IWideBlock
+    {
+        float* sums = stackalloc float[2 * Group];
+        nint* offsets = stackalloc nint[Group];
+        float* halves = StoredBlocks.HalfValues;
+        nint blocks = depth / Block;
+        int step = rows.Count > 1 ? 2 : 4, height = rows.Count > 4 ? 8 : 4, last = to - 1;
+        rows.Offsets(offsets);
+        for (int column = from; column < to; column += step)
+        {
+            byte* a = places.Of(column), b = places.Of(Math.Min(column + 1, last));
+            if (step == 4)
+            {
+                byte* c = places.Of(Math.Min(column + 2, last)), d = places.Of(Math.Min(column + 3, last));
+                WideRowKernel.OneByFour<TBlock>(a, b, c, d, blocks, halves, rows.X, sums);
+                for (int i = 0; i < step && column + i < to; i++)
+                    rows.Store(column + i, 0, sums[i] + Rest(rows.X, i < 2 ? i == 0 ? a : b : i == 2 ? c : d, depth));
+                continue;
+            }
+            if (height == 4)
+                WideRowKernel.FourByTwo<TBlock>(a, b, blocks, halves, rows.X, offsets, sums);
+            else
+                WideRowKernel.EightByTwo<TBlock>(a, b, blocks, halves, rows.X, offsets, sums);
+            for (int i = 0; i < rows.Count; i++)
+            {
+                rows.Store(column, i, sums[i] + Rest(rows.X + offsets[i], a, depth));
+                if (column < last)
+                    rows.Store(column + 1, i, sums[height + i] + Rest(rows.X + offsets[i], b, depth));
+            }
+        }
+    }
+
+    private static void TakeNarrow<TBlock>(Places places, int from, int to, int depth, in RowGroup rows) where TBlock : struct, IStoredBlock
     {
         float* sums = stackalloc float[Group];
+        nint* offsets = stackalloc nint[Group];
         float* halves = StoredBlocks.HalfValues;
         int blocks = depth / Block, step = rows.Count > 1 ? 1 : 2;
+        rows.Offsets(offsets);
         for (int column = from; column < to; column += step)
         {
             byte* weight = places.Of(column), next = places.Of(Math.Min(column + 1, to - 1));
             if (step == 1)
-                RowsByOne<TBlocks>(weight, blocks, halves, rows, sums);
+                NarrowRowKernel.RowsByOne<TBlock>(weight, blocks, halves, rows.X, offsets, sums);
             else
-                OneByTwo<TBlocks>(weight, next, blocks, halves, rows.X, sums);
+                NarrowRowKernel.OneByTwo<TBlock>(weight, next, blocks, halves, rows.X, sums);
             for (int i = 0; i < rows.Count; i++)
-                rows.Store(column, i, sums[i] + Rest(rows.X + rows.Offset(i), weight, depth));
+                rows.Store(column, i, sums[i] + Rest(rows.X + offsets[i], weight, depth));
             if (step == 2 && column + 1 < to)
                 rows.Store(column + 1, 0, sums[1] + Rest(rows.X, next, depth));
         }
     }
 
-    /// <summary>One row of x with two of W, whose sums do not wait for each other.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void OneByTwo<TBlocks>(byte* a, byte* b, int blocks, float* halves, float* x, float* sums) where TBlocks : struct, IStoredBlock
-    {
-        Vector256<float> s0 = default, s1 = default;
-        for (; blocks > 0; blocks--, x += Block, a += TBlocks.Bytes, b += TBlocks.Bytes)
-        {
-            TBlocks.Read(a, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
-            s0 = Sum(x, w0, w1, w2, w3, s0);
-            TBlocks.Read(b, halves, out w0, out w1, out w2, out w3);
-            s1 = Sum(x, w0, w1, w2, w3, s1);
-        }
-        (sums[0], sums[1]) = (Vector256.Sum(s0), Vector256.Sum(s1));
-    }
-
-    /// <summary>Up to eight rows of x with one of W.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void RowsByOne<TBlocks>(byte* weight, int blocks, float* halves, in RowGroup rows, float* sums) where TBlocks : struct, IStoredBlock
-    {
-        Vector256<float> s0 = default, s1 = default, s2 = default, s3 = default, s4 = default, s5 = default, s6 = default, s7 = default;
-        float* x = rows.X;
-        nint x1 = rows.Offset(1), x2 = rows.Offset(2), x3 = rows.Offset(3), x4 = rows.Offset(4), x5 = rows.Offset(5), x6 = rows.Offset(6), x7 = rows.Offset(7);
-        for (; blocks > 0; blocks--, x += Block, weight += TBlocks.Bytes)
-        {
-            TBlocks.Read(weight, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
-            s0 = Sum(x, w0, w1, w2, w3, s0);
-            s1 = Sum(x + x1, w0, w1, w2, w3, s1);
-            s2 = Sum(x + x2, w0, w1, w2, w3, s2);
-            s3 = Sum(x + x3, w0, w1, w2, w3, s3);
-            s4 = Sum(x + x4, w0, w1, w2, w3, s4);
-            s5 = Sum(x + x5, w0, w1, w2, w3, s5);
-            s6 = Sum(x + x6, w0, w1, w2, w3, s6);
-            s7 = Sum(x + x7, w0, w1, w2, w3, s7);
-        }
-        (sums[0], sums[1], sums[2], sums[3]) = (Vector256.Sum(s0), Vector256.Sum(s1), Vector256.Sum(s2), Vector256.Sum(s3));
-        (sums[4], sums[5], sums[6], sums[7]) = (Vector256.Sum(s4), Vector256.Sum(s5), Vector256.Sum(s6), Vector256.Sum(s7));
-    }
-
-    /// <summary>One block's part of a row's sum.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Sum(float* x, Vector256<float> w0, Vector256<float> w1, Vector256<float> w2, Vector256<float> w3, Vector256<float> sum)
-    {
-        sum = Vector256.MultiplyAddEstimate(w0, Vector256.Load(x), sum);
-        sum = Vector256.MultiplyAddEstimate(w1, Vector256.Load(x + 8), sum);
-        sum = Vector256.MultiplyAddEstimate(w2, Vector256.Load(x + 16), sum);
-        return Vector256.MultiplyAddEstimate(w3, Vector256.Load(x + 24), sum);
-    }
-
     /// <summary>What float32 rows have behind their last block.</summary>
     private static float Rest(float* x, byte* weight, int depth)
     {
-        float sum = 0;
-        for (int i = depth / Block * Block; i < depth; i++)
-            sum += x[i] * ((float*)weight)[i];
+        int i = depth / Block * Block;
+        if (i == depth)
+            return 0;
+        float* w = (float*)weight;
+        Vector256<float> sums = default;
+        for (; i + Vector256<float>.Count <= depth; i += Vector256<float>.Count)
+            sums = Vector256.MultiplyAddEstimate(Vector256.Load(x + i), Vector256.Load(w + i), sums);
+        float sum = Vector256.Sum(sums);
+        for (; i < depth; i++)
+            sum += x[i] * w[i];
         return sum;
     }
 
@@ -217,8 +256,12 @@ internal static unsafe class RowProduct
 
         public float* X { get; } = term.X.Data + row * term.X.Stride;
 
-        /// <summary>To row i of x; to the last one where there are fewer.</summary>
-        public nint Offset(int i) => Math.Min(i, count - 1) * _strideX;
+        /// <summary>From the first row of x to each of a group's; to the last one where there are fewer.</summary>
+        public void Offsets(nint* to)
+        {
+            for (int i = 0; i < Group; i++)
+                to[i] = Math.Min(i, count - 1) * _strideX;
+        }
 
         public void Store(int column, int i, float sum)
         {
@@ -226,4 +269,11 @@ internal static unsafe class RowProduct
             *target = accumulate ? *target + _scale * sum : _scale * sum;
         }
     }
+}
+
+/// <summary>y = Σ terms, or y += Σ terms.</summary>
+internal readonly record struct RowSum(Matrix Y, bool Accumulate, params ProductTerm[] Terms)
+{
+    /// <summary>Multiplications.</summary>
+    public long Work => Terms.Sum(t => (long)Y.Rows * t.Columns * t.Depth);
 }

@@ -39,6 +39,11 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             y.copy_(bias!);
         Matrix input = Matrix.Of(x), output = Matrix.Of(y);
         var frozen = new ProductTerm(input, weight.Values(), Transposed: true);
+        if (RowProduct.IsUsed && adapters.Count > 0)
+        {
+            ForwardRows(frozen, y, biasFirst, adapters);
+            return dora && bias is not null ? y.add_(bias) : y;
+        }
         if (adapters is [{ Start: 0 } only] && only.Length == input.Rows && only.Adapter.Group(shape.Name) is { } whole)
         {
             MatrixProduct.Run(output, biasFirst, [frozen, .. Low(whole, x, only.Adapter, saved)]);
@@ -56,6 +61,34 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
                 y.narrow(0, rows.Start, rows.Length).mul_(ColumnScales(group));
         }
         return dora && bias is not null ? y.add_(bias) : y;
+    }
+
+    /// <summary>The few rows of answers under way, which may have as many adapters: all products with x are one loop, all with u another.</summary>
+    private void ForwardRows(in ProductTerm frozen, Tensor y, bool biasFirst, IReadOnlyList<AdapterRows> adapters)
+    {
+        Matrix input = frozen.X, output = Matrix.Of(y);
+        var sums = new List<RowSum>(adapters.Count + 1) { new(output, biasFirst, frozen) };
+        var added = new List<RowSum>(adapters.Count);
+        foreach ((LoraAdapter adapter, long start, long length) in adapters)
+        {
+            if (adapter.Group(shape.Name) is not { } group)
+                continue;
+            (int first, int count) = ((int)start, (int)length);
+            Matrix a = Matrix.Of(group.A), low = Matrix.Of(empty(count, a.Rows)); // u [n, Σr]
+            sums.Add(new RowSum(low, false, new ProductTerm(input.RowRange(first, count), a, Transposed: true)));
+            added.Add(new RowSum(output.RowRange(first, count), true, Low(group, low)));
+        }
+        RowProduct.RunAll([.. sums]);
+        RowProduct.RunAll([.. added]);
+        foreach (AdapterRows rows in adapters)
+        {
+            if (rows.Adapter.Group(shape.Name) is not { } group || !group.UsesBias && !group.UsesDora)
+                continue;
+            Tensor own = y.narrow(0, rows.Start, rows.Length);
+            AddBiases(own, group);
+            if (group.UsesDora)
+                own.mul_(ColumnScales(group));
+        }
     }
 
     private static void AddBiases(Tensor y, LoraGroup group)
@@ -133,8 +166,11 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         MatrixProduct.Run(low, false, new ProductTerm(Matrix.Of(Dropped(x, adapter, training: saved is not null)), Matrix.Of(group.A), Transposed: true));
         if (saved is not null)
             saved.U = u.DetachFromDisposeScope();
-        return [.. group.Parts.Select(p => new ProductTerm(low.ColumnRange(p.RankOffset, p.Rank), Matrix.Of(p.B), Transposed: true, (float)p.Scale, p.OutOffset))];
+        return Low(group, low);
     }
+
+    private static ProductTerm[] Low(LoraGroup group, Matrix low) =>
+        [.. group.Parts.Select(p => new ProductTerm(low.ColumnRange(p.RankOffset, p.Rank), Matrix.Of(p.B), Transposed: true, (float)p.Scale, p.OutOffset))];
 
     /// <summary>Both halves of the backward pass, where the forward pass's input is at hand.</summary>
     /// <param name="dy">[N, Σout]</param>

@@ -65,10 +65,10 @@ public sealed class ModelMemoryTests
     }
 
     [Fact]
-    public void OfServing_Cache_IsAPowerOfTwoOfTokens()
+    public void OfServing_Cache_IsOfWholePages()
     {
-        MemoryUse use = ModelMemory.OfServing(Small, 0, [], 0, answers: 3, tokens: 100);
-        Assert.Equal(ModelMemory.KeptBeginnings + 4 * 3 * 128 * 2 * 2 * 2 * 12, use.Tokens);
+        MemoryUse use = ModelMemory.OfServing(Small, 0, [], 0, answers: 3, tokens: 130);
+        Assert.Equal(ModelMemory.KeptBeginnings + 4 * 3 * 160 * 2 * 2 * 2 * 12, use.Tokens);
         Assert.Equal(0, use.Adapter);
         Assert.Equal(4 * (8 * 96 + 8 * 128), ModelMemory.OfServing(Small, 0, s_adapted, 8, 1, 100).Adapter);
     }

@@ -93,7 +93,7 @@ public sealed class AdapterStoreTests : IDisposable
     private float[] Answer(LoraAdapter adapter)
     {
         using var scope = NewDisposeScope();
-        using var cache = new KeyValueCache(_model.Config.Layers);
+        using var cache = new KeyValueCache(_model.Config);
         int[] tokens = [1, 5, 9, 2];
         Tensor hidden = _model.Decoder.Forward(tokens, [0, 1, 2, 3], new CachedAttention([(cache, tokens.Length)], _model.Decoder.AttentionShape), [new AdapterRows(adapter, 0, tokens.Length)]);
         return Reference.Floats(_model.Decoder.Logits(hidden.narrow(0, 3, 1), [new AdapterRows(adapter, 0, 1)])).ToArray();

@@ -28,7 +28,7 @@ public sealed class DecodeTests
             for (int k = 0; file.Find($"{name}.base.{k}.prompt") is not null; k++)
             {
                 int[] prompt = Ints(file, $"{name}.base.{k}.prompt"), expected = Ints(file, $"{name}.base.{k}.greedy");
-                using var cache = new KeyValueCache(model.Config.Layers);
+                using var cache = new KeyValueCache(model.Config);
                 var generated = new List<int>();
                 int[] next = prompt;
                 while (generated.Count < expected.Length)
@@ -57,7 +57,7 @@ public sealed class DecodeTests
         int[] tokens = [.. Enumerable.Range(0, 24).Select(_ => random.Next(model.Config.VocabularySize))];
         PackedBatch batch = PackedBatch.Pack([new EncodedRow(1, tokens, [.. tokens.Select(_ => true)])]);
         Tensor whole = model.Decoder.Logits(model.Decoder.Forward(batch, null)); // [24, V]
-        using var cache = new KeyValueCache(model.Config.Layers);
+        using var cache = new KeyValueCache(model.Config);
         for (int start = 0, count = 10; start < tokens.Length; start += count, count = 1)
         {
             int[] positions = [.. Enumerable.Range(start, count)];

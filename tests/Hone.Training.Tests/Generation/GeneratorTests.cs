@@ -10,6 +10,8 @@ namespace Hone.Training.Tests.Generation;
 [Trait("Category", "Slow")]
 public sealed class GeneratorTests(EmbeddedBaseFixture fixture) : IClassFixture<EmbeddedBaseFixture>
 {
+    private const long MostBytesAToken = 400_000;
+
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(3);
 
     private readonly CancellationTokenSource _stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
@@ -85,6 +87,99 @@ public sealed class GeneratorTests(EmbeddedBaseFixture fixture) : IClassFixture<
 
         Assert.InRange(peak, one + 1, 3 * one);
         await EndAsync(loop);
+    }
+
+    [Fact]
+    public async Task Run_NobodyReads_StreamRestsAndGoesOnWhenRead()
+    {
+        var generator = new Generator(fixture.Model, fixture.Decoder, maxStreams: 1);
+        int computed = 0;
+        GenerationStream unread = Start("Count from one to a thousand.", 30, _ => computed++, CancellationToken.None), companion = Start("Name the planets.", 40, null, CancellationToken.None);
+        generator.Add(unread);
+        generator.Add(companion); // there is one place: it is free while the other one rests
+        Task loop = Loop(generator);
+
+        Assert.IsType<GenerateEvent.Done>(await CompletionAsync(companion, loop));
+        Assert.InRange(computed, 1, 4);
+
+        Assert.Equal(30, Assert.IsType<GenerateEvent.Done>(await CompletionAsync(unread, loop)).CompletionTokens);
+        Assert.Equal(30, computed);
+        await EndAsync(loop);
+    }
+
+    [Fact]
+    public async Task Run_UnreadStreamsHoldAllMemory_TheLongestUnreadMakesRoom()
+    {
+        long one;
+        using (GenerationStream measure = Start("Question 0: what comes next?", 40, null, CancellationToken.None))
+            one = measure.MostCacheBytes;
+        var generator = new Generator(fixture.Model, fixture.Decoder, maxCacheBytes: 2 * one);
+        GenerationStream[] unread = [.. Enumerable.Range(0, 2).Select(i => Start($"Question {i}: what comes next?", 40, null, CancellationToken.None))];
+        foreach (GenerationStream stream in unread)
+            generator.Add(stream);
+        GenerationStream companion = Start("Question 2: what comes next?", 40, null, CancellationToken.None);
+        generator.Add(companion);
+        Task loop = Loop(generator);
+
+        Assert.IsType<GenerateEvent.Done>(await CompletionAsync(companion, loop));
+
+        GenerateEvent?[] ends = [await CompletionAsync(unread[0], loop), await CompletionAsync(unread[1], loop)];
+        Assert.Contains("Read the stream", Assert.Single(ends.OfType<GenerateEvent.Failed>()).Message, StringComparison.Ordinal);
+        Assert.Equal(40, Assert.Single(ends.OfType<GenerateEvent.Done>()).CompletionTokens);
+        await EndAsync(loop);
+    }
+
+    /// <summary>What the engine has computed shows in its pages: a client that does not read has those of its prompt and a few tokens.</summary>
+    [Fact]
+    public async Task Listen_ClientDoesNotRead_CostsNothingAndGetsAllLater()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"hone-{Guid.NewGuid():N}.sock");
+        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen();
+        var generator = new Generator(fixture.Model, fixture.Decoder);
+        using var adapters = new AdapterStore(fixture.Decoder);
+        Task loop = Loop(generator), listen = new EngineServer(generator, adapters).ListenAsync(listener, _stop.Token);
+        const string Counting = "one two three four five six seven eight nine ten one two three four five six seven eight nine ten";
+        using StreamReader unread = await AskAsync(path, new GenerateRequest { Prompt = Counting, Raw = true, MaxTokens = 200 });
+        using (StreamReader other = await AskAsync(path, new GenerateRequest { Prompt = "1 2 3 4 5 6 7 8 9 10 11 12", Raw = true, MaxTokens = 200 }))
+        {
+            while (await EventAsync(other) is GenerateEvent.Token)
+            {
+            }
+        }
+        // The other answer has ended and its pages are kept; of the unread one there is a page of the prompt and the first tokens.
+        long bytes = 0;
+        GenerationStream probe = Start("Name a colour.", 1, _ => bytes = generator.CacheBytes, CancellationToken.None);
+        int pages = (probe.Prompt.Length + KeyValueCache.PageTokens - 1) / KeyValueCache.PageTokens;
+        generator.Add(probe);
+        await CompletionAsync(probe, loop);
+        Assert.InRange(bytes / KeyValueCache.PageBytes(fixture.Model.Config) - pages, 2, 1 + 8);
+
+        int events = 0;
+        GenerateEvent last;
+        while ((last = await EventAsync(unread)) is GenerateEvent.Token)
+            events++;
+        Assert.Equal(200, Assert.IsType<GenerateEvent.Done>(last).CompletionTokens);
+        Assert.InRange(events, 150, 200);
+        await EndAsync(loop);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => listen);
+        File.Delete(path);
+    }
+
+    /// <summary>A token's managed memory: a steady pass takes none that grows with the vocabulary or the text.</summary>
+    [Fact]
+    public void Pass_SteadyStream_AllocatesLittle()
+    {
+        const int Warm = 20, Tokens = 60;
+        using GenerationStream stream = Start("Count from one to a thousand.", Warm + Tokens + 2, null, CancellationToken.None);
+        for (int i = 0; i < Warm; i++)
+            Generator.Pass(fixture.Decoder, [stream]);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < Tokens; i++)
+            Generator.Pass(fixture.Decoder, [stream]);
+        long each = (GC.GetAllocatedBytesForCurrentThread() - before) / Tokens;
+        Assert.True(each < MostBytesAToken, $"{each} bytes a token");
     }
 
     [Fact]

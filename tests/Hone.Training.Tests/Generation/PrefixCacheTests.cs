@@ -46,6 +46,32 @@ public sealed class PrefixCacheTests(EmbeddedBaseFixture fixture) : IClassFixtur
         Assert.Equal(expected, Finish(joining));
     }
 
+    /// <summary>Full pages of a common beginning are one memory, counted once, and outlive whoever computed them.</summary>
+    [Fact]
+    public void Begin_LongBeginning_SharesItsPages()
+    {
+        string beginning = string.Join(' ', Enumerable.Repeat("A sailing ship cannot sail straight into the wind.", 12));
+        using var cache = new PrefixCache();
+        Answer(beginning + " Why?", cache);
+        long once = cache.Bytes;
+        using GenerationStream first = Start(beginning + " How does it get there?"), second = Start(beginning + " Who knows?"), fresh = Start(beginning + " Who knows?");
+        string expected = Finish(fresh);
+        Assert.True(cache.Begin(first, []));
+        Assert.True(cache.Begin(second, []));
+        int full = second.Cache.Length / KeyValueCache.PageTokens;
+        Assert.InRange(full, 3, 8);
+        for (int page = 0; page < full; page++)
+            Assert.Same(first.Cache.Pages[page], second.Cache.Pages[page]);
+        Assert.NotSame(first.Cache.Pages[full], second.Cache.Pages[full]);
+
+        Finish(first);
+        cache.Keep(first);
+        Assert.InRange(cache.Bytes, once + 1, once + first.Cache.Bytes - full * KeyValueCache.PageBytes(fixture.Model.Config));
+        cache.Shrink(0);
+        Assert.Equal(0, cache.Bytes);
+        Assert.Equal(expected, Finish(second));
+    }
+
     [Fact]
     public void Begin_OtherAdapter_SharesNothing()
     {

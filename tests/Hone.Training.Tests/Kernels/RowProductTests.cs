@@ -88,4 +88,49 @@ public sealed class RowProductTests
         }
         Assert.Superset(new HashSet<GgmlType> { GgmlType.F32, GgmlType.F16, GgmlType.BF16, GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q8_0, GgmlType.Q4_K, GgmlType.Q6_K }, types);
     }
+
+    /// <summary>Rows of 16-bit values whose length is no multiple of a block: what is behind the last block is not float32.</summary>
+    [Theory]
+    [InlineData(GgmlType.BF16)]
+    [InlineData(GgmlType.F16)]
+    public void Bug_StoredRowsOfOddWidth_ReadTheirRestAsWhatItIs(GgmlType type)
+    {
+        const int Rows = 6, Columns = 48;
+        string path = Path.Combine(Path.GetTempPath(), $"hone-{Guid.NewGuid():N}.gguf");
+        try
+        {
+            var random = new SplitMix64(5);
+            uint Sixteen() => type == GgmlType.BF16 ? BitConverter.SingleToUInt32Bits((float)random.NextDouble() - 0.5f) >> 16 : BitConverter.HalfToUInt16Bits((Half)(random.NextDouble() - 0.5));
+            float[] pairs = [.. Enumerable.Range(0, Rows * Columns).Select(_ => BitConverter.UInt32BitsToSingle(Sixteen() | Sixteen() << 16))];
+            using (FileStream stream = File.Create(path))
+            {
+                GgufWriter.Write(stream, [], [new GgufData("matrix", [Rows, Columns], pairs)]);
+                // Behind the name, the number of sizes and the sizes: the type.
+                byte[] written = new byte[stream.Position];
+                stream.Position = 0;
+                stream.ReadExactly(written);
+                stream.Position = written.AsSpan().IndexOf("matrix"u8) + 6 + 4 + 16;
+                stream.WriteByte((byte)type);
+            }
+            using var scope = NewDisposeScope();
+            using GgufFile file = GgufFile.Open(path);
+            StoredMatrix stored = file.Stored(file.Tensors[0])!.Value;
+            Matrix values = Matrix.Of(empty(Rows, Columns)), x = Matrix.Of(rand(3, Columns) - 0.5);
+            file.ReadFloat32("matrix", values.All());
+            foreach (int rows in new[] { 1, 3 })
+            {
+                Matrix ofStored = Matrix.Of(empty(rows, Rows)), ofWidened = Matrix.Of(empty(rows, Rows));
+                using (RowProduct.Begin())
+                {
+                    MatrixProduct.Run(ofStored, false, new ProductTerm(x.RowRange(0, rows), new StoredRows([stored]), Transposed: true));
+                    MatrixProduct.Run(ofWidened, false, new ProductTerm(x.RowRange(0, rows), values, Transposed: true));
+                }
+                Assert.Equal(ofWidened.All().ToArray(), ofStored.All().ToArray());
+            }
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
 }

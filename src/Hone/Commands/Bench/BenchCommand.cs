@@ -11,16 +11,18 @@ internal abstract class BenchCommand : CliCommand
 {
     private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the tensor library. Default: all cores.", HelpName = "N" };
-    private readonly Option<string> _precision = new("--precision") { Description = "How the base lies in memory: widened to float32, or as its file stores it.", HelpName = "HOW", DefaultValueFactory = _ => "float32" };
+    private readonly Option<string> _precision;
     private readonly Option<bool> _json = new("--json") { Description = "Print the figures as one line of JSON." };
     private readonly Option<bool> _here = new("--in-this-process") { Description = "Measure here and print JSON.", Hidden = true };
 
     private readonly bool _computes;
 
     /// <param name="computes">Runs the model: takes threads and precision.</param>
-    protected BenchCommand(string name, string description, bool computes, params string[] examples) : base(name, description, examples)
+    /// <param name="precision">What the command that is measured uses unless told otherwise.</param>
+    protected BenchCommand(string name, string description, bool computes, string precision, params string[] examples) : base(name, description, examples)
     {
         _computes = computes;
+        _precision = new("--precision") { Description = "How the base lies in memory: widened to float32, or as its file stores it.", HelpName = "HOW", DefaultValueFactory = _ => precision };
         foreach (Option option in (Option[])[_model, .. computes ? [_threads, _precision] : Array.Empty<Option>(), _json, _here])
             Options.Add(option);
         _precision.AcceptOnlyFromAmong("float32", "as_stored");

@@ -17,7 +17,7 @@ internal sealed class BenchRowsCommand : BenchCommand
 
     private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure of each.", HelpName = "N", DefaultValueFactory = _ => 10 };
 
-    public BenchRowsCommand() : base("rows", "What a token costs, and what memory holds, in files of 100 to 100,000 rows.", computes: true, "hone bench rows", "hone bench rows --rows 100 1000 --steps 4 --json")
+    public BenchRowsCommand() : base("rows", "What a token costs, and what memory holds, in files of 100 to 100,000 rows.", computes: true, "float32", "hone bench rows", "hone bench rows --rows 100 1000 --steps 4 --json")
     {
         Options.Add(_sizes);
         Options.Add(_steps);

@@ -7,20 +7,28 @@ namespace Hone.Commands.Bench;
 
 internal sealed class BenchServeCommand : BenchCommand
 {
-    private readonly Option<int> _tokens = new("--tokens") { Description = "Tokens to generate.", HelpName = "N", DefaultValueFactory = _ => 64 };
+    private readonly Option<int> _tokens = new("--tokens") { Description = "Tokens to generate.", HelpName = "N", DefaultValueFactory = _ => 128 };
+    private readonly Option<int> _promptTokens = new("--prompt-tokens") { Description = "Tokens of the long prompt.", HelpName = "N", DefaultValueFactory = _ => 512 };
 
-    public BenchServeCommand() : base("serve", "Decoding speed: one greedy stream, and eight in one batch.", computes: true, "hone bench serve", "hone bench serve --tokens 128 --json")
+    public BenchServeCommand() : base("serve", "Speed of an engine over its socket: one greedy stream, eight with four adapters in one batch, a long prompt, a first token.", computes: true, "as_stored",
+        "hone bench serve", "hone bench serve --tokens 32 --json")
     {
         Options.Add(_tokens);
+        Options.Add(_promptTokens);
         Validators.Add(result =>
         {
             if (result.GetResult(_tokens)?.GetValueOrDefault<int>() is < 1 or > 4096)
                 result.AddError("--tokens is a number from 1 to 4096.");
+            if (result.GetResult(_promptTokens)?.GetValueOrDefault<int>() is < 8 or > 4096)
+                result.AddError("--prompt-tokens is a number from 8 to 4096.");
         });
     }
 
-    protected override IEnumerable<string> Own(ParseResult parse) => ["--tokens", parse.GetValue(_tokens).ToString(CultureInfo.InvariantCulture)];
+    protected override IEnumerable<string> Own(ParseResult parse) =>
+        ["--tokens", Text(parse.GetValue(_tokens)), "--prompt-tokens", Text(parse.GetValue(_promptTokens))];
 
     protected override string Measure(string modelPath, int? threads, ParseResult parse)
-        => JsonSerializer.Serialize(ServeBenchmark.Run(modelPath, parse.GetValue(_tokens), threads, AsStored(parse)), FiguresJson.Default.ServeFigures);
+        => JsonSerializer.Serialize(ServeBenchmark.Run(modelPath, parse.GetValue(_tokens), parse.GetValue(_promptTokens), threads, AsStored(parse)), FiguresJson.Default.ServeFigures);
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

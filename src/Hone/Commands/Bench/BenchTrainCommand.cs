@@ -10,7 +10,7 @@ internal sealed class BenchTrainCommand : BenchCommand
     private readonly Option<FileInfo?> _rows = new("--rows") { Description = "Training rows. Default: those of the support triage example.", HelpName = "FILE" };
     private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure.", HelpName = "N", DefaultValueFactory = _ => 40 };
 
-    public BenchTrainCommand() : base("train", "Training speed beside the machine's rate of matrix products: LoRA of rank 8 on all linear layers, 4 rows a step.", computes: true,
+    public BenchTrainCommand() : base("train", "Training speed beside the machine's rate of matrix products: LoRA of rank 8 on all linear layers, 4 rows a step.", computes: true, "float32",
         "hone bench train --steps 20 --json", "hone bench train --precision as_stored")
     {
         Options.Add(_rows);

@@ -1,0 +1,250 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Hone.Formats.Gguf;
+
+/// <summary>32 stored values, widened in two registers: the bits that <see cref="IStoredBlock"/> and the reference give. With AVX-512 only.</summary>
+public unsafe interface IWideBlock
+{
+    /// <summary>Values 32 · index … + 15 and + 16 … + 31 of a row.</summary>
+    /// <param name="row">Where the row begins.</param>
+    /// <param name="index">Which 32 values.</param>
+    /// <param name="halves"><see cref="StoredBlocks.HalfValues"/></param>
+    static abstract void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1);
+}
+
+/// <summary>
+/// The same types and more in 512-bit registers. Half a byte has 16 values: a block's are computed once, <c>d × q + m</c> rounded twice as everywhere, and then
+/// picked from a register by the stored bits.
+/// </summary>
+public static unsafe class WideBlocks
+{
+    private static Vector512<float> Counting => Vector512.Create(0f, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+
+    private static Vector512<float> NonLinear => Vector512.Create(-127f, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+
+    /// <summary>Whether rows of this type are widened in registers.</summary>
+    public static bool Has(GgmlType type) => Avx512F.IsSupported && type is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16 or GgmlType.Q4_0 or GgmlType.Q4_1 or GgmlType.Q5_0
+        or GgmlType.Q5_1 or GgmlType.Q8_0 or GgmlType.IQ4_NL or GgmlType.Q4_K or GgmlType.Q5_K or GgmlType.Q6_K;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Half(float* halves, byte* half) => Vector512.Create(halves[*(ushort*)half]);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<int> Bytes(byte* bytes) => Avx512F.ConvertToVector512Int32(Vector128.Load(bytes));
+
+    /// <summary>The table's values at the low four bits of the indices.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Pick(Vector512<float> table, Vector512<int> indices) => Avx512F.PermuteVar16x32(table, indices);
+
+    /// <summary>Sixteen bytes' low halves, then their high halves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Nibbles(byte* bytes, Vector512<float> table, out Vector512<float> w0, out Vector512<float> w1)
+    {
+        Vector512<int> q = Bytes(bytes);
+        (w0, w1) = (Pick(table, q), Pick(table, q >>> 4));
+    }
+
+    /// <summary>The same with the 32 fifth bits beside them: the table's second half is for those that have theirs set.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void FiveBits(byte* bytes, uint fifth, Vector512<float> table, Vector512<float> upper, out Vector512<float> w0, out Vector512<float> w1)
+    {
+        Vector512<int> q = Bytes(bytes), sixteen = Vector512.Create(16), lane = Vector512<int>.Indices;
+        Vector512<int> first = Avx512F.ShiftRightLogicalVariable(Vector512.Create((int)fifth), lane.AsUInt32()) << 4 & sixteen;
+        Vector512<int> second = Avx512F.ShiftRightLogicalVariable(Vector512.Create((int)(fifth >> 16)), lane.AsUInt32()) << 4 & sixteen;
+        w0 = Avx512F.PermuteVar16x32x2(table, q & Vector512.Create(15) | first, upper);
+        w1 = Avx512F.PermuteVar16x32x2(table, q >>> 4 | second, upper);
+    }
+
+    /// <summary>A group's scale and minimum of six bits each, of the eight in twelve bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void SixBits(byte* block, int group, float* halves, out Vector512<float> d, out Vector512<float> m)
+    {
+        byte* s = block + 4;
+        int scale = group < 4 ? s[group] & 63 : s[group + 4] & 15 | s[group - 4] >> 6 << 4;
+        int minimum = group < 4 ? s[group + 4] & 63 : s[group + 4] >> 4 | s[group] >> 6 << 4;
+        d = Vector512.Create(halves[*(ushort*)block] * scale);
+        m = Vector512.Create(-(halves[*(ushort*)(block + 2)] * minimum));
+    }
+
+    /// <summary>float32</summary>
+    public readonly unsafe struct Float32 : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            float* values = (float*)row + index * 32;
+            (w0, w1) = (Vector512.Load(values), Vector512.Load(values + 16));
+        }
+    }
+
+    /// <summary>IEEE half; finite values alone.</summary>
+    public readonly unsafe struct IeeeHalf : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            ushort* values = (ushort*)row + index * 32;
+            (w0, w1) = (Wide(values), Wide(values + 16));
+        }
+
+        /// <summary>Sign and fraction at their places, the exponent 112 too small: what is missing is a product that rounds nothing.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector512<float> Wide(ushort* values)
+        {
+            Vector512<int> placed = Avx512F.ConvertToVector512Int32(Vector256.Load(values)) << 16 >> 3 & Vector512.Create(unchecked((int)0x8FFF_E000));
+            return placed.AsSingle() * Vector512.Create(5.192296858534828e33f); // 2^112
+        }
+    }
+
+    /// <summary>bfloat16</summary>
+    public readonly unsafe struct BrainFloat : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            ushort* values = (ushort*)row + index * 32;
+            (w0, w1) = ((Avx512F.ConvertToVector512Int32(Vector256.Load(values)) << 16).AsSingle(), (Avx512F.ConvertToVector512Int32(Vector256.Load(values + 16)) << 16).AsSingle());
+        }
+    }
+
+    /// <summary>Q4_0: half d, byte[16]: d × (q − 8)</summary>
+    public readonly unsafe struct Q4_0 : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            byte* block = row + index * 18;
+            Nibbles(block + 2, (Counting - Vector512.Create(8f)) * Half(halves, block), out w0, out w1);
+        }
+    }
+
+    /// <summary>Q4_1: half d, half m, byte[16]: d × q + m</summary>
+    public readonly unsafe struct Q4_1 : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            byte* block = row + index * 20;
+            Nibbles(block + 4, Counting * Half(halves, block) + Half(halves, block + 2), out w0, out w1);
+        }
+    }
+
+    /// <summary>Q5_0: half d, bit[32] fifth bits, byte[16]: d × (q − 16)</summary>
+    public readonly unsafe struct Q5_0 : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            byte* block = row + index * 22;
+            Vector512<float> d = Half(halves, block);
+            FiveBits(block + 6, *(uint*)(block + 2), (Counting - Vector512.Create(16f)) * d, Counting * d, out w0, out w1);
+        }
+    }
+
+    /// <summary>Q5_1: half d, half m, bit[32] fifth bits, byte[16]: d × q + m</summary>
+    public readonly unsafe struct Q5_1 : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            byte* block = row + index * 24;
+            Vector512<float> d = Half(halves, block), m = Half(halves, block + 2);
+            FiveBits(block + 8, *(uint*)(block + 4), Counting * d + m, (Counting + Vector512.Create(16f)) * d + m, out w0, out w1);
+        }
+    }
+
+    /// <summary>Q8_0: half d, sbyte[32]: d × q</summary>
+    public readonly unsafe struct Q8_0 : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            byte* block = row + index * 34;
+            sbyte* q = (sbyte*)block + 2;
+            Vector512<float> d = Half(halves, block);
+            w0 = Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(q))) * d;
+            w1 = Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(q + 16))) * d;
+        }
+    }
+
+    /// <summary>IQ4_NL: half d, byte[16]: d × table[q]</summary>
+    public readonly unsafe struct IQ4_NL : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            byte* block = row + index * 18;
+            Nibbles(block + 2, NonLinear * Half(halves, block), out w0, out w1);
+        }
+    }
+
+    /// <summary>Q4_K: half d, half dmin, byte[12] scales and minima of 6 bits, byte[128] q of 4 bits: d × scale × q − dmin × minimum</summary>
+    public readonly unsafe struct Q4_K : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            byte* block = row + (index >> 3) * 144;
+            int group = (int)index & 7;
+            SixBits(block, group, halves, out Vector512<float> d, out Vector512<float> m);
+            byte* q = block + 16 + group / 2 * 32;
+            Vector512<float> table = Counting * d + m;
+            int shift = group % 2 * 4;
+            (w0, w1) = (Pick(table, Bytes(q) >>> shift), Pick(table, Bytes(q + 16) >>> shift));
+        }
+    }
+
+    /// <summary>Q5_K: as Q4_K with bit[256] fifth bits before q</summary>
+    public readonly unsafe struct Q5_K : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            byte* block = row + (index >> 3) * 176;
+            int group = (int)index & 7, shift = group % 2 * 4;
+            SixBits(block, group, halves, out Vector512<float> d, out Vector512<float> m);
+            byte* q = block + 48 + group / 2 * 32;
+            Vector512<float> table = Counting * d + m, upper = (Counting + Vector512.Create(16f)) * d + m;
+            Vector512<int> four = Vector512.Create(15), one = Vector512<int>.One;
+            w0 = Avx512F.PermuteVar16x32x2(table, Bytes(q) >>> shift & four | (Bytes(block + 16) >>> group & one) << 4, upper);
+            w1 = Avx512F.PermuteVar16x32x2(table, Bytes(q + 16) >>> shift & four | (Bytes(block + 32) >>> group & one) << 4, upper);
+        }
+    }
+
+    /// <summary>Q6_K: byte[128] low 4 bits, byte[64] high 2 bits, sbyte[16] scales, half d: d × scale × (q − 32)</summary>
+    public readonly unsafe struct Q6_K : IWideBlock
+    {
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
+        {
+            byte* block = row + (index >> 3) * 210;
+            int group = (int)index & 7, part = group % 4;
+            byte* low = block + group / 4 * 64 + part % 2 * 32, high = block + 128 + group / 4 * 32;
+            float d = halves[*(ushort*)(block + 208)];
+            sbyte* scales = (sbyte*)block + 192 + group * 2;
+            w0 = Six(low, high, part) * Vector512.Create(d * scales[0]);
+            w1 = Six(low + 16, high + 16, part) * Vector512.Create(d * scales[1]);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector512<float> Six(byte* low, byte* high, int part)
+        {
+            Vector512<int> q = Bytes(low) >>> (part / 2 * 4) & Vector512.Create(15) | (Bytes(high) >>> (part * 2) & Vector512.Create(3)) << 4;
+            return Vector512.ConvertToSingle(q - Vector512.Create(32));
+        }
+    }
+}
