@@ -54,6 +54,14 @@ public sealed record HoneLimits
     [Range(1L, long.MaxValue)]
     public long TrainingDataBytes { get; init; } = 512L << 20;
 
+    /// <summary>Bytes of one part of a file that comes in parts. Default 64 MiB.</summary>
+    [Range(1L, long.MaxValue)]
+    public long UploadPartBytes { get; init; } = 64L << 20;
+
+    /// <summary>Seconds for which a file that comes in parts takes them. Default one hour.</summary>
+    [Range(1, 31_536_000)]
+    public int UploadSeconds { get; init; } = 3600;
+
     /// <summary>Bytes of <c>adapter_config.json</c> and of <c>training_config.json</c>. Default 1 MiB.</summary>
     [Range(1L, 64L << 20)]
     public long ConfigBytes { get; init; } = 1L << 20;
@@ -65,6 +73,10 @@ public sealed record HoneLimits
     /// <summary>Attempts at a job before it fails. Default 3.</summary>
     [Range(1, 100)]
     public int JobAttempts { get; init; } = 3;
+
+    /// <summary>Adapters of steps that a finetune keeps beside its last; the oldest go. Default 50.</summary>
+    [Range(1, 1_000_000)]
+    public int CheckpointsPerFinetune { get; init; } = 50;
 
     /// <summary>Workers that may be lost over a job without a new checkpoint from it, before it fails: it may be what ends them. Default 3.</summary>
     [Range(1, 100)]

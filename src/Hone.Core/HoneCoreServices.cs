@@ -1,5 +1,6 @@
 using Hone.Core.Accounts;
 using Hone.Core.Blobs;
+using Hone.Core.Files;
 using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Hone.Core.Store;
@@ -34,6 +35,7 @@ public static class HoneCoreServices
         services.AddSingleton<AssetCheck>();
         services.AddSingleton<FinetuneService>();
         services.AddSingleton<AdapterFolders>();
+        services.AddSingleton<FileService>();
         return services;
     }
 }

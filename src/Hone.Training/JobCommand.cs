@@ -18,10 +18,17 @@ internal sealed class JobFailedException(string code, string message) : Exceptio
 /// <summary>What the worker's children share: the job's file, the process's bounds, and exceptions as events.</summary>
 internal static class JobCommand
 {
-    public static async Task<int> RunAsync(string folder, Action<JobSpec, EventWriter> body)
+    /// <param name="body">Its token is cancelled when the worker asks for a pause.</param>
+    public static async Task<int> RunAsync(string folder, Action<JobSpec, EventWriter, CancellationToken> body)
     {
         ChildLifetime.LeadGroup();
-        ChildLifetime.EndWithStandardInput();
+        // Never disposed: the parent may ask until the process ends.
+        var pause = new CancellationTokenSource();
+        ChildLifetime.EndWithStandardInput(line =>
+        {
+            if (line == JobFiles.PauseLine)
+                pause.Cancel();
+        });
         var events = new EventWriter(Console.OpenStandardOutput());
         try
         {
@@ -30,7 +37,7 @@ internal static class JobCommand
                 ChildLifetime.LimitMemory(limit);
             Cores.Use(job.Threads ?? Environment.ProcessorCount);
             using var heartbeat = new Heartbeat(events.Write, () => Environment.CpuUsage.TotalTime, TimeProvider.System);
-            body(job, events);
+            body(job, events, pause.Token);
             return 0;
         }
         catch (Exception e) when (Failure(e) is { } failed)

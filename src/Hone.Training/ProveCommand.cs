@@ -23,7 +23,7 @@ public static class ProveCommand
     private const int AnswerTokens = 48;
 
     public static Task<int> RunAsync(string jobDir, CancellationToken cancellation) =>
-        JobCommand.RunAsync(jobDir, (job, events) => Prove(jobDir, job, events, cancellation));
+        JobCommand.RunAsync(jobDir, (job, events, _) => Prove(jobDir, job, events, cancellation));
 
     private static void Prove(string folder, JobSpec job, EventWriter events, CancellationToken cancellation)
     {

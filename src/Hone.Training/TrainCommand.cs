@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Hone.Formats;
@@ -22,15 +23,15 @@ namespace Hone.Training;
 /// <c>proof.safetensors</c> and <c>run.json</c> into its folder.
 /// <list type="number">
 /// <item>read and encode the rows</item><item>resolve the settings</item><item>load the base and start the adapter, or resume it</item>
-/// <item>train</item><item>write the adapter and what its proof needs</item>
+/// <item>train, or as far as the worker lets it</item><item>write the adapter and what its proof needs</item>
 /// </list>
 /// </summary>
 public static class TrainCommand
 {
     public static Task<int> RunAsync(string jobDir, CancellationToken cancellation) =>
-        JobCommand.RunAsync(jobDir, (job, events) => Train(jobDir, job, events, cancellation));
+        JobCommand.RunAsync(jobDir, (job, events, pause) => Train(jobDir, job, events, pause, cancellation));
 
-    private static void Train(string folder, JobSpec job, EventWriter events, CancellationToken cancellation)
+    private static void Train(string folder, JobSpec job, EventWriter events, CancellationToken pause, CancellationToken cancellation)
     {
         using BaseModel model = BaseModel.Open(job.ModelPath);
         if (job.Config.NotOffered() is { Count: > 0 } refused)
@@ -57,20 +58,39 @@ public static class TrainCommand
         CrashPoint.Here("train.started");
         // 4
         var kept = new Queue<string>();
-        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation);
+        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation) { OnEpoch = SaveAdapter, Pause = pause };
         TrainProgress progress = trainer.Run(start, OnEvent, Save, cancellation);
         CrashPoint.Here("train.trained");
+        if (trainer.IsPaused)
+        {
+            events.Write(new TrainerEvent.Paused(progress.Step));
+            return;
+        }
         // 5
         string output = Path.Combine(folder, "adapter");
         Directory.CreateDirectory(output);
-        AttributionReport attribution = RowAttribution.Write(
-            Path.Combine(output, RowAttribution.FileName), Path.Combine(folder, job.TrainingData), rows, settings, progress, trainer, cancellation);
+        AttributionReport attribution;
+        using (var either = CancellationTokenSource.CreateLinkedTokenSource(pause, cancellation))
+        {
+            try
+            {
+                attribution = RowAttribution.Write(
+                    Path.Combine(output, RowAttribution.FileName), Path.Combine(folder, job.TrainingData), rows, settings, progress, trainer, either.Token);
+            }
+            catch (OperationCanceledException) when (pause.IsCancellationRequested)
+            {
+                // The checkpoint of the last step is told of already.
+                events.Write(new TrainerEvent.Paused(progress.Step));
+                return;
+            }
+        }
+        StepMetrics.Write(Path.Combine(output, JobFiles.StepMetrics), progress);
         var run = RunReport.Of(job, model, settings, rows, validation, progress, warnings, attribution, ChildLifetime.PeakMemoryMb());
         PeftAdapter.Save(output, adapter, settings, model, job.ModelId, job.ModelSha256);
         CrashPoint.Here("train.adapter_written");
         Proof.Write(folder, decoder, adapter, validation.Count > 0 ? validation : rows);
         AtomicFile.WriteAllText(Path.Combine(folder, RunReport.FileName), JsonSerializer.Serialize(run, ReportJson.Default.RunReport));
-        events.Write(new TrainerEvent.Finished([.. PeftAdapter.FileNames.Append(RowAttribution.FileName).Select(n => OutputFiles.Describe(output, n))], run.Metrics));
+        events.Write(new TrainerEvent.Finished([.. PeftAdapter.FileNames.Append(RowAttribution.FileName).Append(JobFiles.StepMetrics).Select(n => OutputFiles.Describe(output, n))], run.Metrics));
 
         void Warn(string text)
         {
@@ -83,6 +103,18 @@ public static class TrainCommand
             events.Write(next);
             if (next is TrainerEvent.Step { Number: var step })
                 CrashPoint.Here($"train.step.{step}");
+        }
+
+        void SaveAdapter(TrainProgress progress)
+        {
+            string name = string.Create(CultureInfo.InvariantCulture, $"adapters/{progress.Step}");
+            Directory.CreateDirectory(Path.Combine(folder, name));
+            PeftAdapter.Save(Path.Combine(folder, name), adapter, settings, model, job.ModelId, job.ModelSha256);
+            EvaluationPoint? evaluated = progress.Evaluations is [.., { } last] && last.Step == progress.Step ? last : null;
+            events.Write(new TrainerEvent.AdapterSaved(
+                progress.Step, [.. PeftAdapter.FileNames.Select(n => OutputFiles.Describe(folder, $"{name}/{n}"))],
+                new CheckpointMetrics(progress.Step, progress.Losses[^1], progress.Accuracies[^1], evaluated?.Loss, evaluated?.TokenAccuracy)));
+            CrashPoint.Here("train.adapter_saved");
         }
 
         void Save(TrainProgress progress)

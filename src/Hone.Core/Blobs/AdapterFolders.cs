@@ -22,8 +22,15 @@ public sealed class AdapterFolders(HoneStore store, BlobStore blobs, DataFolder 
             files = await db.FinetuneAssets.Where(a => a.FinetuneId == finetuneId && (a.FileName == AssetFiles.AdapterConfig || a.FileName == AssetFiles.AdapterModel))
                 .OrderBy(a => a.FileName).ToListAsync(cancellationToken);
         }
-        if (files.Count != 2)
-            return null;
+        return files.Count == 2 ? Get(files[0].Sha256, files[1].Sha256) : null;
+    }
+
+    /// <summary>The adapter as it was after a step.</summary>
+    public AdapterFolder Get(FinetuneCheckpoint checkpoint) => Get(checkpoint.ConfigSha256, checkpoint.WeightsSha256);
+
+    private AdapterFolder Get(string configSha256, string weightsSha256)
+    {
+        (string FileName, string Sha256)[] files = [(AssetFiles.AdapterConfig, configSha256), (AssetFiles.AdapterModel, weightsSha256)];
         string key = Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(string.Concat(files.Select(f => f.Sha256)))));
         string path = System.IO.Path.Combine(folder.AdaptersPath, key);
         if (Directory.Exists(path))
@@ -32,8 +39,8 @@ public sealed class AdapterFolders(HoneStore store, BlobStore blobs, DataFolder 
         DataFolder.CreatePrivateFolder(temporary);
         try
         {
-            foreach (FinetuneAsset file in files)
-                File.CreateSymbolicLink(System.IO.Path.Combine(temporary, file.FileName), blobs.PathOf(file.Sha256));
+            foreach ((string fileName, string sha256) in files)
+                File.CreateSymbolicLink(System.IO.Path.Combine(temporary, fileName), blobs.PathOf(sha256));
             Directory.Move(temporary, path);
         }
         catch (IOException) when (Directory.Exists(path))

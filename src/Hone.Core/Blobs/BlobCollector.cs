@@ -1,3 +1,4 @@
+using Hone.Core.Files;
 using Hone.Core.Store;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
@@ -6,13 +7,14 @@ using Microsoft.Extensions.Logging;
 namespace Hone.Core.Blobs;
 
 /// <summary>Deletes blobs that no row names and that are older than <see cref="HoneLimits.UnreferencedBlobSeconds"/>.</summary>
-public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, AdapterFolders adapters, DataFolder folder, HoneLimits limits, TimeProvider clock, ILogger<BlobCollector> log) : BackgroundService
+public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, AdapterFolders adapters, FileService files, DataFolder folder, HoneLimits limits, TimeProvider clock, ILogger<BlobCollector> log) : BackgroundService
 {
     /// <summary>One round; answers how many blobs were deleted.</summary>
     public async Task<int> CollectAsync(CancellationToken cancellationToken)
     {
         DateTime before = clock.GetUtcNow().UtcDateTime.AddSeconds(-limits.UnreferencedBlobSeconds);
         int deleted = 0;
+        await files.ExpireUploadsAsync(cancellationToken);
         foreach (FileInfo file in blobs.All())
         {
             if (file.LastWriteTimeUtc < before && !await IsNamedAsync(file.Name, cancellationToken) && blobs.DeleteOlder(file.Name, before))
@@ -61,7 +63,10 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
     {
         await using HoneDbContext db = store.Read();
         return await db.FinetuneAssets.AnyAsync(a => a.Sha256 == sha256, cancellationToken)
-            || await db.Finetunes.AnyAsync(f => f.CheckpointBlob == sha256, cancellationToken);
+            || await db.Finetunes.AnyAsync(f => f.CheckpointBlob == sha256, cancellationToken)
+            || await db.FinetuneCheckpoints.AnyAsync(c => c.WeightsSha256 == sha256 || c.ConfigSha256 == sha256, cancellationToken)
+            || await db.Files.AnyAsync(f => f.Sha256 == sha256, cancellationToken)
+            || await db.FileUploadParts.AnyAsync(p => p.Sha256 == sha256, cancellationToken);
     }
 
     [LoggerMessage(2001, LogLevel.Information, "Deleted {Count} blobs that nothing refers to.")]

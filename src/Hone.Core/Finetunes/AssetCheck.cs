@@ -19,10 +19,13 @@ internal sealed record AssetVerdict(IReadOnlyList<string> Errors, IReadOnlyList<
     public string? ConfigJson { get; init; }
 }
 
+/// <summary>A whole file, a blob or still to become one.</summary>
+internal sealed record CheckedFile(string Path, long Size);
+
 /// <summary>Checks an uploaded file, together with those that the finetune has already, before anything is stored.</summary>
 public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits limits)
 {
-    internal async Task<AssetVerdict> RunAsync(Finetune finetune, string fileName, StagedBlob file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
+    internal async Task<AssetVerdict> RunAsync(Finetune finetune, string fileName, CheckedFile file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
     {
         // What rows and settings lack is said in a report, also where they lack everything.
         if (file.Size == 0 && AssetFiles.IsAdapter(fileName))
@@ -44,7 +47,7 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
         }
     }
 
-    private static async Task<AssetVerdict> ConfigAsync(StagedBlob file, CancellationToken cancellationToken)
+    private static async Task<AssetVerdict> ConfigAsync(CheckedFile file, CancellationToken cancellationToken)
     {
         (TrainingConfig? config, IReadOnlyList<LintIssue> errors) = TrainingConfigParser.Parse(await File.ReadAllBytesAsync(file.Path, cancellationToken));
         if (config is null || errors.Count > 0)
@@ -57,7 +60,7 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
         return new AssetVerdict([], []) { ConfigJson = JsonSerializer.Serialize(config, JobJson.Default.TrainingConfig) };
     }
 
-    private async Task<AssetVerdict> DataAsync(Finetune finetune, string fileName, StagedBlob file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
+    private async Task<AssetVerdict> DataAsync(Finetune finetune, string fileName, CheckedFile file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
     {
         bool training = fileName == AssetFiles.TrainingData;
         string? config = finetune.ConfigJson;
@@ -76,7 +79,7 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
     }
 
     /// <summary>One file by itself is checked as far as it goes; the second one, with the first, against the base model.</summary>
-    private async Task<AssetVerdict> AdapterAsync(Finetune finetune, string fileName, StagedBlob file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
+    private async Task<AssetVerdict> AdapterAsync(Finetune finetune, string fileName, CheckedFile file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
     {
         bool isConfig = fileName == AssetFiles.AdapterConfig;
         if (companions.FirstOrDefault(a => AssetFiles.IsAdapter(a.FileName)) is not { } other)

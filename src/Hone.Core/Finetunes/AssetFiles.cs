@@ -11,6 +11,9 @@ public static class AssetFiles
     public const string ValidationData = "validation_data.jsonl";
     public const string TrainingConfigFile = TrainingConfig.FileName;
 
+    /// <summary>What a job has measured, step by step.</summary>
+    public const string StepMetrics = JobFiles.StepMetrics;
+
     /// <summary>What may be uploaded.</summary>
     public static IReadOnlyList<string> Accepted { get; } = [AdapterConfig, AdapterModel, TrainingData, ValidationData, TrainingConfigFile];
 
@@ -28,6 +31,7 @@ public static class AssetFiles
         ".json" => "application/json",
         ".jsonl" => "application/jsonl",
         ".md" => "text/markdown",
+        ".csv" => "text/csv",
         ".svg" => "image/svg+xml",
         ".png" => "image/png",
         _ => "application/octet-stream",

@@ -8,6 +8,9 @@ namespace Hone.Core.Finetunes;
 internal static class EventLog
 {
     public const string Cancelled = "The job was cancelled";
+    public const string Validated = "Files validated, moving job to queued state";
+    public const string Paused = "The job is paused";
+    public const string Resumed = "The job is resumed, moving job to queued state";
 
     public static async Task AppendAsync(HoneDbContext db, Guid finetuneId, IReadOnlyList<NewEvent> events, CancellationToken cancellationToken)
     {

@@ -43,6 +43,9 @@ public sealed class Finetune
     public string? Worker { get; set; }
     public bool CancelRequested { get; set; }
 
+    /// <summary>Set while the worker that runs it is to hold it back; never in another state.</summary>
+    public bool PauseRequested { get; set; }
+
     /// <summary>SHA-256 of the last checkpoint's blob.</summary>
     public string? CheckpointBlob { get; set; }
     public int? CheckpointStep { get; set; }
@@ -52,6 +55,19 @@ public sealed class Finetune
 
     /// <summary>The training configuration as JSON (<c>TrainingConfig</c>); null: all automatic.</summary>
     public string? ConfigJson { get; set; }
+
+    /// <summary>Part of the model's name; null: its place there is empty where <see cref="IsJob"/>, else the finetune's name.</summary>
+    public string? Suffix { get; init; }
+
+    /// <summary>Made as a job over stored files, and named by Hone.</summary>
+    public bool IsJob { get; init; }
+
+    /// <summary>The stored files that it learns from; they may be gone by now.</summary>
+    public string? TrainingFileId { get; set; }
+    public string? ValidationFileId { get; set; }
+
+    /// <summary>The user's pairs, a JSON object of strings.</summary>
+    public string? MetadataJson { get; init; }
 
     /// <summary>The last step's figures while running, the final metrics when ready.</summary>
     public string? MetricsJson { get; set; }

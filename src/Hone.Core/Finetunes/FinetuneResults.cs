@@ -1,3 +1,4 @@
+using Hone.Formats.Jobs;
 using Hone.Formats.TrainingData;
 
 namespace Hone.Core.Finetunes;
@@ -11,6 +12,20 @@ public sealed record CreateFinetune
     public long? Seed { get; init; }
 }
 
+/// <summary>A job over files that are stored already.</summary>
+public sealed record CreateJob
+{
+    public required string? Model { get; init; }
+    public required string? TrainingFile { get; init; }
+    public string? ValidationFile { get; init; }
+    public string? Suffix { get; init; }
+
+    /// <summary>Null: one is drawn.</summary>
+    public long? Seed { get; init; }
+    public IReadOnlyDictionary<string, string>? Metadata { get; init; }
+    public required TrainingConfig Config { get; init; }
+}
+
 public enum CreateErrorCode
 {
     UnknownModel,
@@ -18,9 +33,10 @@ public enum CreateErrorCode
     ReservedName,
     DescriptionTooLong,
     TooManyFinetunes,
+    UnknownFile,
 }
 
-/// <param name="Field">As the request spells it: <c>model</c>, <c>name</c>, <c>description</c>; null where it is none.</param>
+/// <param name="Field">As the request spells it: <c>model</c>, <c>name</c>, <c>description</c>, <c>training_file</c> …; null where it is none.</param>
 public sealed record CreateError(CreateErrorCode Code, string? Field, string Message);
 
 public abstract record CreateResult
@@ -41,6 +57,19 @@ public abstract record CancelResult
     public sealed record Accepted(Finetune Finetune) : CancelResult;
     public sealed record AlreadyEnded(Finetune Finetune, string Message) : CancelResult;
     public sealed record NotFound : CancelResult;
+}
+
+/// <summary>The answer to a pause or a resume.</summary>
+public abstract record HoldResult
+{
+    private HoldResult() { }
+
+    /// <summary>Done, or asked of the worker that runs it: then it is still running, and <see cref="Finetunes.Finetune.PauseRequested"/> says which.</summary>
+    public sealed record Accepted(Finetune Finetune) : HoldResult;
+
+    /// <summary>Its state does not allow it.</summary>
+    public sealed record Refused(Finetune Finetune, string Message) : HoldResult;
+    public sealed record NotFound : HoldResult;
 }
 
 public enum UploadRefusal

@@ -34,6 +34,22 @@ public static class FinetuneRules
         return errors;
     }
 
+    /// <summary>Of a job: part of its model's name.</summary>
+    public static IReadOnlyList<CreateError> CheckSuffix(string? suffix, HoneLimits limits)
+    {
+        if (suffix is null)
+            return [];
+        int length = suffix.EnumerateRunes().Count();
+        if (length is < 1 or > MaxSuffix)
+            return [new(CreateErrorCode.BadName, "suffix", $"suffix has {length} characters; 1 to {MaxSuffix} are allowed.")];
+        if (limits.ReservedPrefixes.FirstOrDefault(p => suffix.StartsWith(p, StringComparison.OrdinalIgnoreCase)) is { } reserved)
+            return [new(CreateErrorCode.ReservedName, "suffix", $"Names that begin with \"{reserved}\" are reserved; choose another suffix.")];
+        return suffix.EnumerateRunes().All(IsPrintable) && suffix.AsSpan().Trim().Length == suffix.Length ? []
+            : [new(CreateErrorCode.BadName, "suffix", $"suffix {Quote(suffix)} has a character that cannot be printed, or white space at its ends; take it out.")];
+    }
+
+    private const int MaxSuffix = 64;
+
     public static IReadOnlyList<CreateError> CheckDescription(string? description, HoneLimits limits)
     {
         int length = description?.EnumerateRunes().Count() ?? 0;
@@ -41,8 +57,30 @@ public static class FinetuneRules
             : [new(CreateErrorCode.DescriptionTooLong, "description", $"description has {length} characters; {limits.DescriptionLength} are allowed.")];
     }
 
-    /// <summary><c>ft:BASE:ACCOUNT:NAME:ID</c>.</summary>
-    public static string ModelName(Finetune finetune) => $"ft:{finetune.Model}:{finetune.AccountId}:{finetune.Name}:{finetune.Id}";
+    /// <summary><c>ft:BASE:ACCOUNT:SUFFIX:ID</c>; the suffix of a finetune that was given none is its name.</summary>
+    public static string ModelName(Finetune finetune) =>
+        $"{ModelPrefix}{finetune.Model}:{finetune.AccountId}:{finetune.Suffix ?? (finetune.IsJob ? "" : finetune.Name)}:{finetune.Id}";
+
+    /// <summary>The adapter as it was after a step.</summary>
+    public static string CheckpointName(Finetune finetune, int step) => string.Create(CultureInfo.InvariantCulture, $"{ModelName(finetune)}{StepMark}{step}");
+
+    /// <summary>Whether a name has the form of a finetune's model; its id, and the step where it names a checkpoint. Whether all of it is right only the finetune tells.</summary>
+    public static bool TryParseModelName(string name, out Guid id, out int? step)
+    {
+        (id, step) = (default, null);
+        if (!name.StartsWith(ModelPrefix, StringComparison.Ordinal))
+            return false;
+        int mark = name.LastIndexOf(StepMark, StringComparison.Ordinal);
+        if (mark > 0 && int.TryParse(name.AsSpan(mark + StepMark.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int number))
+        {
+            step = number;
+            name = name[..mark];
+        }
+        return Guid.TryParseExact(name[(name.LastIndexOf(':') + 1)..], "D", out id);
+    }
+
+    private const string ModelPrefix = "ft:";
+    private const string StepMark = ":ckpt-step-";
 
     /// <summary>Text that may come from anywhere, made fit for one line of a message: cut, without control characters.</summary>
     internal static string Quote(string text)

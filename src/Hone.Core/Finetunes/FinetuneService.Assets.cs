@@ -1,4 +1,5 @@
 using Hone.Core.Blobs;
+using Hone.Core.Files;
 using Hone.Core.Store;
 using Hone.Formats;
 using Hone.Formats.Adapters;
@@ -43,7 +44,7 @@ public sealed partial class FinetuneService
                 IReadOnlyList<FinetuneAsset> companions = await ListAssetsAsync(current.Id, cancellationToken);
                 if (Admit(current, companions, fileName, staged.Sha256) is { } settled)
                     return settled;
-                AssetVerdict verdict = await check.RunAsync(current, fileName, staged, companions, cancellationToken);
+                AssetVerdict verdict = await check.RunAsync(current, fileName, new CheckedFile(staged.Path, staged.Size), companions, cancellationToken);
                 if (verdict.Errors.Count > 0)
                     return new UploadResult.Refused(UploadRefusal.Invalid, verdict.Errors) { Report = verdict.Report };
                 staged.Keep();
@@ -114,13 +115,32 @@ public sealed partial class FinetuneService
         db.FinetuneAssets.Add(asset);
         finetune.ModifiedAt = now;
         finetune.ConfigJson = verdict.ConfigJson ?? finetune.ConfigJson;
+        if (fileName is AssetFiles.TrainingData or AssetFiles.ValidationData)
+        {
+            var file = new StoredFile
+            {
+                Id = StoredFile.NewId(),
+                AccountId = finetune.AccountId,
+                FinetuneId = id,
+                FileName = fileName,
+                Purpose = StoredFile.FineTune,
+                Sha256 = staged.Sha256,
+                Size = staged.Size,
+                CreatedAt = now,
+            };
+            db.Files.Add(file);
+            if (fileName == AssetFiles.TrainingData)
+                finetune.TrainingFileId = file.Id;
+            else
+                finetune.ValidationFileId = file.Id;
+        }
         List<NewEvent> events = [.. verdict.Warnings.Take(MaximumWarningEvents).Select(w => new NewEvent(w, "warn"))];
         if (fileName == AssetFiles.TrainingData)
         {
             finetune.MoveTo(FinetuneState.Validating, now);
             finetune.MoveTo(FinetuneState.Queued, now);
             events.Insert(0, new NewEvent($"Validating training file: {fileName}"));
-            events.Add(new NewEvent("Files validated, moving job to queued state"));
+            events.Add(new NewEvent(EventLog.Validated));
         }
         else if (AssetFiles.IsAdapter(fileName) && assets.Exists(a => AssetFiles.IsAdapter(a.FileName)))
         {

@@ -35,9 +35,9 @@ public static class FinetuneStates
     [
         (FinetuneState.AwaitingAssets, "awaiting_assets", [FinetuneState.Validating, FinetuneState.Ready, FinetuneState.Cancelled]),
         (FinetuneState.Validating, "validating", [FinetuneState.Queued, FinetuneState.Failed, FinetuneState.Cancelled]),
-        (FinetuneState.Queued, "queued", [FinetuneState.Running, FinetuneState.Cancelled]),
+        (FinetuneState.Queued, "queued", [FinetuneState.Running, FinetuneState.Paused, FinetuneState.Cancelled]),
         (FinetuneState.Running, "running", [FinetuneState.Queued, FinetuneState.Paused, FinetuneState.Ready, FinetuneState.Failed, FinetuneState.Cancelled]),
-        (FinetuneState.Paused, "paused", [FinetuneState.Running, FinetuneState.Cancelled]),
+        (FinetuneState.Paused, "paused", [FinetuneState.Queued, FinetuneState.Cancelled]),
         (FinetuneState.Ready, "ready", []),
         (FinetuneState.Failed, "failed", []),
         (FinetuneState.Cancelled, "cancelled", []),

@@ -22,7 +22,7 @@ public sealed record ChildStart
 }
 
 /// <summary>
-/// A <c>hone</c> child with native code in it. Its standard input is its life line: it stays open and empty, and the child ends when it ends, so
+/// A <c>hone</c> child with native code in it. Its standard input is its life line: it stays open, carries at most a wish (<see cref="Tell"/>), and the child ends when it ends, so
 /// that a killed server leaves no process behind. Its standard output carries the protocol, a line a message; of its standard error the end is kept for messages.
 /// The child makes itself the leader of a process group, which <see cref="Kill"/> ends whole.
 /// </summary>
@@ -160,6 +160,20 @@ public sealed partial class ChildProcess : IAsyncDisposable
         catch (TimeoutException)
         {
             return await KillAsync();
+        }
+    }
+
+    /// <summary>A line on the child's life line: a wish, which an older or busy child may not hear.</summary>
+    public void Tell(string line)
+    {
+        try
+        {
+            _process.StandardInput.Write(line + '\n');
+            _process.StandardInput.Flush();
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // It is on its way out.
         }
     }
 

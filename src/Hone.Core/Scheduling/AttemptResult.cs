@@ -17,6 +17,9 @@ internal abstract record AttemptResult
     /// <summary>Worth another try.</summary>
     public sealed record Crashed(string Reason) : AttemptResult;
 
+    /// <summary>Held back by the user, with a checkpoint of where it was.</summary>
+    public sealed record Paused : AttemptResult;
+
     /// <summary>The lease ended it; the child is gone.</summary>
     public sealed record Interrupted : AttemptResult;
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Hone.Core.Finetunes;
 using Hone.Formats.Jobs;
 
@@ -20,7 +21,7 @@ internal static class EventTexts
             DataJson: JsonSerializer.Serialize(settings, JobJson.Default.Settings)),
         TrainerEvent.Message message => new NewEvent(message.Text, message.Level is "warn" or "error" ? message.Level : "info"),
         TrainerEvent.Step step => new NewEvent(
-            Text($"Step {step.Number}/{step.Of}: training loss={step.Loss:0.00##}"), Type: Metrics, DataJson: Figures(step)),
+            Text($"Step {step.Number}/{step.Of}: training loss={step.Loss:0.00##}"), Type: Metrics, DataJson: JsonSerializer.Serialize(step, JobJson.Default.Step)),
         TrainerEvent.Evaluation evaluation => new NewEvent(
             Text($"Step {evaluation.AtStep}: validation loss={evaluation.Loss:0.00##}, validation token accuracy={evaluation.TokenAccuracy:0.00##}"),
             Type: Metrics, DataJson: JsonSerializer.Serialize(evaluation, JobJson.Default.Evaluation)),
@@ -29,8 +30,15 @@ internal static class EventTexts
         _ => null,
     };
 
-    /// <summary>The fields of a step, without the name of its type.</summary>
-    public static string Figures(TrainerEvent.Step step) => JsonSerializer.Serialize(step, JobJson.Default.Step);
+    /// <summary>The fields of a step, without the name of its type, and when the job is to end, in seconds since 1970.</summary>
+    public static string Figures(TrainerEvent.Step step, DateTimeOffset now)
+    {
+        JsonObject figures = JsonSerializer.SerializeToNode(step, JobJson.Default.Step)!.AsObject();
+        figures[EstimatedFinish] = now.AddSeconds(step.SecondsLeft).ToUnixTimeSeconds();
+        return figures.ToJsonString();
+    }
+
+    public const string EstimatedFinish = "estimated_finish";
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -24,6 +24,8 @@ internal sealed partial class JobAttempt(
 {
     private static readonly TimeSpan FlushTime = TimeSpan.FromSeconds(5);
 
+    // Cancelled when the user wants the job held back.
+    private readonly CancellationTokenSource _pause = new();
     private int _lastStep;
 
     public async Task RunAsync(CancellationToken stopping)
@@ -61,6 +63,7 @@ internal sealed partial class JobAttempt(
         {
             await over.CancelAsync();
             await watch;
+            _pause.Dispose();
         }
     }
 
@@ -145,6 +148,15 @@ internal sealed partial class JobAttempt(
                 child.Kill();
         });
         CrashPoint.Here($"worker.{command}_started");
+        bool isTrainer = command == TrainerProcess.Train;
+        // The trainer writes a checkpoint first; the proof begins anew from the last one.
+        await using CancellationTokenRegistration hold = _pause.Token.Register(() =>
+        {
+            if (isTrainer)
+                child.Tell(JobFiles.PauseLine);
+            else
+                child.Kill();
+        });
         try
         {
             TrainerEvent? last = null;
@@ -159,7 +171,7 @@ internal sealed partial class JobAttempt(
                     // A slow store is not the trainer's silence.
                     patience.CancelAfter(Timeout.InfiniteTimeSpan);
                     await HandleAsync(e, folder, lease, events);
-                    if (e is TrainerEvent.Finished or TrainerEvent.Proven or TrainerEvent.Failed)
+                    if (e is TrainerEvent.Finished or TrainerEvent.Proven or TrainerEvent.Failed or TrainerEvent.Paused)
                         last = e;
                     patience.CancelAfter(last is null ? settings.StallAfter : settings.StopGrace);
                 }
@@ -183,6 +195,8 @@ internal sealed partial class JobAttempt(
             return last switch
             {
                 TrainerEvent.Failed failed => new AttemptResult.Rejected(failed.Code, failed.Text),
+                TrainerEvent.Paused => new AttemptResult.Paused(),
+                null when !isTrainer && child.WasKilled && _pause.IsCancellationRequested => new AttemptResult.Paused(),
                 not null when exit.Code == 0 || hangs => new AttemptResult.Completed(last),
                 null when stalls => new AttemptResult.Crashed(string.Create(CultureInfo.InvariantCulture,
                     $"{Who(command)} gave no sign of life for {settings.StallAfter.TotalSeconds:0.#} s{Where()} and was ended.")),
@@ -209,6 +223,11 @@ internal sealed partial class JobAttempt(
             await SaveAsync(checkpoint, folder, lease, events);
             return;
         }
+        if (e is TrainerEvent.AdapterSaved adapter)
+        {
+            await SaveAsync(adapter, folder, lease, events);
+            return;
+        }
         if (e is TrainerEvent.Step step)
         {
             CrashPoint.Here("worker.step");
@@ -218,7 +237,7 @@ internal sealed partial class JobAttempt(
                 return;
         }
         if (EventTexts.Of(e, again: job.Fence > 1) is { } next)
-            await events.AddAsync(next, e is TrainerEvent.Step figures ? EventTexts.Figures(figures) : null, lease.Ended);
+            await events.AddAsync(next, e is TrainerEvent.Step figures ? EventTexts.Figures(figures, clock.GetUtcNow()) : null, lease.Ended);
     }
 
     /// <summary>The steps before a checkpoint are stored before it: after a crash nobody would tell of them again.</summary>
@@ -252,6 +271,48 @@ internal sealed partial class JobAttempt(
         if (answer == AttemptWrite.Lost)
             lease.End(LeaseEnd.Lost);
         CrashPoint.Here("worker.checkpoint_saved");
+    }
+
+    /// <summary>The adapter of a step becomes a model of its own.</summary>
+    private async Task SaveAsync(TrainerEvent.AdapterSaved adapter, JobFolder folder, LeaseKeeper lease, EventForwarder events)
+    {
+        var stored = new Dictionary<string, string>();
+        try
+        {
+            foreach (OutputFile file in adapter.Files)
+            {
+                (string sha256, _) = await blobs.ImportAsync(folder.Resolve(file.Name), lease.Ended);
+                if (sha256 != file.Sha256)
+                    throw new ChildProtocolException($"The file {file.Name} is not what the trainer wrote: SHA-256 {sha256} instead of {file.Sha256}.");
+                stored[Path.GetFileName(file.Name)] = sha256;
+                // Nobody else reads it.
+                File.Delete(folder.Resolve(file.Name));
+            }
+        }
+        catch (FileNotFoundException error)
+        {
+            throw new ChildProtocolException($"The trainer told of the adapter of step {adapter.AtStep}, which is not there.", error);
+        }
+        catch (StorageException error)
+        {
+            await events.AddAsync(new NewEvent($"The adapter of step {adapter.AtStep} could not be stored: {error.Message}", "warn"), null, lease.Ended);
+            return;
+        }
+        if (!stored.TryGetValue(AssetFiles.AdapterConfig, out string? config) || !stored.TryGetValue(AssetFiles.AdapterModel, out string? weights))
+            throw new ChildProtocolException($"The adapter of step {adapter.AtStep} lacks {AssetFiles.AdapterConfig} or {AssetFiles.AdapterModel}.");
+        await events.FlushAsync(lease.Ended);
+        var checkpoint = new FinetuneCheckpoint
+        {
+            FinetuneId = job.FinetuneId,
+            Step = adapter.AtStep,
+            ConfigSha256 = config,
+            WeightsSha256 = weights,
+            MetricsJson = JsonSerializer.Serialize(adapter.Metrics, JobJson.Default.CheckpointMetrics),
+            CreatedAt = clock.GetUtcNow(),
+        };
+        if (await queue.SaveAdapterAsync(job.FinetuneId, job.Fence, checkpoint, lease.Ended).WaitAsync(lease.Ended) == AttemptWrite.Lost)
+            lease.End(LeaseEnd.Lost);
+        CrashPoint.Here("worker.adapter_saved");
     }
 
     /// <summary>Into the blob store, and read back from there. What is wrong, or null.</summary>
@@ -305,6 +366,8 @@ internal sealed partial class JobAttempt(
                 return published == AttemptWrite.CancelRequested ? await queue.FinishCancelAsync(id, job.Fence, CancellationToken.None) : published;
             case AttemptResult.Rejected rejected:
                 return await queue.FailAsync(id, job.Fence, rejected.Code, rejected.Message, CancellationToken.None);
+            case AttemptResult.Paused:
+                return await queue.ReleaseAsync(id, job.Fence, TimeSpan.Zero, reason: null, countAttempt: false, CancellationToken.None);
             case AttemptResult.Crashed crashed:
                 TimeSpan pause = settings.RetryAfter[Math.Min(job.Attempt, settings.RetryAfter.Count) - 1];
                 return await queue.ReleaseAsync(id, job.Fence, pause, crashed.Reason, countAttempt: true, CancellationToken.None);
@@ -352,9 +415,11 @@ internal sealed partial class JobAttempt(
             {
                 await changed.WaitAsync(settings.PollEvery, cancellationToken);
                 await using HoneDbContext db = store.Read();
-                bool undisturbed = await db.Finetunes.AnyAsync(
-                    f => f.Id == job.FinetuneId && f.Fence == job.Fence && f.State == FinetuneState.Running && !f.CancelRequested, cancellationToken);
-                if (!undisturbed)
+                var row = await db.Finetunes.Where(f => f.Id == job.FinetuneId && f.Fence == job.Fence && f.State == FinetuneState.Running && !f.CancelRequested)
+                    .Select(f => new { f.PauseRequested }).FirstOrDefaultAsync(cancellationToken);
+                if (row is { PauseRequested: true })
+                    await _pause.CancelAsync();
+                if (row is null)
                 {
                     lease.RenewNow();
                     return;

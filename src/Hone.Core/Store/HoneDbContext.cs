@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Hone.Core.Accounts;
+using Hone.Core.Files;
 using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Microsoft.EntityFrameworkCore;
@@ -18,6 +19,10 @@ public sealed class HoneDbContext(DbContextOptions<HoneDbContext> options) : DbC
     public DbSet<Finetune> Finetunes => Set<Finetune>();
     public DbSet<FinetuneAsset> FinetuneAssets => Set<FinetuneAsset>();
     public DbSet<FinetuneEvent> FinetuneEvents => Set<FinetuneEvent>();
+    public DbSet<FinetuneCheckpoint> FinetuneCheckpoints => Set<FinetuneCheckpoint>();
+    public DbSet<StoredFile> Files => Set<StoredFile>();
+    public DbSet<FileUpload> FileUploads => Set<FileUpload>();
+    public DbSet<FileUploadPart> FileUploadParts => Set<FileUploadPart>();
 
     protected override void ConfigureConventions(ModelConfigurationBuilder configurationBuilder)
     {
@@ -71,6 +76,38 @@ public sealed class HoneDbContext(DbContextOptions<HoneDbContext> options) : DbC
                 t.HasCheckConstraint("ck_finetune_events_level", "level IN ('info', 'warn', 'error')");
                 t.HasCheckConstraint("ck_finetune_events_type", "type IN ('message', 'metrics')");
             });
+        });
+        modelBuilder.Entity<FinetuneCheckpoint>(table =>
+        {
+            table.HasKey(c => new { c.FinetuneId, c.Step });
+            table.HasOne<Finetune>().WithMany().HasForeignKey(c => c.FinetuneId).OnDelete(DeleteBehavior.Cascade);
+            table.HasIndex(c => c.ConfigSha256);
+            table.HasIndex(c => c.WeightsSha256);
+            table.ToTable(t => t.HasCheckConstraint("ck_finetune_checkpoints_step", "step > 0 AND length(config_sha256) = 64 AND length(weights_sha256) = 64"));
+        });
+        modelBuilder.Entity<StoredFile>(table =>
+        {
+            table.HasOne<Account>().WithMany().HasForeignKey(f => f.AccountId).OnDelete(DeleteBehavior.Cascade);
+            table.HasOne<Finetune>().WithMany().HasForeignKey(f => f.FinetuneId).OnDelete(DeleteBehavior.Cascade);
+            table.HasIndex(f => new { f.AccountId, f.CreatedAt });
+            table.HasIndex(f => f.Sha256);
+            table.ToTable("files", t =>
+            {
+                t.HasCheckConstraint("ck_files_purpose", $"purpose IN ('{StoredFile.FineTune}', '{StoredFile.FineTuneResults}')");
+                t.HasCheckConstraint("ck_files_sha256", "length(sha256) = 64 AND size >= 0");
+            });
+        });
+        modelBuilder.Entity<FileUpload>(table =>
+        {
+            table.HasOne<Account>().WithMany().HasForeignKey(u => u.AccountId).OnDelete(DeleteBehavior.Cascade);
+            table.ToTable(t => t.HasCheckConstraint("ck_file_uploads_status",
+                $"status IN ('{FileUpload.Pending}', '{FileUpload.Completed}', '{FileUpload.Cancelled}', '{FileUpload.Expired}')"));
+        });
+        modelBuilder.Entity<FileUploadPart>(table =>
+        {
+            table.HasOne<FileUpload>().WithMany().HasForeignKey(p => p.UploadId).OnDelete(DeleteBehavior.Cascade);
+            table.HasIndex(p => p.Sha256);
+            table.ToTable(t => t.HasCheckConstraint("ck_file_upload_parts_sha256", "length(sha256) = 64 AND size >= 0"));
         });
         foreach (IMutableEntityType table in modelBuilder.Model.GetEntityTypes())
         {

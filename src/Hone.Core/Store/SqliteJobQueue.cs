@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Hone.Core.Blobs;
+using Hone.Core.Files;
 using Hone.Core.Finetunes;
 using Hone.Formats.Jobs;
 using Microsoft.EntityFrameworkCore;
@@ -55,10 +56,10 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
 
     private const string Claimable = $"""
         NOT cancel_requested AND ((state = 'queued' AND (not_before IS NULL OR not_before <= {Now}))
-        OR (state = 'running' AND lease_until <= {Now} AND workers_lost + 1 < @lost))
+        OR (state = 'running' AND lease_until <= {Now} AND NOT pause_requested AND workers_lost + 1 < @lost))
         """;
 
-    private const string Abandoned = $"state = 'running' AND lease_until <= {Now} AND (cancel_requested OR workers_lost + 1 >= @lost)";
+    private const string Abandoned = $"state = 'running' AND lease_until <= {Now} AND (cancel_requested OR pause_requested OR workers_lost + 1 >= @lost)";
 
     /// <summary>
     /// Takes the next job: queued and due, or running under a lease that ended, which is the same attempt going on. Jobs that have lost too many workers are
@@ -142,6 +143,29 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
             notify: false, cancellationToken);
     }
 
+    /// <summary>Names the adapter of a step, whose blobs are stored already. Told again, nothing changes. The oldest beyond the limit go.</summary>
+    public Task<AttemptWrite> SaveAdapterAsync(Guid id, long fence, FinetuneCheckpoint checkpoint, CancellationToken cancellationToken)
+    {
+        if (!File.Exists(blobs.PathOf(checkpoint.ConfigSha256)) || !File.Exists(blobs.PathOf(checkpoint.WeightsSha256)))
+            throw new ArgumentException($"The adapter of step {checkpoint.Step} is not stored.", nameof(checkpoint));
+        return WriteAsync(id, async db =>
+        {
+            if (await GuardedAsync(db, id, fence, new Change($"modified_at = {Now}"), cancellationToken) == 0)
+                return AttemptWrite.Lost;
+            int known = await db.FinetuneCheckpoints.Where(c => c.FinetuneId == id && c.Step == checkpoint.Step).ExecuteDeleteAsync(cancellationToken);
+            db.FinetuneCheckpoints.Add(checkpoint);
+            await db.SaveChangesAsync(cancellationToken);
+            int oldest = await db.FinetuneCheckpoints.Where(c => c.FinetuneId == id).OrderByDescending(c => c.Step).Take(limits.CheckpointsPerFinetune).MinAsync(c => c.Step, cancellationToken);
+            await db.FinetuneCheckpoints.Where(c => c.FinetuneId == id && c.Step < oldest).ExecuteDeleteAsync(cancellationToken);
+            if (known == 0)
+            {
+                Finetune finetune = await db.Finetunes.AsNoTracking().SingleAsync(f => f.Id == id, cancellationToken);
+                await EventLog.AppendAsync(db, id, [new NewEvent($"Checkpoint created: {FinetuneRules.CheckpointName(finetune, checkpoint.Step)}")], cancellationToken);
+            }
+            return AttemptWrite.Done;
+        }, notify: true, cancellationToken);
+    }
+
     /// <summary>
     /// Makes the finetune ready and names its files, in one transaction. Refused once cancellation was asked for. The blobs must be stored: a missing
     /// one, or one of another size, throws and changes nothing.
@@ -164,6 +188,20 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
             Finetune ready = await db.Finetunes.AsNoTracking().SingleAsync(f => f.Id == id, cancellationToken);
             foreach (PublishedFile file in files)
                 db.FinetuneAssets.Add(new FinetuneAsset { FinetuneId = id, FileName = file.FileName, Sha256 = file.Sha256, Size = file.Size, CreatedAt = ready.ModifiedAt });
+            if (files.FirstOrDefault(f => f.FileName == AssetFiles.StepMetrics) is { } metrics)
+            {
+                db.Files.Add(new StoredFile
+                {
+                    Id = StoredFile.NewId(),
+                    AccountId = ready.AccountId,
+                    FinetuneId = id,
+                    FileName = metrics.FileName,
+                    Purpose = StoredFile.FineTuneResults,
+                    Sha256 = metrics.Sha256,
+                    Size = metrics.Size,
+                    CreatedAt = ready.ModifiedAt,
+                });
+            }
             await db.SaveChangesAsync(cancellationToken);
             await EventLog.AppendAsync(db, id,
                 [new NewEvent($"New fine-tuned model created: {FinetuneRules.ModelName(ready)}"), new NewEvent("The job has successfully completed")], cancellationToken);
@@ -185,11 +223,11 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
 
     /// <summary>
     /// Gives the job back to the queue, to go on from its last checkpoint after a while. Attempts that count and were the last end it as failed;
-    /// one whose cancellation was asked for ends as cancelled.
+    /// one whose cancellation was asked for ends as cancelled, one that is to be held back is paused.
     /// </summary>
-    /// <param name="reason">For the user: why this attempt ended.</param>
+    /// <param name="reason">For the user: why this attempt ended; null: it was asked to.</param>
     /// <param name="countAttempt">False when the attempt ended for no fault of the job's: the worker shuts down.</param>
-    public async Task<AttemptWrite> ReleaseAsync(Guid id, long fence, TimeSpan retryAfter, string reason, bool countAttempt, CancellationToken cancellationToken)
+    public async Task<AttemptWrite> ReleaseAsync(Guid id, long fence, TimeSpan retryAfter, string? reason, bool countAttempt, CancellationToken cancellationToken)
     {
         AttemptWrite result = await WriteAsync(id, async db =>
         {
@@ -204,11 +242,19 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
                 string message = $"{reason} That was attempt {attempts} of {limits.JobAttempts}; the job is given up.";
                 return await FailedAsync(db, id, fence, "attempts_exhausted", message, cancellationToken);
             }
+            int back = countAttempt ? 0 : 1;
+            var hold = new Change($"{HeldBack}, attempts = attempts - @back", Parameter("@back", back)) { OnlyIf = "pause_requested" };
+            if (await GuardedAsync(db, id, fence, hold, cancellationToken) > 0)
+            {
+                NewEvent[] told = reason is null ? [] : [new NewEvent(reason, "warn")];
+                await EventLog.AppendAsync(db, id, [.. told, new NewEvent(EventLog.Paused)], cancellationToken);
+                return AttemptWrite.Done;
+            }
             var requeue = new Change($"state = 'queued', lease_until = NULL, worker = NULL, not_before = {Now} + @wait, attempts = attempts - @back, modified_at = {Now}",
-                Parameter("@wait", (long)retryAfter.TotalMilliseconds), Parameter("@back", countAttempt ? 0 : 1));
+                Parameter("@wait", (long)retryAfter.TotalMilliseconds), Parameter("@back", back));
             await GuardedAsync(db, id, fence, requeue, cancellationToken);
-            string next = countAttempt ? $"{reason} Attempt {attempts + 1} of {limits.JobAttempts} follows in {retryAfter.TotalSeconds:0.#} s." : $"{reason} The job is queued again.";
-            await EventLog.AppendAsync(db, id, [new NewEvent(next, "warn")], cancellationToken);
+            string next = countAttempt ? $"{reason} Attempt {attempts + 1} of {limits.JobAttempts} follows in {retryAfter.TotalSeconds:0.#} s." : $"{reason ?? "The pause was taken back."} The job is queued again.";
+            await EventLog.AppendAsync(db, id, [new NewEvent(next, reason is null ? "info" : "warn")], cancellationToken);
             return AttemptWrite.Done;
         }, notify: true, cancellationToken);
         if (result == AttemptWrite.Done)
@@ -252,14 +298,23 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
     }
 
     private static string Ended(FinetuneState state) =>
-        $"state = '{state.Name()}', finalized_at = {Now}, modified_at = {Now}, lease_until = NULL, worker = NULL, checkpoint_blob = NULL";
+        $"state = '{state.Name()}', finalized_at = {Now}, modified_at = {Now}, lease_until = NULL, worker = NULL, checkpoint_blob = NULL, pause_requested = 0";
 
-    private static async Task EndAbandonedAsync(HoneDbContext db, Guid id, CancellationToken cancellationToken)
+    private static string HeldBack => $"state = '{FinetuneState.Paused.Name()}', lease_until = NULL, worker = NULL, not_before = NULL, pause_requested = 0, modified_at = {Now}";
+
+    private async Task EndAbandonedAsync(HoneDbContext db, Guid id, CancellationToken cancellationToken)
     {
         Finetune job = await db.Finetunes.AsNoTracking().SingleAsync(f => f.Id == id, cancellationToken);
         if (job.CancelRequested)
         {
             await CancelledAsync(db, id, job.Fence, cancellationToken);
+            return;
+        }
+        if (job.PauseRequested && job.WorkersLost + 1 < limits.JobWorkersLost)
+        {
+            // Its worker is gone before it could hold it back.
+            await GuardedAsync(db, id, job.Fence, new Change(HeldBack), cancellationToken);
+            await EventLog.AppendAsync(db, id, [new NewEvent("The worker was lost.", "warn"), new NewEvent(EventLog.Paused)], cancellationToken);
             return;
         }
         string message = string.Create(CultureInfo.InvariantCulture,

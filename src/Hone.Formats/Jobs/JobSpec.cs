@@ -55,4 +55,5 @@ public sealed record JobSpec
 [JsonSerializable(typeof(JobSpec))]
 [JsonSerializable(typeof(TrainerEvent))]
 [JsonSerializable(typeof(TrainingConfig))]
+[JsonSerializable(typeof(CheckpointMetrics))]
 public sealed partial class JobJson : JsonSerializerContext;

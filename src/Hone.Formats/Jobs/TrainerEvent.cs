@@ -4,7 +4,7 @@ namespace Hone.Formats.Jobs;
 
 /// <summary>
 /// One line of JSON on the standard output of <c>hone train</c> and <c>hone prove</c>. The child knows no database: these lines and the files
-/// in the job's folder are all that leaves it. The exit code is 0 after <see cref="Finished"/> or <see cref="Proven"/>, 1 after <see cref="Failed"/>;
+/// in the job's folder are all that leaves it. The exit code is 0 after <see cref="Finished"/>, <see cref="Paused"/> or <see cref="Proven"/>, 1 after <see cref="Failed"/>;
 /// anything else is a crash, and the job is tried again.
 /// </summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
@@ -14,6 +14,8 @@ namespace Hone.Formats.Jobs;
 [JsonDerivedType(typeof(Step), "step")]
 [JsonDerivedType(typeof(Evaluation), "evaluation")]
 [JsonDerivedType(typeof(Checkpoint), "checkpoint")]
+[JsonDerivedType(typeof(AdapterSaved), "adapter_saved")]
+[JsonDerivedType(typeof(Paused), "paused")]
 [JsonDerivedType(typeof(Finished), "finished")]
 [JsonDerivedType(typeof(Proven), "proven")]
 [JsonDerivedType(typeof(Failed), "failed")]
@@ -45,6 +47,13 @@ public abstract record TrainerEvent
     /// <param name="File">Relative to the job's folder; complete and synced when this line is written.</param>
     public sealed record Checkpoint([property: JsonPropertyName("step")] int AtStep, string File, string Sha256) : TrainerEvent;
 
+    /// <summary>The adapter as it is after a step, in PEFT's files, complete and synced: at the end of each epoch.</summary>
+    /// <param name="Files">Names relative to the job's folder.</param>
+    public sealed record AdapterSaved([property: JsonPropertyName("step")] int AtStep, IReadOnlyList<OutputFile> Files, CheckpointMetrics Metrics) : TrainerEvent;
+
+    /// <summary>Asked to, the trainer has told of a checkpoint of this step and ends.</summary>
+    public sealed record Paused([property: JsonPropertyName("step")] int AtStep) : TrainerEvent;
+
     /// <summary>The adapter's files are complete and synced; the proof is still to come.</summary>
     /// <param name="Files">Names relative to <c>adapter/</c> in the job's folder.</param>
     public sealed record Finished(IReadOnlyList<OutputFile> Files, FinalMetrics Metrics) : TrainerEvent;
@@ -68,6 +77,11 @@ public abstract record TrainerEvent
 /// <param name="Value">As JSON text prints it.</param>
 /// <param name="Origin"><c>given</c>, or <c>auto: why</c>.</param>
 public sealed record Setting(string Key, string Value, string Origin);
+
+/// <summary>What is known of the adapter after a step, with the names of OpenAI's API.</summary>
+/// <param name="TrainLoss">Of the step.</param>
+/// <param name="FullValidLoss">On all validation rows; null where the step was not evaluated.</param>
+public sealed record CheckpointMetrics(int Step, double TrainLoss, double TrainMeanTokenAccuracy, double? FullValidLoss, double? FullValidMeanTokenAccuracy);
 
 public sealed record OutputFile(string Name, long Size, string Sha256);
 

@@ -28,6 +28,10 @@ internal static class FinetuneEndpoints
         account.MapGet("/ai/finetunes/{finetune_id}", GetAsync).WithSummary("Get a finetune by id or name").Answers<OwnFinetuneView>();
         account.MapDelete("/ai/finetunes/{finetune_id}", DeleteAsync).NeedsWrite().WithSummary("Delete a finetune").Answers<DeletedView>();
         account.MapPost("/ai/finetunes/{finetune_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel a finetune's job").Answers<OwnFinetuneView>();
+        account.MapPost("/ai/finetunes/{finetune_id}/pause", (HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken) => HoldAsync(context, finetunes.PauseAsync, cancellationToken))
+            .NeedsWrite().WithSummary("Pause a finetune's job").WithDescription("A running one writes a checkpoint and leaves its worker.").Answers<OwnFinetuneView>();
+        account.MapPost("/ai/finetunes/{finetune_id}/resume", (HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken) => HoldAsync(context, finetunes.ResumeAsync, cancellationToken))
+            .NeedsWrite().WithSummary("Resume a finetune's job").Answers<OwnFinetuneView>();
     }
 
     /// <summary>The id or name that the path holds, or an answer where it can be neither.</summary>
@@ -148,6 +152,18 @@ internal static class FinetuneEndpoints
         return await finetunes.DeleteAsync(context.Caller().AccountId, idOrName, cancellationToken) is { } deleted
             ? Envelope.Ok(new(deleted.Id), CloudflareJson.Default.DeletedView)
             : ApiErrors.FinetuneNotFound(idOrName);
+    }
+
+    private static async Task<IResult> HoldAsync(HttpContext context, Func<string, string, CancellationToken, Task<HoldResult>> hold, CancellationToken cancellationToken)
+    {
+        if (IdOrName(context, out var error) is not { } idOrName)
+            return error!;
+        return await hold(context.Caller().AccountId, idOrName, cancellationToken) switch
+        {
+            HoldResult.Accepted accepted => Envelope.Ok(OwnFinetuneView.Of(accepted.Finetune), CloudflareJson.Default.OwnFinetuneView),
+            HoldResult.Refused refused => new ApiError(400, ApiErrors.WrongState, refused.Message) { FromAi = true },
+            _ => ApiErrors.FinetuneNotFound(idOrName),
+        };
     }
 
     private static async Task<IResult> CancelAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)

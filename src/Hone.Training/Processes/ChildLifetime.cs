@@ -16,19 +16,18 @@ public static partial class ChildLifetime
     /// Ends this process as soon as its standard input ends: the parent holds the other end, so even a parent killed outright leaves nothing behind.
     /// A terminal or a closed input is nobody's life line.
     /// </summary>
-    public static void EndWithStandardInput()
+    /// <param name="onLine">Told each line that the parent writes there.</param>
+    public static void EndWithStandardInput(Action<string>? onLine = null)
     {
         if (!Console.IsInputRedirected)
             return;
-        Stream input = Console.OpenStandardInput();
+        var input = new StreamReader(Console.OpenStandardInput());
         var watch = new Thread(() =>
         {
-            var buffer = new byte[256];
             try
             {
-                while (input.Read(buffer) > 0)
-                {
-                }
+                while (input.ReadLine() is { } line)
+                    onLine?.Invoke(line);
             }
             catch (IOException)
             {

@@ -6,6 +6,7 @@ namespace Hone.Training.Training;
 internal sealed class TrainProgress
 {
     private readonly List<double> _losses = [];
+    private readonly List<double> _accuracies = [];
     private readonly List<EvaluationPoint> _evaluations = [];
     private readonly List<string> _warnings = [];
 
@@ -14,10 +15,11 @@ internal sealed class TrainProgress
     }
 
     [JsonConstructor]
-    public TrainProgress(int step, long tokens, long trainedTokens, double seconds, IReadOnlyList<double> losses, IReadOnlyList<EvaluationPoint> evaluations, IReadOnlyList<string> warnings)
+    public TrainProgress(int step, long tokens, long trainedTokens, double seconds, IReadOnlyList<double> losses, IReadOnlyList<EvaluationPoint> evaluations, IReadOnlyList<string> warnings, IReadOnlyList<double>? accuracies = null)
     {
         (Step, Tokens, TrainedTokens, Seconds) = (step, tokens, trainedTokens, seconds);
         _losses = [.. losses];
+        _accuracies = [.. accuracies ?? []];
         _evaluations = [.. evaluations];
         _warnings = [.. warnings];
     }
@@ -32,6 +34,9 @@ internal sealed class TrainProgress
 
     /// <summary>One a step.</summary>
     public IReadOnlyList<double> Losses => _losses;
+
+    /// <summary>One a step; fewer where the run was begun by a version that kept none: then the last ones.</summary>
+    public IReadOnlyList<double> Accuracies => _accuracies;
     public IReadOnlyList<EvaluationPoint> Evaluations => _evaluations;
 
     /// <summary>What the run has warned of.</summary>
@@ -60,6 +65,7 @@ internal sealed class TrainProgress
         TrainedTokens += result.TrainedTokens;
         Seconds += seconds;
         _losses.Add(result.Loss);
+        _accuracies.Add(result.Accuracy);
         for (int i = 0; i < rows.Count; i++)
             RowLosses!.Record(rows[i], step, result.RowLosses[i]);
     }

@@ -42,6 +42,15 @@ internal sealed class Trainer(
     // DPO: the reference's log-probabilities of the validation rows, pass by pass.
     private readonly Dictionary<int, double[]> _validationReference = [];
 
+    /// <summary>Told at the end of each epoch, and where the run ends before one does.</summary>
+    public Action<TrainProgress>? OnEpoch { get; init; }
+
+    /// <summary>Cancelled when the run is to end before its next step, with a checkpoint.</summary>
+    public CancellationToken Pause { get; init; }
+
+    /// <summary>The run has ended for <see cref="Pause"/>; steps are left.</summary>
+    public bool IsPaused { get; private set; }
+
     /// <param name="progress">What is done already; it grows.</param>
     /// <param name="onEvent">Progress as it happens.</param>
     /// <param name="onCheckpoint">Called where a checkpoint is due, and after the last step.</param>
@@ -51,9 +60,15 @@ internal sealed class Trainer(
         int begun = progress.Step;
         var clock = Stopwatch.StartNew();
         double sinceCheckpoint = 0;
-        for (int step = begun + 1; step <= settings.Steps; step++)
+        for (int step = begun + 1; step <= settings.Steps && !IsWorse(progress); step++)
         {
             cancellation.ThrowIfCancellationRequested();
+            if (Pause.IsCancellationRequested)
+            {
+                IsPaused = true;
+                onCheckpoint(progress);
+                return progress;
+            }
             double before = clock.Elapsed.TotalSeconds;
             int[] chosen = [.. IndexesOf(step)];
             StepResult result = Step(step, [.. chosen.Select(i => rows[i])], new Chosen(chosen, progress.Reference));
@@ -75,13 +90,16 @@ internal sealed class Trainer(
                     throw new NotFiniteException($"Step {step}: the validation loss is not finite ({point.Loss}). Lower the learning rate.");
                 progress.Add(point);
                 onEvent(new TrainerEvent.Evaluation(step, (double)step * settings.Epochs / settings.Steps, point.Loss, point.TokenAccuracy));
-                if (settings.StopWhenWorse && progress.Evaluations.Count > 1 && point.Loss > progress.Evaluations[^2].Loss)
+                if (IsWorse(progress))
                 {
                     Warn(string.Create(CultureInfo.InvariantCulture, $"Stopped at step {step}: the validation loss rose from {progress.Evaluations[^2].Loss:f4} to {point.Loss:f4}, and stop_when_worse is set."));
+                    OnEpoch?.Invoke(progress);
                     onCheckpoint(progress);
                     return progress;
                 }
             }
+            if (step % _stepsAnEpoch == 0)
+                OnEpoch?.Invoke(progress);
             if (step == settings.Steps || sinceCheckpoint >= settings.CheckpointEvery || (settings.CheckpointSteps is { } every && step % every == 0))
             {
                 sinceCheckpoint = 0;
@@ -96,6 +114,10 @@ internal sealed class Trainer(
             onEvent(new TrainerEvent.Message("warn", text));
         }
     }
+
+    /// <summary>The last thing that the run did was an evaluation that ends it; so it is after a resume as well.</summary>
+    private bool IsWorse(TrainProgress progress) =>
+        settings.StopWhenWorse && progress.Evaluations is [.., { } before, { } last] && last.Step == progress.Step && last.Loss > before.Loss;
 
     /// <summary>At the end of an epoch: a warning where its losses stayed above the first step's. A few steps of easier rows do not excuse the others.</summary>
     private string? NothingLearnt(int step, IReadOnlyList<double> losses)

@@ -40,6 +40,12 @@ internal sealed partial class HoneClient(Connection connection, TimeProvider? cl
     public async Task<JsonElement> CancelFinetuneAsync(string idOrName, CancellationToken cancellationToken)
         => await AccountAsync(HttpMethod.Post, Of(idOrName) + "/cancel", null, HoneJson.Default.JsonElement, cancellationToken);
 
+    public async Task<JsonElement> PauseFinetuneAsync(string idOrName, CancellationToken cancellationToken)
+        => await AccountAsync(HttpMethod.Post, Of(idOrName) + "/pause", null, HoneJson.Default.JsonElement, cancellationToken);
+
+    public async Task<JsonElement> ResumeFinetuneAsync(string idOrName, CancellationToken cancellationToken)
+        => await AccountAsync(HttpMethod.Post, Of(idOrName) + "/resume", null, HoneJson.Default.JsonElement, cancellationToken);
+
     public async Task<JsonElement> DeleteFinetuneAsync(string idOrName, CancellationToken cancellationToken)
         => await AccountAsync(HttpMethod.Delete, Of(idOrName), null, HoneJson.Default.JsonElement, cancellationToken);
 

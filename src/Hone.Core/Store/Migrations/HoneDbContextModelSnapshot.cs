@@ -105,6 +105,148 @@ namespace Hone.Core.Store.Migrations
                         });
                 });
 
+            modelBuilder.Entity("Hone.Core.Files.FileUpload", b =>
+                {
+                    b.Property<string>("Id")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("id");
+
+                    b.Property<string>("AccountId")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("account_id");
+
+                    b.Property<long>("CreatedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("created_at");
+
+                    b.Property<long>("ExpiresAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("expires_at");
+
+                    b.Property<string>("FileId")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("file_id");
+
+                    b.Property<string>("FileName")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("file_name");
+
+                    b.Property<string>("Purpose")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("purpose");
+
+                    b.Property<long>("Size")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("size");
+
+                    b.Property<string>("Status")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("status");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("AccountId");
+
+                    b.ToTable("file_uploads", t =>
+                        {
+                            t.HasCheckConstraint("ck_file_uploads_status", "status IN ('pending', 'completed', 'cancelled', 'expired')");
+                        });
+                });
+
+            modelBuilder.Entity("Hone.Core.Files.FileUploadPart", b =>
+                {
+                    b.Property<string>("Id")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("id");
+
+                    b.Property<long>("CreatedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("created_at");
+
+                    b.Property<string>("Sha256")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("sha256");
+
+                    b.Property<long>("Size")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("size");
+
+                    b.Property<string>("UploadId")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("upload_id");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("Sha256");
+
+                    b.HasIndex("UploadId");
+
+                    b.ToTable("file_upload_parts", t =>
+                        {
+                            t.HasCheckConstraint("ck_file_upload_parts_sha256", "length(sha256) = 64 AND size >= 0");
+                        });
+                });
+
+            modelBuilder.Entity("Hone.Core.Files.StoredFile", b =>
+                {
+                    b.Property<string>("Id")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("id");
+
+                    b.Property<string>("AccountId")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("account_id");
+
+                    b.Property<long>("CreatedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("created_at");
+
+                    b.Property<string>("FileName")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("file_name");
+
+                    b.Property<string>("FinetuneId")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("finetune_id");
+
+                    b.Property<string>("Purpose")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("purpose");
+
+                    b.Property<string>("Sha256")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("sha256");
+
+                    b.Property<long>("Size")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("size");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("FinetuneId");
+
+                    b.HasIndex("Sha256");
+
+                    b.HasIndex("AccountId", "CreatedAt");
+
+                    b.ToTable("files", null, t =>
+                        {
+                            t.HasCheckConstraint("ck_files_purpose", "purpose IN ('fine-tune', 'fine-tune-results')");
+
+                            t.HasCheckConstraint("ck_files_sha256", "length(sha256) = 64 AND size >= 0");
+                        });
+                });
+
             modelBuilder.Entity("Hone.Core.Finetunes.Finetune", b =>
                 {
                     b.Property<string>("Id")
@@ -161,9 +303,17 @@ namespace Hone.Core.Store.Migrations
                         .HasColumnType("INTEGER")
                         .HasColumnName("finalized_at");
 
+                    b.Property<bool>("IsJob")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("is_job");
+
                     b.Property<long?>("LeaseUntil")
                         .HasColumnType("INTEGER")
                         .HasColumnName("lease_until");
+
+                    b.Property<string>("MetadataJson")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("metadata_json");
 
                     b.Property<string>("MetricsJson")
                         .HasColumnType("TEXT")
@@ -187,6 +337,10 @@ namespace Hone.Core.Store.Migrations
                         .HasColumnType("INTEGER")
                         .HasColumnName("not_before");
 
+                    b.Property<bool>("PauseRequested")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("pause_requested");
+
                     b.Property<int>("Priority")
                         .HasColumnType("INTEGER")
                         .HasColumnName("priority");
@@ -207,6 +361,18 @@ namespace Hone.Core.Store.Migrations
                         .IsRequired()
                         .HasColumnType("TEXT")
                         .HasColumnName("state");
+
+                    b.Property<string>("Suffix")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("suffix");
+
+                    b.Property<string>("TrainingFileId")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("training_file_id");
+
+                    b.Property<string>("ValidationFileId")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("validation_file_id");
 
                     b.Property<string>("Worker")
                         .HasColumnType("TEXT")
@@ -267,6 +433,47 @@ namespace Hone.Core.Store.Migrations
                     b.ToTable("finetune_assets", t =>
                         {
                             t.HasCheckConstraint("ck_finetune_assets_sha256", "length(sha256) = 64 AND size >= 0");
+                        });
+                });
+
+            modelBuilder.Entity("Hone.Core.Finetunes.FinetuneCheckpoint", b =>
+                {
+                    b.Property<string>("FinetuneId")
+                        .HasColumnType("TEXT")
+                        .HasColumnName("finetune_id");
+
+                    b.Property<int>("Step")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("step");
+
+                    b.Property<string>("ConfigSha256")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("config_sha256");
+
+                    b.Property<long>("CreatedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("created_at");
+
+                    b.Property<string>("MetricsJson")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("metrics_json");
+
+                    b.Property<string>("WeightsSha256")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("weights_sha256");
+
+                    b.HasKey("FinetuneId", "Step");
+
+                    b.HasIndex("ConfigSha256");
+
+                    b.HasIndex("WeightsSha256");
+
+                    b.ToTable("finetune_checkpoints", t =>
+                        {
+                            t.HasCheckConstraint("ck_finetune_checkpoints_step", "step > 0 AND length(config_sha256) = 64 AND length(weights_sha256) = 64");
                         });
                 });
 
@@ -361,6 +568,38 @@ namespace Hone.Core.Store.Migrations
                         .IsRequired();
                 });
 
+            modelBuilder.Entity("Hone.Core.Files.FileUpload", b =>
+                {
+                    b.HasOne("Hone.Core.Accounts.Account", null)
+                        .WithMany()
+                        .HasForeignKey("AccountId")
+                        .OnDelete(DeleteBehavior.Cascade)
+                        .IsRequired();
+                });
+
+            modelBuilder.Entity("Hone.Core.Files.FileUploadPart", b =>
+                {
+                    b.HasOne("Hone.Core.Files.FileUpload", null)
+                        .WithMany()
+                        .HasForeignKey("UploadId")
+                        .OnDelete(DeleteBehavior.Cascade)
+                        .IsRequired();
+                });
+
+            modelBuilder.Entity("Hone.Core.Files.StoredFile", b =>
+                {
+                    b.HasOne("Hone.Core.Accounts.Account", null)
+                        .WithMany()
+                        .HasForeignKey("AccountId")
+                        .OnDelete(DeleteBehavior.Cascade)
+                        .IsRequired();
+
+                    b.HasOne("Hone.Core.Finetunes.Finetune", null)
+                        .WithMany()
+                        .HasForeignKey("FinetuneId")
+                        .OnDelete(DeleteBehavior.Cascade);
+                });
+
             modelBuilder.Entity("Hone.Core.Finetunes.Finetune", b =>
                 {
                     b.HasOne("Hone.Core.Accounts.Account", null)
@@ -371,6 +610,15 @@ namespace Hone.Core.Store.Migrations
                 });
 
             modelBuilder.Entity("Hone.Core.Finetunes.FinetuneAsset", b =>
+                {
+                    b.HasOne("Hone.Core.Finetunes.Finetune", null)
+                        .WithMany()
+                        .HasForeignKey("FinetuneId")
+                        .OnDelete(DeleteBehavior.Cascade)
+                        .IsRequired();
+                });
+
+            modelBuilder.Entity("Hone.Core.Finetunes.FinetuneCheckpoint", b =>
                 {
                     b.HasOne("Hone.Core.Finetunes.Finetune", null)
                         .WithMany()

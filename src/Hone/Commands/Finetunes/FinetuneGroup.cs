@@ -11,7 +11,7 @@ internal static class FinetuneGroup
             "hone finetune create @cf/huggingfacetb/smollm2-135m-instruct triage --train train.jsonl --watch",
             "hone finetune list --json",
         ],
-        new CreateCommand(), new ListCommand(), new GetCommand(), new UploadCommand(), new WatchCommand(), new CancelCommand(), new DeleteCommand(), new DownloadCommand());
+        new CreateCommand(), new ListCommand(), new GetCommand(), new UploadCommand(), new WatchCommand(), new PauseCommand(), new ResumeCommand(), new CancelCommand(), new DeleteCommand(), new DownloadCommand());
 
     public static Argument<string> NameArgument() => new("name") { Description = "Name or id of the finetune.", HelpName = "NAME" };
 

@@ -1,0 +1,250 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Hone.Core.Files;
+using Hone.Core.Store;
+using Hone.Formats.Jobs;
+using Microsoft.EntityFrameworkCore;
+
+namespace Hone.Core.Finetunes;
+
+public sealed partial class FinetuneService
+{
+    /// <summary>Errors that a failed job names; the others are counted.</summary>
+    private const int MaximumErrors = 20;
+
+    /// <summary>How a job is called where the other dialect has only its finetune's id.</summary>
+    public static string JobId(Guid finetune) => $"ftjob-{finetune:n}";
+
+    /// <summary>
+    /// Makes a finetune of files that are stored: it is validating, and <see cref="JobValidation"/> queues it or fails it. Everything that the request alone shows
+    /// is checked before anything is written; the answer has all errors.
+    /// </summary>
+    public async Task<CreateResult> CreateJobAsync(string accountId, CreateJob request, CancellationToken cancellationToken)
+    {
+        var errors = new List<CreateError>();
+        if (request.Model is not null && FinetuneRules.TryParseModelName(request.Model, out _, out _))
+            errors.Add(new(CreateErrorCode.UnknownModel, "model", $"{FinetuneRules.Quote(request.Model)} is fine-tuned already; a job begins with a base model. Put all rows into one job, or name the base."));
+        else if (await models.FindAsync(request.Model, cancellationToken) is null)
+            errors.Add(await UnknownModelAsync(request.Model, cancellationToken));
+        errors.AddRange(FinetuneRules.CheckSuffix(request.Suffix, limits));
+        if (request.TrainingFile is null)
+            errors.Add(new(CreateErrorCode.UnknownFile, "training_file", "training_file is required: the id of a file."));
+        if (errors.Count > 0)
+            return new CreateResult.Invalid(errors);
+        CreateResult result = await writer.RunAsync(db => AddJobAsync(db, accountId, request, cancellationToken), cancellationToken);
+        if (result is CreateResult.Created)
+            signals.NotifyFilesToCheck();
+        return result;
+    }
+
+    private async Task<CreateResult> AddJobAsync(HoneDbContext db, string accountId, CreateJob request, CancellationToken cancellationToken)
+    {
+        var errors = new List<CreateError>();
+        StoredFile? training = await FileAsync("training_file", request.TrainingFile!);
+        StoredFile? validation = request.ValidationFile is null ? null : await FileAsync("validation_file", request.ValidationFile);
+        if (await db.Finetunes.CountAsync(f => f.AccountId == accountId, cancellationToken) >= limits.FinetunesPerAccount)
+            errors.Add(new(CreateErrorCode.TooManyFinetunes, null, $"The account has {limits.FinetunesPerAccount} finetunes, as many as are allowed; delete some first."));
+        if (errors.Count > 0 || training is null)
+            return new CreateResult.Invalid(errors);
+        DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
+        var id = Guid.NewGuid();
+        var finetune = new Finetune
+        {
+            Id = id,
+            AccountId = accountId,
+            Name = $"{request.Suffix ?? "ftjob"}-{id:n}",
+            Suffix = request.Suffix,
+            IsJob = true,
+            Model = request.Model!,
+            Seed = request.Seed ?? Random.Shared.Next(),
+            TrainingFileId = training.Id,
+            ValidationFileId = validation?.Id,
+            MetadataJson = request.Metadata is null ? null
+                : new JsonObject(request.Metadata.Select(m => KeyValuePair.Create(m.Key, (JsonNode?)JsonValue.Create(m.Value)))).ToJsonString(),
+            ConfigJson = JsonSerializer.Serialize(request.Config, JobJson.Default.TrainingConfig),
+            CreatedAt = now,
+            ModifiedAt = now,
+        };
+        finetune.MoveTo(FinetuneState.Validating, now);
+        db.Finetunes.Add(finetune);
+        db.FinetuneAssets.Add(Asset(AssetFiles.TrainingData, training));
+        if (validation is not null)
+            db.FinetuneAssets.Add(Asset(AssetFiles.ValidationData, validation));
+        await db.SaveChangesAsync(cancellationToken);
+        string also = validation is null ? "" : $" and validation file: {validation.Id}";
+        await EventLog.AppendAsync(db, id, [new NewEvent($"Created fine-tuning job: {JobId(id)}"), new NewEvent($"Validating training file: {training.Id}{also}")], cancellationToken);
+        return new CreateResult.Created(finetune);
+
+        async Task<StoredFile?> FileAsync(string field, string fileId)
+        {
+            StoredFile? file = await db.Files.AsNoTracking().FirstOrDefaultAsync(f => f.AccountId == accountId && f.Id == fileId, cancellationToken);
+            if (file is null)
+                errors.Add(new(CreateErrorCode.UnknownFile, field, $"File {FinetuneRules.Quote(fileId)} does not exist."));
+            else if (file.Purpose != StoredFile.FineTune)
+                errors.Add(new(CreateErrorCode.UnknownFile, field, $"File {file.Id} has the purpose {file.Purpose}; one with the purpose {StoredFile.FineTune} is needed."));
+            return file;
+        }
+
+        FinetuneAsset Asset(string name, StoredFile file) => new() { FinetuneId = id, FileName = name, Sha256 = file.Sha256, Size = file.Size, CreatedAt = now };
+    }
+
+    /// <summary>Checks the files of a job that is validating; it is queued, or failed with its errors.</summary>
+    internal async Task ValidateAsync(Guid id, CancellationToken cancellationToken)
+    {
+        Finetune? finetune;
+        await using (HoneDbContext db = store.Read())
+            finetune = await db.Finetunes.FirstOrDefaultAsync(f => f.Id == id && f.State == FinetuneState.Validating, cancellationToken);
+        if (finetune is null)
+            return;
+        IReadOnlyList<FinetuneAsset> assets = await ListAssetsAsync(id, cancellationToken);
+        var errors = new List<string>();
+        var warnings = new List<string>();
+        string? failedFile = null;
+        foreach (string name in (string[])[AssetFiles.ValidationData, AssetFiles.TrainingData])
+        {
+            if (assets.FirstOrDefault(a => a.FileName == name) is not { } asset)
+                continue;
+            FinetuneAsset[] companions = [.. assets.Where(a => a.FileName == AssetFiles.ValidationData && name == AssetFiles.TrainingData)];
+            AssetVerdict verdict = await check.RunAsync(finetune, name, new CheckedFile(blobs.PathOf(asset.Sha256), asset.Size), companions, cancellationToken);
+            if (verdict.Errors.Count > 0)
+                failedFile ??= name == AssetFiles.TrainingData ? "training_file" : "validation_file";
+            errors.AddRange(verdict.Errors.Select(e => e.StartsWith(name, StringComparison.Ordinal) ? e : $"{name}: {e}"));
+            warnings.AddRange(verdict.Warnings);
+        }
+        bool queued = await writer.RunAsync(async db =>
+        {
+            if (await db.Finetunes.FirstOrDefaultAsync(f => f.Id == id && f.State == FinetuneState.Validating, cancellationToken) is not { } current)
+                return false;
+            DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
+            List<NewEvent> events = [.. warnings.Take(MaximumWarningEvents).Select(w => new NewEvent(w, "warn"))];
+            if (failedFile is null)
+            {
+                current.MoveTo(FinetuneState.Queued, now);
+                events.Add(new NewEvent(EventLog.Validated));
+            }
+            else
+            {
+                current.MoveTo(FinetuneState.Failed, now);
+                current.ErrorCode = $"invalid_{failedFile}";
+                current.ErrorMessage = Summary(errors);
+                events.Add(new NewEvent(current.ErrorMessage, "error"));
+            }
+            await db.SaveChangesAsync(cancellationToken);
+            await EventLog.AppendAsync(db, id, events, cancellationToken);
+            return failedFile is null;
+        }, cancellationToken);
+        signals.NotifyChanged(id);
+        if (queued)
+            signals.NotifyQueued();
+    }
+
+    private static string Summary(List<string> errors)
+    {
+        string all = string.Join('\n', errors.Take(MaximumErrors));
+        return errors.Count <= MaximumErrors ? all : string.Create(CultureInfo.InvariantCulture, $"{all}\nAnd {errors.Count - MaximumErrors} errors more; `hone lint` names all.");
+    }
+
+    /// <summary>
+    /// A job that waits is held back at once. One that runs is marked: its worker tells the trainer to write a checkpoint and go; then it is paused.
+    /// </summary>
+    public Task<HoldResult> PauseAsync(string accountId, string idOrName, CancellationToken cancellationToken) => HoldAsync(accountId, idOrName, (finetune, now) =>
+    {
+        switch (finetune.State)
+        {
+            case FinetuneState.Queued:
+                finetune.MoveTo(FinetuneState.Paused, now);
+                return (EventLog.Paused, null);
+            case FinetuneState.Running when !finetune.CancelRequested:
+                finetune.PauseRequested = true;
+                return (null, null);
+            case FinetuneState.Paused:
+                return (null, null);
+            case FinetuneState.Validating:
+                return (null, $"The files of finetune {finetune.Id} are being checked still; it can be paused once it is queued.");
+            default:
+                return (null, $"Finetune {finetune.Id} is {Shown(finetune)}; only a job that is queued or running can be paused.");
+        }
+    }, cancellationToken);
+
+    /// <summary>Queues a paused job, which goes on from its checkpoint; takes back a pause that was asked for and is not there yet.</summary>
+    public Task<HoldResult> ResumeAsync(string accountId, string idOrName, CancellationToken cancellationToken) => HoldAsync(accountId, idOrName, (finetune, now) =>
+    {
+        if (finetune.State == FinetuneState.Paused)
+        {
+            finetune.MoveTo(FinetuneState.Queued, now);
+            return (EventLog.Resumed, null);
+        }
+        if (finetune is not { State: FinetuneState.Running, PauseRequested: true })
+            return (null, $"Finetune {finetune.Id} is {Shown(finetune)}; only a paused one can be resumed.");
+        finetune.PauseRequested = false;
+        return (null, null);
+    }, cancellationToken);
+
+    private static string Shown(Finetune finetune) => finetune is { State: FinetuneState.Running, CancelRequested: true } ? "being cancelled" : finetune.State.Name();
+
+    /// <param name="change">What to tell of, or why not.</param>
+    private async Task<HoldResult> HoldAsync(string accountId, string idOrName, Func<Finetune, DateTimeOffset, (string? Event, string? Refusal)> change, CancellationToken cancellationToken)
+    {
+        HoldResult result = await writer.RunAsync(async db =>
+        {
+            if (await FindAsync(db, accountId, idOrName, includePublic: false, cancellationToken) is not { } finetune)
+                return (HoldResult)new HoldResult.NotFound();
+            db.Finetunes.Update(finetune);
+            DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
+            (string? text, string? refusal) = change(finetune, now);
+            if (refusal is not null)
+                return new HoldResult.Refused(finetune, refusal);
+            await db.SaveChangesAsync(cancellationToken);
+            if (text is not null)
+                await EventLog.AppendAsync(db, finetune.Id, [new NewEvent(text)], cancellationToken);
+            return new HoldResult.Accepted(finetune);
+        }, cancellationToken);
+        if (result is HoldResult.Accepted accepted)
+        {
+            signals.NotifyChanged(accepted.Finetune.Id);
+            if (accepted.Finetune.State == FinetuneState.Queued)
+                signals.NotifyQueued();
+        }
+        return result;
+    }
+
+    /// <summary>The newest first.</summary>
+    public async Task<IReadOnlyList<FinetuneCheckpoint>> ListCheckpointsAsync(Guid finetuneId, CancellationToken cancellationToken)
+    {
+        await using HoneDbContext db = store.Read();
+        return await db.FinetuneCheckpoints.Where(c => c.FinetuneId == finetuneId).OrderByDescending(c => c.Step).ToListAsync(cancellationToken);
+    }
+
+    /// <summary>The hyperparameters that trainers have resolved, by finetune; of those that have begun.</summary>
+    public async Task<IReadOnlyDictionary<Guid, IReadOnlyList<Setting>>> SettingsAsync(IReadOnlyCollection<Guid> finetunes, CancellationToken cancellationToken)
+    {
+        await using HoneDbContext db = store.Read();
+        // They stand behind the warnings of the files, before the first step.
+        var events = await db.FinetuneEvents.Where(e => finetunes.Contains(e.FinetuneId) && e.Sequence < 100 && e.DataJson != null && e.Message.StartsWith("Settings: "))
+            .Select(e => new { e.FinetuneId, e.DataJson }).ToListAsync(cancellationToken);
+        return events.DistinctBy(e => e.FinetuneId).ToDictionary(e => e.FinetuneId, e => JsonSerializer.Deserialize(e.DataJson!, JobJson.Default.Settings)!.Values);
+    }
+
+    /// <summary>Events before a sequence number, the newest first.</summary>
+    public async Task<IReadOnlyList<FinetuneEvent>> ListEventsBeforeAsync(Guid finetuneId, long beforeSequence, int limit, CancellationToken cancellationToken)
+    {
+        await using HoneDbContext db = store.Read();
+        return await db.FinetuneEvents.Where(e => e.FinetuneId == finetuneId && e.Sequence < beforeSequence)
+            .OrderByDescending(e => e.Sequence).Take(limit).ToListAsync(cancellationToken);
+    }
+
+    /// <summary>The finetune, own or public, that has this model's name; with the step where the name is a checkpoint's.</summary>
+    public async Task<(Finetune Finetune, FinetuneCheckpoint? Checkpoint)?> FindModelAsync(string accountId, string modelName, CancellationToken cancellationToken)
+    {
+        if (!FinetuneRules.TryParseModelName(modelName, out Guid id, out int? step) || await FindAsync(accountId, id.ToString("D"), includePublic: true, cancellationToken) is not { } finetune)
+            return null;
+        if (modelName != (step is { } number ? FinetuneRules.CheckpointName(finetune, number) : FinetuneRules.ModelName(finetune)))
+            return null;
+        if (step is null)
+            return (finetune, null);
+        await using HoneDbContext db = store.Read();
+        FinetuneCheckpoint? checkpoint = await db.FinetuneCheckpoints.FirstOrDefaultAsync(c => c.FinetuneId == id && c.Step == step, cancellationToken);
+        return checkpoint is null ? null : (finetune, checkpoint);
+    }
+}

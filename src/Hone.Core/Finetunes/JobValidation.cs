@@ -1,0 +1,64 @@
+using Hone.Core.Store;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Hone.Core.Finetunes;
+
+/// <summary>
+/// Checks the files of jobs that are validating, one job after the other; after a restart those as well that an earlier process was at. One of these a data folder:
+/// in the process that takes the jobs.
+/// </summary>
+public sealed partial class JobValidation(FinetuneService finetunes, HoneStore store, StoreSignals signals, ILogger<JobValidation> logger) : BackgroundService
+{
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(10);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await Task.Yield();
+        using StoreSignals.Subscription wanted = signals.FilesToCheck();
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                foreach (Guid id in await WaitingAsync(stoppingToken))
+                    await CheckAsync(id, stoppingToken);
+                await wanted.WaitAsync(LookEvery, stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error)
+            {
+                LogNotAsked(error);
+                await wanted.WaitAsync(LookEvery, CancellationToken.None);
+            }
+        }
+    }
+
+    private async Task<List<Guid>> WaitingAsync(CancellationToken cancellationToken)
+    {
+        await using HoneDbContext db = store.Read();
+        return await db.Finetunes.Where(f => f.State == FinetuneState.Validating).OrderBy(f => f.CreatedAt).Select(f => f.Id).ToListAsync(cancellationToken);
+    }
+
+    private async Task CheckAsync(Guid id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await finetunes.ValidateAsync(id, cancellationToken);
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            // The others do not wait for it; the next round tries it again.
+            LogNotChecked(error, id);
+        }
+    }
+
+    [LoggerMessage(2101, LogLevel.Error, "The files of job {Job} could not be checked; trying again")]
+    private partial void LogNotChecked(Exception error, Guid job);
+
+    [LoggerMessage(2102, LogLevel.Error, "The store could not be asked for jobs to check; trying again")]
+    private partial void LogNotAsked(Exception error);
+}
