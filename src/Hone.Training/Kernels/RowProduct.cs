@@ -275,5 +275,14 @@ internal static unsafe class RowProduct
 internal readonly record struct RowSum(Matrix Y, bool Accumulate, params ProductTerm[] Terms)
 {
     /// <summary>Multiplications.</summary>
-    public long Work => Terms.Sum(t => (long)Y.Rows * t.Columns * t.Depth);
+    public long Work
+    {
+        get
+        {
+            long work = 0;
+            foreach (ref readonly ProductTerm term in Terms.AsSpan())
+                work += (long)Y.Rows * term.Columns * term.Depth;
+            return work;
+        }
+    }
 }
