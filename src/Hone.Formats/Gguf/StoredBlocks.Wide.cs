@@ -7,6 +7,9 @@ namespace Hone.Formats.Gguf;
 /// <summary>32 stored values, widened in two registers: the bits that <see cref="IStoredBlock"/> and the reference give. With AVX-512 only.</summary>
 public unsafe interface IWideBlock
 {
+    /// <summary>Of 32 values, about.</summary>
+    static abstract int Bytes { get; }
+
     /// <summary>Values 32 · index … + 15 and + 16 … + 31 of a row.</summary>
     /// <param name="row">Where the row begins.</param>
     /// <param name="index">Which 32 values.</param>
@@ -32,7 +35,7 @@ public static unsafe class WideBlocks
     private static Vector512<float> Half(float* halves, byte* half) => Vector512.Create(halves[*(ushort*)half]);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<int> Bytes(byte* bytes) => Avx512F.ConvertToVector512Int32(Vector128.Load(bytes));
+    private static Vector512<int> Integers(byte* bytes) => Avx512F.ConvertToVector512Int32(Vector128.Load(bytes));
 
     /// <summary>The table's values at the low four bits of the indices.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -42,7 +45,7 @@ public static unsafe class WideBlocks
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Nibbles(byte* bytes, Vector512<float> table, out Vector512<float> w0, out Vector512<float> w1)
     {
-        Vector512<int> q = Bytes(bytes);
+        Vector512<int> q = Integers(bytes);
         (w0, w1) = (Pick(table, q), Pick(table, q >>> 4));
     }
 
@@ -50,7 +53,7 @@ public static unsafe class WideBlocks
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void FiveBits(byte* bytes, uint fifth, Vector512<float> table, Vector512<float> upper, out Vector512<float> w0, out Vector512<float> w1)
     {
-        Vector512<int> q = Bytes(bytes), sixteen = Vector512.Create(16), lane = Vector512<int>.Indices;
+        Vector512<int> q = Integers(bytes), sixteen = Vector512.Create(16), lane = Vector512<int>.Indices;
         Vector512<int> first = Avx512F.ShiftRightLogicalVariable(Vector512.Create((int)fifth), lane.AsUInt32()) << 4 & sixteen;
         Vector512<int> second = Avx512F.ShiftRightLogicalVariable(Vector512.Create((int)(fifth >> 16)), lane.AsUInt32()) << 4 & sixteen;
         w0 = Avx512F.PermuteVar16x32x2(table, q & Vector512.Create(15) | first, upper);
@@ -72,6 +75,9 @@ public static unsafe class WideBlocks
     public readonly unsafe struct Float32 : IWideBlock
     {
         /// <inheritdoc/>
+        public static int Bytes => 128;
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
@@ -83,6 +89,9 @@ public static unsafe class WideBlocks
     /// <summary>IEEE half; finite values alone.</summary>
     public readonly unsafe struct IeeeHalf : IWideBlock
     {
+        /// <inheritdoc/>
+        public static int Bytes => 64;
+
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
@@ -104,6 +113,9 @@ public static unsafe class WideBlocks
     public readonly unsafe struct BrainFloat : IWideBlock
     {
         /// <inheritdoc/>
+        public static int Bytes => 64;
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
@@ -115,6 +127,9 @@ public static unsafe class WideBlocks
     /// <summary>Q4_0: half d, byte[16]: d × (q − 8)</summary>
     public readonly unsafe struct Q4_0 : IWideBlock
     {
+        /// <inheritdoc/>
+        public static int Bytes => 18;
+
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
@@ -128,6 +143,9 @@ public static unsafe class WideBlocks
     public readonly unsafe struct Q4_1 : IWideBlock
     {
         /// <inheritdoc/>
+        public static int Bytes => 20;
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
@@ -139,6 +157,9 @@ public static unsafe class WideBlocks
     /// <summary>Q5_0: half d, bit[32] fifth bits, byte[16]: d × (q − 16)</summary>
     public readonly unsafe struct Q5_0 : IWideBlock
     {
+        /// <inheritdoc/>
+        public static int Bytes => 22;
+
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
@@ -153,6 +174,9 @@ public static unsafe class WideBlocks
     public readonly unsafe struct Q5_1 : IWideBlock
     {
         /// <inheritdoc/>
+        public static int Bytes => 24;
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
@@ -165,6 +189,9 @@ public static unsafe class WideBlocks
     /// <summary>Q8_0: half d, sbyte[32]: d × q</summary>
     public readonly unsafe struct Q8_0 : IWideBlock
     {
+        /// <inheritdoc/>
+        public static int Bytes => 34;
+
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
@@ -181,6 +208,9 @@ public static unsafe class WideBlocks
     public readonly unsafe struct IQ4_NL : IWideBlock
     {
         /// <inheritdoc/>
+        public static int Bytes => 18;
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
@@ -193,6 +223,9 @@ public static unsafe class WideBlocks
     public readonly unsafe struct Q4_K : IWideBlock
     {
         /// <inheritdoc/>
+        public static int Bytes => 18;
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
@@ -202,13 +235,16 @@ public static unsafe class WideBlocks
             byte* q = block + 16 + group / 2 * 32;
             Vector512<float> table = Counting * d + m;
             int shift = group % 2 * 4;
-            (w0, w1) = (Pick(table, Bytes(q) >>> shift), Pick(table, Bytes(q + 16) >>> shift));
+            (w0, w1) = (Pick(table, Integers(q) >>> shift), Pick(table, Integers(q + 16) >>> shift));
         }
     }
 
     /// <summary>Q5_K: as Q4_K with bit[256] fifth bits before q</summary>
     public readonly unsafe struct Q5_K : IWideBlock
     {
+        /// <inheritdoc/>
+        public static int Bytes => 22;
+
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
@@ -219,14 +255,17 @@ public static unsafe class WideBlocks
             byte* q = block + 48 + group / 2 * 32;
             Vector512<float> table = Counting * d + m, upper = (Counting + Vector512.Create(16f)) * d + m;
             Vector512<int> four = Vector512.Create(15), one = Vector512<int>.One;
-            w0 = Avx512F.PermuteVar16x32x2(table, Bytes(q) >>> shift & four | (Bytes(block + 16) >>> group & one) << 4, upper);
-            w1 = Avx512F.PermuteVar16x32x2(table, Bytes(q + 16) >>> shift & four | (Bytes(block + 32) >>> group & one) << 4, upper);
+            w0 = Avx512F.PermuteVar16x32x2(table, Integers(q) >>> shift & four | (Integers(block + 16) >>> group & one) << 4, upper);
+            w1 = Avx512F.PermuteVar16x32x2(table, Integers(q + 16) >>> shift & four | (Integers(block + 32) >>> group & one) << 4, upper);
         }
     }
 
     /// <summary>Q6_K: byte[128] low 4 bits, byte[64] high 2 bits, sbyte[16] scales, half d: d × scale × (q − 32)</summary>
     public readonly unsafe struct Q6_K : IWideBlock
     {
+        /// <inheritdoc/>
+        public static int Bytes => 26;
+
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
@@ -243,7 +282,7 @@ public static unsafe class WideBlocks
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static Vector512<float> Six(byte* low, byte* high, int part)
         {
-            Vector512<int> q = Bytes(low) >>> (part / 2 * 4) & Vector512.Create(15) | (Bytes(high) >>> (part * 2) & Vector512.Create(3)) << 4;
+            Vector512<int> q = Integers(low) >>> (part / 2 * 4) & Vector512.Create(15) | (Integers(high) >>> (part * 2) & Vector512.Create(3)) << 4;
             return Vector512.ConvertToSingle(q - Vector512.Create(32));
         }
     }

@@ -18,6 +18,7 @@ internal sealed class GenerationStream : IDisposable
     private readonly int _limit;
     private readonly Channel<GenerateEvent> _events = Channel.CreateUnbounded<GenerateEvent>();
     private readonly List<int> _answer = [];
+    private int _cached;
 
     public GenerationStream(BaseModel model, GenerateRequest request, int[] prompt, LoraAdapter? adapter, CancellationToken cancellation)
     {
@@ -75,6 +76,7 @@ internal sealed class GenerationStream : IDisposable
     {
         Cache.Begin(known, length);
         Next = Prompt[length..];
+        _cached = length;
     }
 
     /// <summary>The tokens whose keys and values are in the cache.</summary>
@@ -122,7 +124,7 @@ internal sealed class GenerationStream : IDisposable
         string rest = _text.Flush();
         if (rest.Length > 0)
             _events.Writer.TryWrite(new GenerateEvent.Token(rest));
-        _events.Writer.TryWrite(new GenerateEvent.Done(reason, Prompt.Length, _answer.Count));
+        _events.Writer.TryWrite(new GenerateEvent.Done(reason, Prompt.Length, _answer.Count, _cached));
         _events.Writer.TryComplete();
     }
 

@@ -20,11 +20,10 @@ namespace Hone.Training.Generation;
 /// needs it.
 /// </summary>
 /// <param name="maxCacheBytes">For all keys and values; null: a quarter of the memory that this process may use.</param>
-internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams = 32, int maxPassTokens = 2048, long? maxCacheBytes = null)
+/// <param name="patience">How long a stream may rest before it makes room for others; null: ten seconds.</param>
+internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams = 32, int maxPassTokens = 2048, long? maxCacheBytes = null, TimeSpan? patience = null)
 {
-    /// <summary>A reader may be so far behind before its stream makes room for others.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
-
+    private readonly TimeSpan _patience = patience ?? TimeSpan.FromSeconds(10);
     private readonly ConcurrentQueue<GenerationStream> _waiting = [];
     private readonly AutoResetEvent _changed = new(false);
     private readonly List<GenerationStream> _active = [];
@@ -41,6 +40,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     public void Add(GenerationStream stream)
     {
         stream.Read = () => _changed.Set();
+        stream.Cancellation.Register(() => _changed.Set());
         _waiting.Enqueue(stream);
         _changed.Set();
     }
@@ -91,7 +91,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
             if (running.Count > 0)
                 Pass(decoder, running);
             else
-                _changed.WaitOne(active.Count == 0 && held is null ? Timeout.InfiniteTimeSpan : Patience);
+                _changed.WaitOne(active.Count == 0 && held is null ? Timeout.InfiniteTimeSpan : _patience);
             Remove(active, s => s.Finished, prefixes);
         }
     }
@@ -110,7 +110,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     }
 
     private GenerationStream? LongestUnread() =>
-        _active.Where(s => s.UnreadSince != 0 && Stopwatch.GetElapsedTime(s.UnreadSince) > Patience).MinBy(s => s.UnreadSince);
+        _active.Where(s => s.UnreadSince != 0 && Stopwatch.GetElapsedTime(s.UnreadSince) > _patience).MinBy(s => s.UnreadSince);
 
     /// <summary>What a finished stream has said.</summary>
     public static string TextOf(GenerationStream stream)

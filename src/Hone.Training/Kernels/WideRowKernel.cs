@@ -11,15 +11,20 @@ namespace Hone.Training.Kernels;
 /// </summary>
 internal static unsafe class WideRowKernel
 {
-    private const int Block = StoredBlocks.Values;
+    private const int Block = StoredBlocks.Values, CacheLine = 64;
+
+    /// <summary>From what is read of W to what is asked for ahead of time: more than a page, which the processor does not look beyond by itself.</summary>
+    private const int Ahead = 4608;
 
     /// <summary>One row of x with four of W.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void OneByFour<TBlock>(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums) where TBlock : struct, IWideBlock
     {
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
+        byte* next = a + Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
         {
+            next = Prefetch(next, 4 * TBlock.Bytes);
             Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + 16);
             TBlock.Read(a, i, halves, out Vector512<float> w0, out Vector512<float> w1);
             s0 = Add(x0, x1, w0, w1, s0);
@@ -41,8 +46,10 @@ internal static unsafe class WideRowKernel
     {
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
         nint x1 = to[1], x2 = to[2], x3 = to[3];
+        byte* next = a + Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
         {
+            next = Prefetch(next, 2 * TBlock.Bytes);
             TBlock.Read(a, i, halves, out Vector512<float> v0, out Vector512<float> v1);
             TBlock.Read(b, i, halves, out Vector512<float> w0, out Vector512<float> w1);
             Vector512<float> x0, y0;
@@ -72,8 +79,10 @@ internal static unsafe class WideRowKernel
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, a4 = default, a5 = default, a6 = default, a7 = default;
         Vector512<float> b0 = default, b1 = default, b2 = default, b3 = default, b4 = default, b5 = default, b6 = default, b7 = default;
         nint x1 = to[1], x2 = to[2], x3 = to[3], x4 = to[4], x5 = to[5], x6 = to[6], x7 = to[7];
+        byte* next = a + Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
         {
+            next = Prefetch(next, 2 * TBlock.Bytes);
             TBlock.Read(a, i, halves, out Vector512<float> v0, out Vector512<float> v1);
             TBlock.Read(b, i, halves, out Vector512<float> w0, out Vector512<float> w1);
             Vector512<float> x0, y0;
@@ -106,6 +115,19 @@ internal static unsafe class WideRowKernel
         Sums(a4, a5, a6, a7).Store(sums + 4);
         Sums(b0, b1, b2, b3).Store(sums + 8);
         Sums(b4, b5, b6, b7).Store(sums + 12);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static byte* Prefetch(byte* next, int bytes)
+    {
+        Sse.Prefetch0(next);
+        if (bytes > CacheLine)
+            Sse.Prefetch0(next + CacheLine);
+        if (bytes > 2 * CacheLine)
+            Sse.Prefetch0(next + 2 * CacheLine);
+        if (bytes > 3 * CacheLine)
+            Sse.Prefetch0(next + 3 * CacheLine);
+        return next + bytes;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

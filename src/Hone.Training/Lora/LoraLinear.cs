@@ -69,17 +69,21 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         Matrix input = frozen.X, output = Matrix.Of(y);
         var sums = new List<RowSum>(adapters.Count + 1) { new(output, biasFirst, frozen) };
         var added = new List<RowSum>(adapters.Count);
+        var lows = new List<Tensor>(adapters.Count);
         foreach ((LoraAdapter adapter, long start, long length) in adapters)
         {
             if (adapter.Group(shape.Name) is not { } group)
                 continue;
             (int first, int count) = ((int)start, (int)length);
-            Matrix a = Matrix.Of(group.A), low = Matrix.Of(empty(count, a.Rows)); // u [n, Σr]
+            Matrix a = Matrix.Of(group.A);
+            lows.Add(empty(count, a.Rows)); // u [n, Σr]
+            Matrix low = Matrix.Of(lows[^1]);
             sums.Add(new RowSum(low, false, new ProductTerm(input.RowRange(first, count), a, Transposed: true)));
             added.Add(new RowSum(output.RowRange(first, count), true, Low(group, low)));
         }
         RowProduct.RunAll([.. sums]);
         RowProduct.RunAll([.. added]);
+        lows.ForEach(low => low.Dispose());
         foreach (AdapterRows rows in adapters)
         {
             if (rows.Adapter.Group(shape.Name) is not { } group || !group.UsesBias && !group.UsesDora)

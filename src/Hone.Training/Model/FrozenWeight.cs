@@ -13,7 +13,7 @@ internal readonly record struct WeightPart(string Name, int Row, int Rows);
 /// A frozen matrix [rows, columns], or several stacked: widened to float32 once, or left as the model's file stores it and widened whenever it is used. The
 /// numbers are the same. Used by one thread.
 /// </summary>
-internal sealed class FrozenWeight : IDisposable
+internal sealed unsafe class FrozenWeight : IDisposable
 {
     /// <summary>Values of a stored matrix that are widened at a time where it is used in blocks: 16 MB.</summary>
     private const int BlockValues = 4 << 20;
@@ -69,6 +69,11 @@ internal sealed class FrozenWeight : IDisposable
         if (_values is not null)
             return Matrix.Of(_values);
         Matrix widened = _buffer!.Take(Rows, Columns);
+        if (_stored is { } stored)
+        {
+            Cores.ForRanges(Rows, 64, (start, end) => stored.WidenRows(start, end - start, 0, Columns, widened.Data + start * widened.Stride, widened.Stride));
+            return widened;
+        }
         foreach (WeightPart part in _parts)
             _read(part.Name, 0, widened.RowRange(part.Row, part.Rows).All());
         return widened;

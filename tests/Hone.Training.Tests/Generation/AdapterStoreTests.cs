@@ -1,5 +1,6 @@
 using Hone.Formats.Inference;
 using Hone.Training.Generation;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using static TorchSharp.torch;
 
@@ -79,6 +80,20 @@ public sealed class AdapterStoreTests : IDisposable
         Assert.Null(store.Take(new GenerateRequest()));
     }
 
+    /// <summary>Adapters are added to the rows that they belong to; who else is in the batch changes no bit.</summary>
+    [Fact]
+    public void Forward_EightStreamsOfFourAdapters_EachHasTheBitsItHasAlone()
+    {
+        using var store = new AdapterStore(_model.Decoder, Many);
+        LoraAdapter[] adapters = [.. Enumerable.Range(0, 4).Select(i => Take(store, i))];
+        for (int i = 0; i < adapters.Length; i++)
+            adapters[i].Parameters.mul_(1 + i * 0.1);
+        float[][] together = NextToken([.. adapters.SelectMany((a, i) => new[] { (a, 2 * i), (a, 2 * i + 1) })]);
+        Assert.Equal(8, together.Select(t => t[0]).Distinct().Count());
+        for (int i = 0; i < together.Length; i++)
+            Assert.Equal(NextToken([(adapters[i / 2], i)])[0], together[i]);
+    }
+
     public void Dispose() => _model.Dispose();
 
     private static GenerateRequest Request(int number) => new() { AdapterPath = s_folder, AdapterKey = $"adapter {number}" };
@@ -87,6 +102,25 @@ public sealed class AdapterStoreTests : IDisposable
     {
         using AdapterUse use = store.Take(Request(number))!;
         return use.Adapter;
+    }
+
+    /// <summary>Logits [V] of each stream behind a prompt of its own, computed in one batch.</summary>
+    private float[][] NextToken((LoraAdapter Adapter, int Last)[] streams)
+    {
+        using var scope = NewDisposeScope();
+        KeyValueCache[] caches = [.. streams.Select(_ => new KeyValueCache(_model.Config))];
+        for (int s = 0; s < streams.Length; s++)
+        {
+            _model.Decoder.Forward([1, 5, 9, streams[s].Last], [0, 1, 2, 3], new CachedAttention([(caches[s], 4)], _model.Decoder.AttentionShape), [new AdapterRows(streams[s].Adapter, 0, 4)]);
+            caches[s].Length = 4;
+        }
+        using RowProduct.Use rowByRow = RowProduct.Begin();
+        AdapterRows[] rows = [.. streams.Select((s, i) => (s.Adapter, i)).GroupBy(s => s.Adapter).Select(g => new AdapterRows(g.Key, g.First().i, g.Count()))];
+        var attention = new CachedAttention([.. caches.Select(c => (c, 1))], _model.Decoder.AttentionShape);
+        Tensor logits = _model.Decoder.Logits(_model.Decoder.Forward([.. streams.Select(_ => 7)], [.. streams.Select(_ => 4)], attention, rows), rows);
+        foreach (KeyValueCache cache in caches)
+            cache.Dispose();
+        return [.. Reference.Floats(logits).ToArray().Chunk(_model.Config.VocabularySize)];
     }
 
     /// <summary>Logits [V] after a few tokens.</summary>

@@ -82,8 +82,7 @@ public sealed class GeneratorTests(EmbeddedBaseFixture fixture) : IClassFixture<
             generator.Add(stream);
         Task loop = Loop(generator);
 
-        foreach (GenerationStream stream in streams)
-            Assert.IsType<GenerateEvent.Done>(await CompletionAsync(stream, loop));
+        Assert.All(await Task.WhenAll(streams.Select(s => CompletionAsync(s, loop))), last => Assert.IsType<GenerateEvent.Done>(last));
 
         Assert.InRange(peak, one + 1, 3 * one);
         await EndAsync(loop);
@@ -113,7 +112,7 @@ public sealed class GeneratorTests(EmbeddedBaseFixture fixture) : IClassFixture<
         long one;
         using (GenerationStream measure = Start("Question 0: what comes next?", 40, null, CancellationToken.None))
             one = measure.MostCacheBytes;
-        var generator = new Generator(fixture.Model, fixture.Decoder, maxCacheBytes: 2 * one);
+        var generator = new Generator(fixture.Model, fixture.Decoder, maxCacheBytes: 2 * one, patience: TimeSpan.FromSeconds(0.2));
         GenerationStream[] unread = [.. Enumerable.Range(0, 2).Select(i => Start($"Question {i}: what comes next?", 40, null, CancellationToken.None))];
         foreach (GenerationStream stream in unread)
             generator.Add(stream);
