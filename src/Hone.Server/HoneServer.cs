@@ -1,9 +1,11 @@
 using Hone.Core;
+using Hone.Core.Finetunes;
 using Hone.Core.Inference;
 using Hone.Core.Scheduling;
 using Hone.Server.Auth;
 using Hone.Server.Cloudflare;
 using Hone.Server.Hosting;
+using Hone.Server.OpenAI;
 using Hone.Server.Requests;
 using Microsoft.Extensions.Logging.Console;
 using Scalar.AspNetCore;
@@ -62,6 +64,8 @@ public static class HoneServer
         services.AddHoneEngines(options.Engines ?? new EngineSettings { DataFolder = options.Core.DataFolder });
         services.AddSingleton<ModelLoad>();
         services.AddSingleton<RunServices>();
+        services.AddSingleton<JobViews>();
+        services.AddHostedService<JobValidation>();
         options.Services?.Invoke(services);
     }
 
@@ -75,6 +79,7 @@ public static class HoneServer
         account.MapEvents();
         account.MapModels();
         account.MapRun();
+        app.MapOpenAI();
     }
 
     private static void LogToStandardError(ILoggingBuilder logging) => logging

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
@@ -33,6 +34,7 @@ public static class TrainCommand
 
     private static void Train(string folder, JobSpec job, EventWriter events, CancellationToken pause, CancellationToken cancellation)
     {
+        var clock = Stopwatch.StartNew();
         using BaseModel model = BaseModel.Open(job.ModelPath);
         if (job.Config.NotOffered() is { Count: > 0 } refused)
             throw new JobFailedException("bad_config", $"{TrainingConfig.FileName}, {string.Join(" ", refused)}");
@@ -58,7 +60,13 @@ public static class TrainCommand
         CrashPoint.Here("train.started");
         // 4
         var kept = new Queue<string>();
-        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation) { OnEpoch = SaveAdapter, Pause = pause };
+        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation) 
+        {
+            OnEpoch = SaveAdapter,
+            Pause = pause,
+            // The proof's process loads the base as this one did.
+            SecondsAfter = clock.Elapsed.TotalSeconds,
+        };
         TrainProgress progress = trainer.Run(start, OnEvent, Save, cancellation);
         CrashPoint.Here("train.trained");
         if (trainer.IsPaused)

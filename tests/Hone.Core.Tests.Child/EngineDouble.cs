@@ -6,7 +6,7 @@ namespace Hone.Core.Tests.Child;
 
 /// <summary>
 /// Listens like an engine and does what the prompt says: <c>say WORDS</c>, <c>crash</c> (after one token), <c>cut</c> (the connection, after one token), <c>garbage</c>,
-/// <c>hold FIFO</c> (one token, then nothing; writes to the FIFO when the client is gone), <c>whoami</c>. The script's <c>[engine]</c> section may say <c>silent</c>, <c>exit CODE</c>, <c>garbage</c>
+/// <c>hold FIFO</c> (one token, then nothing; writes to the FIFO when the client is gone), <c>whoami</c>, <c>seed</c>, <c>request</c> (as JSON), <c>probably WORDS</c> (with log-probabilities), <c>call FUNCTION</c>. The script's <c>[engine]</c> section may say <c>silent</c>, <c>exit CODE</c>, <c>garbage</c>
 /// or <c>once FILE</c> (exit 9 at the start where the file exists).
 /// </summary>
 internal static class EngineDouble
@@ -44,13 +44,30 @@ internal static class EngineDouble
         using var reader = new StreamReader(stream);
         await using var writer = new StreamWriter(stream) { AutoFlush = true, NewLine = "\n" };
         GenerateRequest request = JsonSerializer.Deserialize(await reader.ReadLineAsync() ?? "", EngineJson.Default.GenerateRequest)!;
-        string[] words = request.Prompt!.Split(' ');
+        string[] words = (request.Prompt ?? request.Messages!.Value.EnumerateArray().Last().GetProperty("content").GetString()!).Split(' ');
         switch (words[0])
         {
             case "say":
                 foreach (string word in words[1..])
                     await SendAsync(new GenerateEvent.Token(word));
                 await SendAsync(new GenerateEvent.Done("stop", 3, words.Length - 1));
+                break;
+            case "seed":
+                await SendAsync(new GenerateEvent.Token($"{request.Seed}"));
+                await SendAsync(new GenerateEvent.Done("length", 1, 1, 1));
+                break;
+            case "request":
+                await SendAsync(new GenerateEvent.Token(JsonSerializer.Serialize(request, EngineJson.Default.GenerateRequest)));
+                await SendAsync(new GenerateEvent.Done("stop", 1, 1));
+                break;
+            case "probably":
+                foreach (string word in words[1..])
+                    await SendAsync(new GenerateEvent.Token(word, [new TokenLogprob(word, -0.5, System.Text.Encoding.UTF8.GetBytes(word), [new TokenAlternative(word, -0.5, [1]), new TokenAlternative("x", -1.5, [120])])]));
+                await SendAsync(new GenerateEvent.Done("stop", 3, words.Length - 1));
+                break;
+            case "call":
+                await SendAsync(new GenerateEvent.ToolCall(0, "call_1", words[1], """{"city":"Oslo"}"""));
+                await SendAsync(new GenerateEvent.Done("tool_calls", 3, 4));
                 break;
             case "whoami":
                 await SendAsync(new GenerateEvent.Token(Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)));

@@ -11,7 +11,7 @@ namespace Hone.Core.Tests.Child;
 /// <summary>
 /// Plays <c>[train]</c> or <c>[prove]</c> of a script; <c>[train 2]</c> is preferred for the attempt whose fence is 2. A line a deed:
 /// <c>out TEXT</c>, <c>err TEXT</c>, <c>long BYTES</c> (a line of that many bytes), <c>step N OF</c>, <c>checkpoint N</c>, <c>resumed</c> (started, from the checkpoint's step), <c>finish</c>, <c>proven</c>,
-/// <c>adapter-tamper</c>, <c>beat COUNT</c> (heartbeats), <c>environment</c>, <c>spawn</c>, <c>hang</c> (until the life line ends), <c>deaf</c> (for ever), <c>wait FIFO</c>, <c>tell FIFO</c>, <c>kill</c>, <c>exit CODE</c>.
+/// <c>adapter-tamper</c>, <c>beat COUNT</c> (heartbeats), <c>environment</c>, <c>spawn</c>, <c>asked</c> (until the worker asks for a pause), <c>paused N</c>, <c>adapter N</c> (of a step), <c>hang</c> (until the life line ends), <c>deaf</c> (for ever), <c>wait FIFO</c>, <c>tell FIFO</c>, <c>kill</c>, <c>exit CODE</c>.
 /// </summary>
 internal sealed class ScriptPlayer(string script, string command, string folder)
 {
@@ -50,6 +50,9 @@ internal sealed class ScriptPlayer(string script, string command, string folder)
             case "environment": Write(string.Join(' ', Environment.GetEnvironmentVariables().Keys.Cast<string>().Order(StringComparer.Ordinal))); break;
             case "spawn": Write(Process.Start("sleep", "1000").Id.ToString(CultureInfo.InvariantCulture)); break;
             case "hang": UntilLifeLineEnds(); break;
+            case "asked": UntilAsked(); break;
+            case "paused": Emit(new TrainerEvent.Paused(int.Parse(rest, CultureInfo.InvariantCulture))); break;
+            case "adapter": Adapter(int.Parse(rest, CultureInfo.InvariantCulture)); break;
             case "deaf": new ManualResetEventSlim().Wait(); break;
             case "wait": using (var fifo = new FileStream(rest, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0)) fifo.ReadByte(); break;
             case "tell": using (var fifo = new FileStream(rest, FileMode.Open, FileAccess.Write)) fifo.WriteByte(1); break;
@@ -74,6 +77,22 @@ internal sealed class ScriptPlayer(string script, string command, string folder)
         using Stream input = Console.OpenStandardInput();
         if (input.ReadByte() < 0)
             Environment.Exit(70);
+    }
+
+    private static void UntilAsked()
+    {
+        if (Console.In.ReadLine() != JobFiles.PauseLine)
+            Environment.Exit(70);
+    }
+
+    private void Adapter(int step)
+    {
+        string name = $"adapters/{step}";
+        Directory.CreateDirectory(Path.Combine(folder, name));
+        foreach (string file in (string[])["adapter_config.json", "adapter_model.safetensors"])
+            File.WriteAllText(Path.Combine(folder, name, file), $"{file}@{step}");
+        OutputFile[] files = [.. new[] { "adapter_config.json", "adapter_model.safetensors" }.Select(n => $"{name}/{n}").Select(n => new OutputFile(n, new FileInfo(Path.Combine(folder, n)).Length, Hash(Path.Combine(folder, n))))];
+        Emit(new TrainerEvent.AdapterSaved(step, files, new CheckpointMetrics(step, 1.0 / step, 0.5, null, null)));
     }
 
     private IEnumerable<string> Section()

@@ -1,5 +1,6 @@
 using Hone.Core.Accounts;
 using Hone.Core.Blobs;
+using Hone.Core.Files;
 using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Hone.Core.Store;
@@ -33,6 +34,7 @@ internal sealed class TestHone : IAsyncDisposable
     public AccountService Accounts => services.GetRequiredService<AccountService>();
     public FirstRun FirstRun => services.GetRequiredService<FirstRun>();
     public FinetuneService Finetunes => services.GetRequiredService<FinetuneService>();
+    public FileService Files => services.GetRequiredService<FileService>();
     public AdapterFolders Adapters => services.GetRequiredService<AdapterFolders>();
     public DataFolder DataFolder => services.GetRequiredService<DataFolder>();
 

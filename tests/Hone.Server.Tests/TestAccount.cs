@@ -21,7 +21,7 @@ public sealed record TestAccount(RunningServer Server, string Id, string Token, 
 
     public HttpRequestMessage Request(HttpMethod method, string path, HttpContent? content = null, string? token = null)
     {
-        var uri = new Uri($"{Server.Url.GetLeftPart(UriPartial.Authority)}{(path.StartsWith("/client", StringComparison.Ordinal) ? path : Root + path)}", new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        var uri = new Uri($"{Server.Url.GetLeftPart(UriPartial.Authority)}{(path.StartsWith("/client", StringComparison.Ordinal) || path.StartsWith("/v1", StringComparison.Ordinal) ? path : Root + path)}", new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
         return new HttpRequestMessage(method, uri) { Content = content, Headers = { Authorization = new AuthenticationHeaderValue("Bearer", token ?? Token) } };
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Hone.Server.OpenAI;
 using Hone.Server.Requests;
 
 namespace Hone.Server.Cloudflare;
@@ -27,6 +28,8 @@ internal sealed record ApiError(int Status, IReadOnlyList<ApiMessage> Errors) : 
 
     public Task ExecuteAsync(HttpContext httpContext)
     {
+        if (OpenAIPaths.Has(httpContext.Request.Path))
+            return OpenAIError.From(this, httpContext.Request.Method, httpContext.Request.Path).ExecuteAsync(httpContext);
         var response = httpContext.Response;
         response.StatusCode = Status;
         if (Retry is { } retry)

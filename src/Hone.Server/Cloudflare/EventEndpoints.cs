@@ -11,9 +11,6 @@ internal static class EventEndpoints
     private const int DefaultLimit = 100;
     private const int MaxLimit = 1000;
 
-    /// <summary>Shorter than the minute after which common proxies close a silent connection.</summary>
-    private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(15);
-
     public static void MapEvents(this IEndpointRouteBuilder account) =>
         account.MapGet("/ai/finetunes/{finetune_id}/events", GetAsync).WithSummary("What happened to a finetune")
             .WithDescription("JSON, or with Accept: text/event-stream a stream of events with ids that goes on after Last-Event-ID and ends with an event named state.")
@@ -61,42 +58,15 @@ internal static class EventEndpoints
     {
         var stream = new ServerSentEvents(context);
         await stream.StartAsync(cancellationToken);
-        await using var events = finetunes.WatchEventsAsync(finetune.Id, after, cancellationToken).GetAsyncEnumerator(cancellationToken);
-        var next = events.MoveNextAsync().AsTask();
-        try
+        await stream.FollowAsync(finetunes.WatchEventsAsync(finetune.Id, after, cancellationToken), next =>
         {
-            while (await NextAsync(stream, next, clock, cancellationToken))
-            {
-                var e = EventView.Of(events.Current);
-                await stream.WriteAsync(e, CloudflareJson.Default.EventView, cancellationToken, e.Sequence, e.Type);
-                next = events.MoveNextAsync().AsTask();
-            }
-        }
-        finally
-        {
-            // An enumerator may not be disposed while it moves.
-            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
+            var e = EventView.Of(next);
+            return stream.WriteAsync(e, CloudflareJson.Default.EventView, cancellationToken, e.Sequence, e.Type);
+        }, clock, cancellationToken);
         if (await finetunes.FindAsync(finetune.AccountId, finetune.Id.ToString(), includePublic: false, cancellationToken) is { } final)
             await stream.WriteAsync(OwnFinetuneView.Of(final), CloudflareJson.Default.OwnFinetuneView, cancellationToken, name: "state");
         else
             await stream.WriteAsync(new StatusView(finetune.Id, "deleted"), CloudflareJson.Default.StatusView, cancellationToken, name: "state");
-    }
-
-    /// <summary>Keeps the connection alive while nothing happens.</summary>
-    private static async Task<bool> NextAsync(ServerSentEvents stream, Task<bool> next, TimeProvider clock, CancellationToken cancellationToken)
-    {
-        while (true)
-        {
-            try
-            {
-                return await next.WaitAsync(Heartbeat, clock, cancellationToken);
-            }
-            catch (TimeoutException)
-            {
-                await stream.WriteHeartbeatAsync(cancellationToken);
-            }
-        }
     }
 
     private static long? Number(HttpContext context, string name, long minimum, long maximum, List<ApiMessage> errors)

@@ -81,10 +81,10 @@ internal sealed class MultipartUpload : IAsyncDisposable
             await Spool.DisposeAsync();
     }
 
-    private static string Boundary(HttpRequest request)
+    internal static string Boundary(HttpRequest request)
     {
         if (!MediaTypeHeaderValue.TryParse(request.ContentType, out var type) || !type.MediaType.Equals("multipart/form-data", StringComparison.OrdinalIgnoreCase))
-            throw Refuse($"the content type is '{request.ContentType.Shown()}', multipart/form-data with the parts 'file_name' and 'file' is expected");
+            throw Refuse($"the content type is '{request.ContentType.Shown()}', multipart/form-data is expected");
         var boundary = HeaderUtilities.RemoveQuotes(type.Boundary);
         return boundary.Length is > 0 and <= 200
             ? boundary.ToString()
@@ -143,11 +143,11 @@ internal sealed class MultipartUpload : IAsyncDisposable
         }
     }
 
-    private static Task<MultipartSection?> NextAsync(MultipartReader reader, CancellationToken cancellationToken) =>
+    internal static Task<MultipartSection?> NextAsync(MultipartReader reader, CancellationToken cancellationToken) =>
         Guard(() => reader.ReadNextSectionAsync(cancellationToken));
 
     /// <summary>What the reader throws about the form's own shape is the client's mistake.</summary>
-    private static async Task<T> Guard<T>(Func<Task<T>> read)
+    internal static async Task<T> Guard<T>(Func<Task<T>> read)
     {
         try
         {
@@ -163,7 +163,7 @@ internal sealed class MultipartUpload : IAsyncDisposable
         }
     }
 
-    private static ApiErrorException Refuse(string why, Exception? inner = null) =>
+    internal static ApiErrorException Refuse(string why, Exception? inner = null) =>
         new(new ApiError(400, ApiErrors.InvalidUpload, $"Invalid upload: {why}"), inner);
 
     /// <summary>The file's part; at its end the rest of the form is read and must be sound.</summary>

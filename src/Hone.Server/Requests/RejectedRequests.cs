@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Text;
 using Hone.Server.Cloudflare;
+using Hone.Server.OpenAI;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Features;
@@ -58,7 +59,12 @@ internal sealed partial class RejectedRequests(ILogger<RejectedRequests> logger,
         var error = RequestIdentity.Describe(refused);
         var body = new ArrayBufferWriter<byte>(256);
         using (var writer = Envelope.Writer(body))
-            error.WriteBody(writer, id);
+        {
+            if (request.Get<IHttpRequestFeature>() is { } asked && OpenAIPaths.Has(asked.RawTarget.Split('?')[0]))
+                OpenAIError.From(error, asked.Method, asked.RawTarget).WriteBody(writer);
+            else
+                error.WriteBody(writer, id);
+        }
         headers.ContentLength = body.WrittenCount;
         var head = new StringBuilder($"HTTP/1.1 {error.Status} {ReasonPhrases.GetReasonPhrase(error.Status)}\r\n");
         foreach (var (name, text) in headers)

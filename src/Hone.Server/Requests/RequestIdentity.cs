@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Connections;
 namespace Hone.Server.Requests;
 
 /// <summary>
-/// Outermost: gives a request its id, which is in the log's scope and in the answer (<c>cf-ray</c>, <c>cf-ai-req-id</c>), turns what was thrown into the
+/// Outermost: gives a request its id, which is in the log's scope and in the answer (<c>cf-ray</c>, <c>cf-ai-req-id</c>, <c>x-request-id</c>), turns what was thrown into the
 /// envelope, and gives bare 404 and 405 answers the envelope too.
 /// </summary>
 internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<RequestIdentity> logger, TimeProvider clock)
@@ -31,6 +31,7 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         string ray = $"{id.ToString("n")[..16]}-HON";
         headers["cf-ray"] = ray;
         headers["cf-ai-req-id"] = id.ToString();
+        headers["x-request-id"] = $"req_{id:n}";
         return ray;
     }
 
@@ -88,10 +89,11 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
     private static void Clear(HttpContext context)
     {
         var headers = context.Response.Headers;
-        var (ray, id) = (headers["cf-ray"], headers["cf-ai-req-id"]);
+        var (ray, id, request) = (headers["cf-ray"], headers["cf-ai-req-id"], headers["x-request-id"]);
         context.Response.Clear();
         headers["cf-ray"] = ray;
         headers["cf-ai-req-id"] = id;
+        headers["x-request-id"] = request;
     }
 }
 

@@ -10,6 +10,9 @@ internal sealed class ServerSentEvents(HttpContext context)
 {
     private static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>Shorter than the minute after which common proxies close a silent connection.</summary>
+    private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(15);
+
     private readonly ArrayBufferWriter<byte> buffer = new(1024);
 
     public static bool Wanted(HttpRequest request) =>
@@ -42,6 +45,41 @@ internal sealed class ServerSentEvents(HttpContext context)
             data(writer);
         buffer.Write("\n\n"u8);
         return SendAsync(cancellationToken);
+    }
+
+    /// <summary>Writes what comes, and heartbeats while nothing does.</summary>
+    public async Task FollowAsync<T>(IAsyncEnumerable<T> source, Func<T, Task> write, TimeProvider clock, CancellationToken cancellationToken)
+    {
+        await using var items = source.GetAsyncEnumerator(cancellationToken);
+        var next = items.MoveNextAsync().AsTask();
+        try
+        {
+            while (await NextAsync(next, clock, cancellationToken))
+            {
+                await write(items.Current);
+                next = items.MoveNextAsync().AsTask();
+            }
+        }
+        finally
+        {
+            // An enumerator may not be disposed while it moves.
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task<bool> NextAsync(Task<bool> next, TimeProvider clock, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                return await next.WaitAsync(Heartbeat, clock, cancellationToken);
+            }
+            catch (TimeoutException)
+            {
+                await WriteHeartbeatAsync(cancellationToken);
+            }
+        }
     }
 
     public Task WriteDoneAsync(CancellationToken cancellationToken) => WriteLineAsync("data: [DONE]"u8, cancellationToken);

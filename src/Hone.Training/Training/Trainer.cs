@@ -48,6 +48,9 @@ internal sealed class Trainer(
     /// <summary>Cancelled when the run is to end before its next step, with a checkpoint.</summary>
     public CancellationToken Pause { get; init; }
 
+    /// <summary>What the job takes after the last step, as far as it is known.</summary>
+    public double SecondsAfter { get; init; }
+
     /// <summary>The run has ended for <see cref="Pause"/>; steps are left.</summary>
     public bool IsPaused { get; private set; }
 
@@ -60,6 +63,7 @@ internal sealed class Trainer(
         int begun = progress.Step;
         var clock = Stopwatch.StartNew();
         double sinceCheckpoint = 0;
+        TimeLeft left = Plan(begun);
         for (int step = begun + 1; step <= settings.Steps && !IsWorse(progress); step++)
         {
             cancellation.ThrowIfCancellationRequested();
@@ -75,17 +79,19 @@ internal sealed class Trainer(
             double seconds = clock.Elapsed.TotalSeconds - before;
             sinceCheckpoint += seconds;
             progress.Add(step, chosen, result, seconds);
-            int done = step - begun;
+            left.Step(chosen.Sum(i => (long)rows[i].Tokens.Length), seconds);
             onEvent(new TrainerEvent.Step(
                 step, settings.Steps, (double)step * settings.Epochs / settings.Steps, result.Loss, result.Accuracy,
                 settings.LearningRateAt(step), result.GradNorm, result.Tokens / seconds, chosen.Length / _rowsAnItem / seconds, progress.Tokens, progress.TrainedTokens,
-                clock.Elapsed.TotalSeconds / done * (settings.Steps - step)));
+                left.After(step)));
 
             if (progress.Warnings.Count == 0 && NothingLearnt(step, progress.Losses) is { } warning)
                 Warn(warning);
             if (validation.Count > 0 && (step % settings.EvalEvery == 0 || step == settings.Steps))
             {
+                before = clock.Elapsed.TotalSeconds;
                 EvaluationPoint point = Evaluate(step);
+                left.Evaluation(clock.Elapsed.TotalSeconds - before);
                 if (!double.IsFinite(point.Loss))
                     throw new NotFiniteException($"Step {step}: the validation loss is not finite ({point.Loss}). Lower the learning rate.");
                 progress.Add(point);
@@ -99,7 +105,11 @@ internal sealed class Trainer(
                 }
             }
             if (step % _stepsAnEpoch == 0)
+            {
+                before = clock.Elapsed.TotalSeconds;
                 OnEpoch?.Invoke(progress);
+                left.Epoch(clock.Elapsed.TotalSeconds - before);
+            }
             if (step == settings.Steps || sinceCheckpoint >= settings.CheckpointEvery || (settings.CheckpointSteps is { } every && step % every == 0))
             {
                 sinceCheckpoint = 0;
@@ -113,6 +123,15 @@ internal sealed class Trainer(
             progress.Warn(text);
             onEvent(new TrainerEvent.Message("warn", text));
         }
+    }
+
+    private TimeLeft Plan(int begun)
+    {
+        long epoch = rows is EncodedRowFile file ? file.Tokens : rows.Sum(r => (long)r.Tokens.Length);
+        int whole = begun / _stepsAnEpoch;
+        long done = whole * epoch + Enumerable.Range(whole * _stepsAnEpoch + 1, begun - whole * _stepsAnEpoch).Sum(step => IndexesOf(step).Sum(i => (long)rows[i].Tokens.Length));
+        var plan = new RunPlan(settings.Steps, _stepsAnEpoch, settings.EvalEvery, epoch * (settings.Steps / _stepsAnEpoch), validation.Sum(r => (long)r.Tokens.Length), SecondsAfter);
+        return new TimeLeft(plan, done);
     }
 
     /// <summary>The last thing that the run did was an evaluation that ends it; so it is after a resume as well.</summary>

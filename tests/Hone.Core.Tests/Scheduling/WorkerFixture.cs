@@ -74,6 +74,10 @@ internal sealed class WorkerFixture : IAsyncDisposable
 
     public Task CancelAsync(string name = "job") => Get<FinetuneService>().CancelAsync(_accountId, name, Now);
 
+    public Task<HoldResult> PauseAsync(string name = "job") => Get<FinetuneService>().PauseAsync(_accountId, name, Now);
+
+    public Task<HoldResult> ResumeAsync(string name = "job") => Get<FinetuneService>().ResumeAsync(_accountId, name, Now);
+
     public Task DeleteAsync(string name = "job") => Get<FinetuneService>().DeleteAsync(_accountId, name, Now);
 
     /// <summary>The job's events to its final state.</summary>

@@ -64,6 +64,80 @@ public sealed class WorkerLoopTests
         Assert.Equal($"{WorkerFixture.Data}@4", (await fixture.FilesAsync(id))["adapter_model.safetensors"]);
     }
 
+    [Fact]
+    public async Task Job_PausedWhileItRuns_GoesWithACheckpointAndResumesThereToTheSameBytes()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train 1]\nresumed\nstep 1 4\nstep 2 4\nadapter 2\nasked\nstep 3 4\ncheckpoint 3\npaused 3\n{Whole}");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Message.StartsWith("Checkpoint created: ft:", StringComparison.Ordinal) && e.Message.EndsWith(":ckpt-step-2", StringComparison.Ordinal));
+
+        Assert.True(Assert.IsType<HoldResult.Accepted>(await fixture.PauseAsync()).Finetune.PauseRequested);
+        await fixture.SeeAsync(id, e => e.Message == EventLog.Paused);
+
+        Finetune paused = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Paused, 0, 3, false), (paused.State, paused.Attempts, paused.CheckpointStep, paused.PauseRequested));
+        Assert.Equal((null, null), (paused.LeaseUntil, paused.Worker));
+        Assert.Empty(LeftoverProcesses.Find(fixture.JobsFolder));
+        FinetuneCheckpoint adapter = Assert.Single(await fixture.Get<FinetuneService>().ListCheckpointsAsync(id, Now));
+        Assert.Equal("adapter_model.safetensors@2", await File.ReadAllTextAsync(fixture.Get<Hone.Core.Blobs.BlobStore>().PathOf(adapter.WeightsSha256), Now));
+        Assert.IsType<HoldResult.Accepted>(await fixture.PauseAsync());
+
+        Assert.Equal(FinetuneState.Queued, Assert.IsType<HoldResult.Accepted>(await fixture.ResumeAsync()).Finetune.State);
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Ready, 1), (row.State, row.Attempts));
+        Assert.Contains(events, e => e.Message == "Fine-tuning job resumed from step 3");
+        Assert.DoesNotContain(events, e => e.Level == "warn");
+        Assert.Equal($"{WorkerFixture.Data}@4", (await fixture.FilesAsync(id))["adapter_model.safetensors"]);
+        Assert.IsType<HoldResult.Refused>(await fixture.PauseAsync());
+        Assert.IsType<HoldResult.Refused>(await fixture.ResumeAsync());
+    }
+
+    [Fact]
+    public async Task Job_PausedWhileItIsProven_IsProvenAnewAfterTheResume()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\n{Steps}checkpoint 4\nfinish\n[prove 1]\nout proving\nhang\n[prove]\nproven\n");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Message.StartsWith("Step 4/4", StringComparison.Ordinal));
+
+        await fixture.PauseAsync();
+        await fixture.SeeAsync(id, e => e.Message == EventLog.Paused);
+        await fixture.ResumeAsync();
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Assert.Contains(events, e => e.Message == "Fine-tuning job resumed from step 4");
+        Assert.Single(events, e => e.Message == "The job has successfully completed");
+    }
+
+    [Fact]
+    public async Task Job_PauseTakenBackBeforeTheTrainerGoes_GoesOn()
+    {
+        string fifo = Path.Combine(Directory.CreateTempSubdirectory("hone-fifo-").FullName, "fifo");
+        using (var make = System.Diagnostics.Process.Start("mkfifo", fifo))
+            await make.WaitForExitAsync(Now);
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train 1]\nresumed\nstep 1 4\nstep 2 4\nasked\nwait {fifo}\ncheckpoint 2\npaused 2\n{Whole}");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Message.StartsWith("Step 2/4", StringComparison.Ordinal));
+
+        await fixture.PauseAsync();
+        // Opening it returns when the trainer has been asked and waits.
+        await using (var tell = new FileStream(fifo, FileMode.Open, FileAccess.Write))
+        {
+            await fixture.ResumeAsync();
+            tell.WriteByte(1);
+        }
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Assert.DoesNotContain(events, e => e.Message == EventLog.Paused);
+        Assert.Contains(events, e => e.Message == "Fine-tuning job resumed from step 2");
+        Assert.Equal((FinetuneState.Ready, 1), ((await fixture.RowAsync(id))!.State, (await fixture.RowAsync(id))!.Attempts));
+        Directory.Delete(Path.GetDirectoryName(fifo)!, recursive: true);
+    }
+
     [Theory]
     [InlineData("[train]\nresumed\nerr torch: no luck\nexit 9", "exit code 9", "torch: no luck")]
     [InlineData("[train]\nresumed\nstep 1 4\nexit 0", "exit code 0", "after step 1")]

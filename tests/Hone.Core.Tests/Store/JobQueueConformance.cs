@@ -72,6 +72,34 @@ public abstract class JobQueueConformance
     }
 
     [Fact]
+    public async Task Claim_LeaseEndedOfAJobToPause_IsPausedAndNotClaimed()
+    {
+        await using TestHone hone = await StartAsync();
+        Guid id = (await hone.QueueAsync("job")).Id;
+        await hone.Queue.ClaimAsync("a", Lease, Stop);
+        Assert.IsType<HoldResult.Accepted>(await hone.Finetunes.PauseAsync(hone.AccountId, "job", Stop));
+        await ExpireAsync(hone, id);
+        Assert.Null(await hone.Queue.ClaimAsync("b", Lease, Stop));
+        Assert.Equal(FinetuneState.Paused, (await hone.GetAsync(id)).State);
+        Assert.IsType<HoldResult.Accepted>(await hone.Finetunes.ResumeAsync(hone.AccountId, "job", Stop));
+        Assert.Equal(id, (await hone.Queue.ClaimAsync("b", Lease, Stop))!.FinetuneId);
+    }
+
+    [Fact]
+    public async Task Pause_OfAJobThatCrashesOnce_HoldsItBackAndCountsTheAttempt()
+    {
+        await using TestHone hone = await StartAsync();
+        Guid id = (await hone.QueueAsync("job")).Id;
+        long fence = (await hone.Queue.ClaimAsync("a", Lease, Stop))!.Fence;
+        await hone.Finetunes.PauseAsync(hone.AccountId, "job", Stop);
+        Assert.Equal(AttemptWrite.Done, await hone.Queue.ReleaseAsync(id, fence, TimeSpan.Zero, "It crashed.", countAttempt: true, Stop));
+        Finetune held = await hone.GetAsync(id);
+        Assert.Equal((FinetuneState.Paused, 1, false), (held.State, held.Attempts, held.PauseRequested));
+        Assert.IsType<CancelResult.Accepted>(await hone.Finetunes.CancelAsync(hone.AccountId, "job", Stop));
+        Assert.Equal(FinetuneState.Cancelled, (await hone.GetAsync(id)).State);
+    }
+
+    [Fact]
     public async Task EveryWrite_AfterAnotherClaimed_IsLostAndChangesNothing()
     {
         await using TestHone hone = await StartAsync();

@@ -97,6 +97,22 @@ internal sealed class CrashServer : IAsyncDisposable
         throw new InvalidOperationException("The event stream ended before the job.");
     }
 
+    /// <summary>Returns when the job has so many events of which the condition holds.</summary>
+    public async Task SeeAsync(string id, Func<string, bool> wanted, int times = 1)
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"finetunes/{id}/events");
+        request.Headers.Accept.ParseAdd("text/event-stream");
+        using HttpResponseMessage answer = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, patience.Token);
+        using var reader = new StreamReader(await answer.Content.ReadAsStreamAsync(patience.Token));
+        while (await reader.ReadLineAsync(patience.Token) is { } line)
+        {
+            if (line.StartsWith("data:", StringComparison.Ordinal) && JsonNode.Parse(line.AsSpan(5).ToString())!["message"]?.GetValue<string>() is { } message && wanted(message) && --times == 0)
+                return;
+        }
+        throw new InvalidOperationException("The job ended without the event.");
+    }
+
     public async Task<List<string>> MessagesAsync(string id)
     {
         using HttpResponseMessage answer = await _http.GetAsync($"finetunes/{id}/events?limit=1000");

@@ -1,0 +1,158 @@
+using System.Text.Json;
+using Hone.Core.Inference;
+using Hone.Formats.Inference;
+using Hone.Server.Cloudflare;
+using Hone.Server.Requests;
+
+namespace Hone.Server.OpenAI;
+
+/// <summary><c>/completions</c>: texts to go on from, without a chat template.</summary>
+internal static class CompletionEndpoints
+{
+    private const int MaxBody = 16 << 20;
+    private const int DefaultTokens = 16;
+
+    private static readonly SpecialField Prompt = new("prompt", "A text, or up to 16 of them.", """{"type":["string","array"],"items":{"type":"string"}}""", (fields, value) =>
+    {
+        if (value.ValueKind is JsonValueKind.String ? JsonBody.LengthOf(value) is null or 0
+            : value.ValueKind is not JsonValueKind.Array || value.GetArrayLength() is 0 or > ChatFields.MaxChoices || value.EnumerateArray().Any(p => p.ValueKind is not JsonValueKind.String || JsonBody.LengthOf(p) is null or 0))
+        {
+            fields.Fail("prompt", $"'prompt' must be a text or 1 to {ChatFields.MaxChoices} of them, none of them empty; tokens by number are not offered");
+        }
+    });
+    private static readonly FlagField Echo = new("echo", "Begins the answer with the prompt.");
+    private static readonly IntegerField Logprobs = new("logprobs", "Each token with its log-probability, and so many likeliest ones in its place.", 0, 5);
+    private static readonly IntegerField BestOf = new("best_of", "Only the value of n.", 1, ChatFields.MaxChoices);
+    private static readonly SpecialField Suffix = new("suffix", "Not offered.", """{"type":"null"}""", (fields, _) =>
+        fields.Fail("suffix", "'suffix' is not offered: the models go on from a text, they do not fill gaps. Leave it out"));
+
+    private static readonly BodyShape Shape = new(
+        "Texts to go on from.",
+        [
+            ChatFields.Model, Prompt, ChatFields.Stream, ChatFields.StreamOptions, ChatFields.Temperature, ChatFields.TopP, ChatFields.TopK, ChatFields.RepetitionPenalty, ChatFields.FrequencyPenalty,
+            ChatFields.PresencePenalty, ChatFields.Seed, ChatFields.N, ChatFields.MaxTokens, ChatFields.Stop, ChatFields.LogitBias, Echo, Logprobs, BestOf, Suffix,
+        ],
+        ChatFields.StreamRule,
+        new BodyRule("""{"required":["model","prompt"]}""", fields =>
+        {
+            foreach (string name in (string[])["model", "prompt"])
+            {
+                if (!fields.Has(name))
+                    fields.Fail(name, $"you must provide a {name} parameter");
+            }
+        }),
+        new BodyRule("{}", fields =>
+        {
+            if (fields.Has("best_of") && fields.Find("best_of")!.Value.GetRawText() != (fields.Find("n")?.GetRawText() ?? "1"))
+                fields.Fail("best_of", "'best_of' is not offered: each of the 'n' answers is given");
+            if (Echo.Read(fields) && fields.Has("logprobs"))
+                fields.Fail("echo", "'echo' and 'logprobs' together are not offered: the prompt's tokens have no figures");
+        }));
+
+    public static void MapCompletions(this IEndpointRouteBuilder api) =>
+        api.MapPost("/completions", CreateAsync).WithSummary("Go on from a text").WithDescription("stream answers as text/event-stream.");
+
+    private static async Task<IResult> CreateAsync(HttpContext context, RunServices services, TimeProvider clock, CancellationToken cancellationToken)
+    {
+        var (fields, error) = await OpenAIBody.ReadAsync(context, MaxBody, Shape, ChatFields.Inert, cancellationToken);
+        if (fields is null)
+            return error!;
+        string name = ChatFields.Model.Read(fields)!;
+        var (model, notFound) = await RunnableModel.FindAsync(context, services, name, cancellationToken);
+        if (model is null)
+            return notFound!;
+        int n = (int)ChatFields.N.Read(fields)!.Value;
+        var given = Prompt.Read(fields)!.Value;
+        string[] prompts = given.ValueKind is JsonValueKind.String ? [given.GetString()!] : [.. given.EnumerateArray().Select(p => p.GetString()!)];
+        if (prompts.Length * n > ChatFields.MaxChoices)
+            return new OpenAIError(400, $"{prompts.Length} prompts with {n} answers each are {prompts.Length * n} answers; {ChatFields.MaxChoices} are allowed.", "n");
+        long? logprobs = Logprobs.Read(fields);
+        var requests = prompts.Select(prompt => ChatFields.Sampling(fields) with
+        {
+            Prompt = prompt,
+            Raw = true,
+            MaxTokens = (int)(ChatFields.MaxTokens.Read(fields) ?? DefaultTokens),
+            Logprobs = logprobs is not null,
+            TopLogprobs = (int)(logprobs ?? 0),
+            AdapterPath = model.AdapterPath,
+            AdapterKey = model.AdapterKey,
+        });
+        var (answers, failed) = await Answers.StartAsync(services, model.Base, Answers.Repeat(requests, n), cancellationToken);
+        if (answers is null)
+            return failed!;
+        await using (answers)
+        {
+            var head = new CompletionView($"cmpl-{Guid.NewGuid():n}", clock.GetUtcNow().ToUnixTimeSeconds(), name, []);
+            string[] begins = [.. Enumerable.Range(0, answers.Count).Select(i => Echo.Read(fields) ? prompts[i / n] : "")];
+            if (ChatFields.Stream.Read(fields))
+                return await StreamAsync(context, answers, head, begins, n, ChatFields.IncludesUsage(fields), cancellationToken);
+            var (whole, broken) = await answers.CollectAsync(cancellationToken);
+            if (whole is null)
+                return broken!;
+            return OpenAIAnswers.Of(
+                head with
+                {
+                    Choices = [.. whole.Select((a, i) => new CompletionChoiceView(i, begins[i] + a.Text, logprobs is null ? null : Flat(a.Logprobs, 0), a.Done.FinishReason))],
+                    Usage = Answers.Usage([.. whole.Select(a => a.Done)], n),
+                }, OpenAIJson.Default.CompletionView);
+        }
+    }
+
+    /// <param name="offset">Characters of the answer before these tokens.</param>
+    private static FlatLogprobsView Flat(IReadOnlyList<TokenLogprob> tokens, int offset)
+    {
+        var offsets = new List<int>();
+        foreach (var token in tokens)
+        {
+            offsets.Add(offset);
+            offset += token.Token.Length;
+        }
+        return new FlatLogprobsView(
+            [.. tokens.Select(t => t.Token)], [.. tokens.Select(t => t.Logprob)],
+            [.. tokens.Select(t => (IReadOnlyDictionary<string, double>)(t.Top ?? []).DistinctBy(a => a.Token).ToDictionary(a => a.Token, a => a.Logprob))], offsets);
+    }
+
+    private static async Task<IResult> StreamAsync(HttpContext context, Answers answers, CompletionView head, string[] begins, int n, bool includeUsage, CancellationToken cancellationToken)
+    {
+        var stream = new ServerSentEvents(context);
+        await stream.StartAsync(cancellationToken);
+        int[] offsets = new int[answers.Count];
+        var done = new GenerateEvent.Done[answers.Count];
+        try
+        {
+            for (int i = 0; i < begins.Length; i++)
+            {
+                if (begins[i].Length > 0)
+                    await WriteAsync(i, begins[i], null, null);
+            }
+            await foreach (var (index, e) in answers.ReadAsync(cancellationToken))
+            {
+                switch (e)
+                {
+                    case GenerateEvent.Token token when token.Text.Length > 0 || token.Logprobs is { Count: > 0 }:
+                        await WriteAsync(index, token.Text, token.Logprobs is { } of ? Flat(of, offsets[index]) : null, null);
+                        offsets[index] += (token.Logprobs ?? []).Sum(t => t.Token.Length);
+                        break;
+                    case GenerateEvent.Done end:
+                        done[index] = end;
+                        await WriteAsync(index, "", null, end.FinishReason);
+                        break;
+                    case GenerateEvent.Failed failed:
+                        await ChatEndpoints.WriteErrorAsync(stream, Answers.Describe(failed), cancellationToken);
+                        return Results.Empty;
+                }
+            }
+            if (includeUsage)
+                await stream.WriteAsync(head with { Usage = Answers.Usage(done, n) }, OpenAIJson.Default.CompletionView, cancellationToken);
+            await stream.WriteDoneAsync(cancellationToken);
+        }
+        catch (EngineException e)
+        {
+            await ChatEndpoints.WriteErrorAsync(stream, OpenAIError.From(RequestIdentity.Describe(e), context.Request.Method, context.Request.Path), cancellationToken);
+        }
+        return Results.Empty;
+
+        Task WriteAsync(int index, string text, FlatLogprobsView? logprobs, string? reason) =>
+            stream.WriteAsync(head with { Choices = [new CompletionChoiceView(index, text, logprobs, reason)] }, OpenAIJson.Default.CompletionView, cancellationToken);
+    }
+}

@@ -1,0 +1,66 @@
+namespace Hone.Training.Training;
+
+/// <summary>
+/// How long a run will still take, from what its own steps have taken. A step costs by its tokens; evaluations and what is written at the end of an epoch cost what they cost before. The first step of
+/// a process, which also warms it up, is left out as soon as there are others.
+/// </summary>
+/// <param name="plan">What the run consists of.</param>
+/// <param name="doneTokens">Of the rows of steps that an earlier process did.</param>
+internal sealed class TimeLeft(RunPlan plan, long doneTokens)
+{
+    /// <summary>An evaluation has no backward pass.</summary>
+    private const double ForwardShare = 1.0 / 3;
+
+    private readonly Average _evaluations = new();
+    private readonly Average _epochs = new();
+    private double _seconds;
+    private long _tokens;
+    private double _rate;
+    private long _done = doneTokens;
+
+    /// <param name="tokens">Of the step's rows.</param>
+    public void Step(long tokens, double seconds)
+    {
+        _done += tokens;
+        if (_rate == 0)
+        {
+            _rate = seconds / Math.Max(1, tokens);
+            return;
+        }
+        _seconds += seconds;
+        _tokens += tokens;
+        _rate = _seconds / Math.Max(1, _tokens);
+    }
+
+    public void Evaluation(double seconds) => _evaluations.Add(seconds);
+
+    public void Epoch(double seconds) => _epochs.Add(seconds);
+
+    /// <summary>Seconds from the end of a step, before what follows upon it, to the end of the job.</summary>
+    public double After(int step)
+    {
+        int epochs = plan.Steps / plan.StepsAnEpoch - (step - 1) / plan.StepsAnEpoch;
+        int evaluations = plan.EvaluationTokens == 0 ? 0 : plan.Steps / plan.EvalEvery - (step - 1) / plan.EvalEvery + (plan.Steps % plan.EvalEvery == 0 ? 0 : 1);
+        return _rate * Math.Max(0, plan.Tokens - _done) + evaluations * _evaluations.Or(_rate * plan.EvaluationTokens * ForwardShare) + epochs * _epochs.Or(0) + plan.SecondsAfter;
+    }
+
+    private sealed class Average
+    {
+        private double _sum;
+        private int _count;
+
+        public void Add(double value)
+        {
+            _sum += value;
+            _count++;
+        }
+
+        public double Or(double otherwise) => _count == 0 ? otherwise : _sum / _count;
+    }
+}
+
+/// <param name="Steps">A multiple of those of an epoch.</param>
+/// <param name="Tokens">Of the rows of all steps.</param>
+/// <param name="EvaluationTokens">Of the validation rows; 0: there are none.</param>
+/// <param name="SecondsAfter">From the last step to the job's end.</param>
+internal sealed record RunPlan(int Steps, int StepsAnEpoch, int EvalEvery, long Tokens, long EvaluationTokens, double SecondsAfter);

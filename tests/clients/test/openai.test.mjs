@@ -1,0 +1,259 @@
+// The official openai client, unchanged, against both addresses of the dialect.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import OpenAI, { AuthenticationError, BadRequestError, NotFoundError, PermissionDeniedError, toFile } from 'openai';
+import { model, root, startHone } from '../hone.mjs';
+
+let hone;
+let client;
+let rows;
+
+before(async () => {
+  hone = await startHone();
+  client = new OpenAI({ apiKey: hone.token, baseURL: `${hone.url}/v1`, maxRetries: 0 });
+  rows = (await readFile(path.join(root, 'examples/support-triage/train.jsonl'), 'utf8')).trimEnd().split('\n');
+});
+after(() => hone?.stop());
+
+const data = (count, from = 0) => `${rows.slice(from, from + count).join('\n')}\n`;
+const upload = (text, name = 'train.jsonl') => client.files.create({ file: new File([text], name), purpose: 'fine-tune' });
+const small = { type: 'supervised', supervised: { hyperparameters: { n_epochs: 2, batch_size: 6, learning_rate_multiplier: 1 } } };
+
+/** Asks until the job is as wanted; a job that ends otherwise fails the test with its error. */
+async function reach(id, wanted, api = client) {
+  for (;;) {
+    const job = await api.fineTuning.jobs.retrieve(id);
+    if (wanted(job)) return job;
+    if (['failed', 'cancelled', 'succeeded'].includes(job.status)) throw new Error(`the job is ${job.status}: ${JSON.stringify(job.error)}\n${hone.log()}`);
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+}
+
+async function messages(id) {
+  const all = [];
+  for await (const event of client.fineTuning.jobs.listEvents(id, { limit: 7 })) all.unshift(event.message);
+  return all;
+}
+
+describe('files', () => {
+  test('create, retrieve, list, content, delete', async () => {
+    const made = await upload(data(12), 'ä.jsonl');
+    assert.equal(made.filename, 'ä.jsonl');
+    assert.equal(made.bytes, Buffer.byteLength(data(12)));
+    assert.deepEqual(await client.files.retrieve(made.id), made);
+    const listed = [];
+    for await (const file of client.files.list({ purpose: 'fine-tune', limit: 1 })) listed.push(file.id);
+    assert.equal(listed.filter((id) => id === made.id).length, 1);
+    assert.equal(await (await client.files.content(made.id)).text(), data(12));
+    assert.equal((await client.files.delete(made.id)).deleted, true);
+    await assert.rejects(client.files.retrieve(made.id), NotFoundError);
+    await assert.rejects(client.files.create({ file: new File(['x'], 'x'), purpose: 'assistants' }), (error) => error instanceof BadRequestError && error.param === 'purpose');
+  });
+
+  test('uploads: parts, completed in their order; cancel', async () => {
+    const text = Buffer.from(data(12));
+    const made = await client.uploads.create({ filename: 'parts.jsonl', purpose: 'fine-tune', bytes: text.length, mime_type: 'text/jsonl' });
+    const second = await client.uploads.parts.create(made.id, { data: await toFile(text.subarray(500)) });
+    const first = await client.uploads.parts.create(made.id, { data: await toFile(text.subarray(0, 500)) });
+    const done = await client.uploads.complete(made.id, { part_ids: [first.id, second.id] });
+    assert.equal(done.status, 'completed');
+    assert.equal(await (await client.files.content(done.file.id)).text(), data(12));
+    const other = await client.uploads.create({ filename: 'x', purpose: 'fine-tune', bytes: 1, mime_type: 'text/jsonl' });
+    assert.equal((await client.uploads.cancel(other.id)).status, 'cancelled');
+  });
+});
+
+describe('a job', () => {
+  let job;
+
+  before(async () => {
+    const training = await upload(data(12));
+    const validation = await upload(data(12, 12), 'valid.jsonl');
+    job = await client.fineTuning.jobs.create({ model, training_file: training.id, validation_file: validation.id, suffix: 'triage', seed: 7, metadata: { team: 'support' }, method: small });
+    assert.match(job.id, /^ftjob-/);
+    job = await reach(job.id, (j) => j.status === 'succeeded');
+  });
+
+  test('has its fields when it has succeeded', async () => {
+    assert.equal(job.fine_tuned_model, `ft:${model}:${hone.accountId}:triage:${job.fine_tuned_model.split(':').at(-1)}`);
+    assert.ok(job.trained_tokens > 0);
+    assert.ok(job.finished_at >= job.created_at);
+    assert.equal(job.error, null);
+    assert.equal(job.estimated_finish, null);
+    assert.deepEqual(job.hyperparameters, { n_epochs: 2, batch_size: 6, learning_rate_multiplier: 1 });
+    assert.equal(job.result_files.length, 1);
+  });
+
+  test('tells of itself in the original\'s order', async () => {
+    const told = await messages(job.id);
+    const order = [/^Created fine-tuning job: ftjob-/, /^Validating training file: file-\w+ and validation file: file-/, /^Files validated, moving job to queued state$/, /^Fine-tuning job started$/, /^Step 1\/4: training loss=/, /^Step 4\/4: training loss=/, /^New fine-tuned model created: ft:/, /^The job has successfully completed$/];
+    const places = order.map((text) => told.findIndex((m) => text.test(m)));
+    assert.ok(places.every((p) => p >= 0), told.join('\n'));
+    assert.deepEqual(places, places.toSorted((a, b) => a - b));
+  });
+
+  test('has a checkpoint an epoch, each of which answers', async () => {
+    const checkpoints = [];
+    for await (const checkpoint of client.fineTuning.jobs.checkpoints.list(job.id, { limit: 1 })) checkpoints.push(checkpoint);
+    assert.deepEqual(checkpoints.map((c) => c.step_number), [4, 2]);
+    for (const checkpoint of checkpoints) {
+      assert.equal(checkpoint.fine_tuned_model_checkpoint, `${job.fine_tuned_model}:ckpt-step-${checkpoint.step_number}`);
+      assert.ok(checkpoint.metrics.train_loss > 0 && checkpoint.metrics.full_valid_loss > 0);
+      const answer = await ask({ model: checkpoint.fine_tuned_model_checkpoint });
+      assert.equal(answer.model, checkpoint.fine_tuned_model_checkpoint);
+      assert.equal(typeof answer.choices[0].message.content, 'string');
+    }
+    // After the last step the adapter is the model's.
+    const [last, model1] = [await ask({ model: checkpoints[0].fine_tuned_model_checkpoint }), await ask({ model: job.fine_tuned_model })];
+    assert.equal(last.choices[0].message.content, model1.choices[0].message.content);
+  });
+
+  test('has a result file', async () => {
+    const [id] = job.result_files;
+    assert.equal((await client.files.retrieve(id)).purpose, 'fine-tune-results');
+    const lines = (await (await client.files.content(id)).text()).trimEnd().split('\n');
+    assert.equal(lines[0], 'step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy');
+    assert.equal(lines.length, 5);
+    assert.match(lines[1], /^1,\d+(\.\d+)?,\d+(\.\d+)?,,$/);
+    assert.match(lines[4], /^4,[\d.]+,[\d.]+,[\d.]+,[\d.]+$/);
+  });
+
+  test('is a finetune of the other dialect', async () => {
+    const finetune = await hone.call('GET', `/finetunes/${job.fine_tuned_model.split(':').at(-1)}`);
+    assert.equal(finetune.status, 'ready');
+    const prompt = { messages: [{ role: 'user', content: 'Where is my parcel?' }], max_tokens: 8, temperature: 0 };
+    const there = await hone.call('POST', `/run/${model}`, JSON.stringify({ ...prompt, lora: finetune.id }));
+    assert.equal(there.response, (await ask({ model: job.fine_tuned_model })).choices[0].message.content);
+  });
+
+  test('is found by its metadata, and its model in the list; deleting that deletes it', async () => {
+    const found = [];
+    for await (const other of client.fineTuning.jobs.list({ limit: 1, metadata: { team: 'support' } })) found.push(other.id);
+    assert.deepEqual(found, [job.id]);
+    const names = [];
+    for await (const item of client.models.list()) names.push(item.id);
+    for (const name of [model, job.fine_tuned_model, `${job.fine_tuned_model}:ckpt-step-2`]) assert.ok(names.includes(name), name);
+    assert.equal((await client.models.retrieve(job.fine_tuned_model)).owned_by, hone.accountId);
+    await assert.rejects(client.models.delete(model), PermissionDeniedError);
+    assert.equal((await client.models.delete(job.fine_tuned_model)).deleted, true);
+    await assert.rejects(client.fineTuning.jobs.retrieve(job.id), NotFoundError);
+    await assert.rejects(ask({ model: job.fine_tuned_model }), NotFoundError);
+  });
+
+  test('with a broken row fails and names its line', async () => {
+    const file = await upload(`${data(11)}{"messages":[]}\n`);
+    const made = await client.fineTuning.jobs.create({ model, training_file: file.id });
+    const failed = await reach(made.id, (j) => j.status === 'failed');
+    assert.equal(failed.error.param, 'training_file');
+    assert.match(failed.error.message, /line 12/i);
+  });
+
+  test('pause, resume, cancel', async () => {
+    const file = await upload(data(60));
+    const made = await client.fineTuning.jobs.create({ model, training_file: file.id, hyperparameters: { n_epochs: 50, batch_size: 6 } });
+    const events = await client.fineTuning.jobs.listEvents(made.id);
+    assert.ok(events.data.length > 0);
+    await reach(made.id, (j) => j.status === 'running' && j.estimated_finish > 0);
+    await client.fineTuning.jobs.pause(made.id);
+    await reach(made.id, (j) => j.status === 'paused');
+    await assert.rejects(client.models.delete(`ft:${model}:x:y:z`), NotFoundError);
+    assert.equal((await client.fineTuning.jobs.resume(made.id)).status, 'queued');
+    await reach(made.id, (j) => j.status === 'running');
+    const told = async () => (await messages(made.id)).some((m) => /^Fine-tuning job resumed from step \d+$/.test(m));
+    while (!await told()) await new Promise((resolve) => { setTimeout(resolve, 100); });
+    await client.fineTuning.jobs.cancel(made.id);
+    for (;;) {
+      const job = await client.fineTuning.jobs.retrieve(made.id);
+      if (job.status === 'cancelled') break;
+      await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+    for (const verb of ['cancel', 'pause', 'resume']) await assert.rejects(client.fineTuning.jobs[verb](made.id), BadRequestError);
+  });
+});
+
+const ask = (more) => client.chat.completions.create({ model, messages: [{ role: 'user', content: 'Where is my parcel?' }], max_tokens: 8, temperature: 0, ...more });
+
+describe('chat.completions', () => {
+  test('create, stream and the .stream() helper give one text', async () => {
+    const whole = await ask();
+    const text = whole.choices[0].message.content;
+    assert.equal(whole.object, 'chat.completion');
+    assert.equal(whole.usage.total_tokens, whole.usage.prompt_tokens + whole.usage.completion_tokens);
+    let streamed = '';
+    let usage;
+    for await (const chunk of await ask({ stream: true, stream_options: { include_usage: true } })) {
+      streamed += chunk.choices[0]?.delta.content ?? '';
+      usage = chunk.usage ?? usage;
+    }
+    assert.equal(streamed, text);
+    assert.equal(usage.completion_tokens, whole.usage.completion_tokens);
+    const helper = client.chat.completions.stream({ model, messages: [{ role: 'user', content: 'Where is my parcel?' }], max_tokens: 8, temperature: 0 });
+    assert.equal(await helper.finalContent(), text);
+    assert.equal((await helper.finalChatCompletion()).choices[0].finish_reason, whole.choices[0].finish_reason);
+  });
+
+  test('n answers with a seed are the same again', async () => {
+    const twice = await Promise.all([1, 2].map(() => ask({ n: 3, seed: 5, temperature: 1 })));
+    assert.equal(twice[0].choices.length, 3);
+    assert.deepEqual(twice[0].choices, twice[1].choices);
+  });
+
+  test('under the account\'s address as well', async () => {
+    const other = new OpenAI({ apiKey: hone.token, baseURL: `${hone.baseURL}/accounts/${hone.accountId}/ai/v1`, maxRetries: 0 });
+    assert.equal((await other.models.retrieve(model)).id, model);
+    assert.ok((await other.files.list()).data.length >= 0);
+  });
+
+  test('log-probabilities', async () => {
+    const { content } = (await ask({ logprobs: true, top_logprobs: 2 })).choices[0].logprobs;
+    assert.ok(content.length > 0);
+    for (const token of content) {
+      assert.ok(token.logprob <= 0);
+      assert.equal(token.top_logprobs.length, 2);
+      // The greedy token is the likeliest one.
+      assert.equal(token.top_logprobs[0].token, token.token);
+    }
+  });
+
+  test('parse with a JSON schema', async () => {
+    const schema = { type: 'object', properties: { queue: { enum: ['billing', 'delivery'] }, urgent: { type: 'boolean' } }, required: ['queue', 'urgent'], additionalProperties: false };
+    const answer = await client.chat.completions.parse({
+      model, messages: [{ role: 'user', content: 'My parcel is late.' }], max_tokens: 64, temperature: 0,
+      response_format: { type: 'json_schema', json_schema: { name: 'triage', strict: true, schema }, __output: undefined, $brand: 'auto-parseable-response-format', $parseRaw: JSON.parse },
+    });
+    const { parsed } = answer.choices[0].message;
+    assert.ok(['billing', 'delivery'].includes(parsed.queue));
+    assert.equal(typeof parsed.urgent, 'boolean');
+  });
+
+  test('tools are called where they must be', async () => {
+    const tools = [{ type: 'function', function: { name: 'look_up', description: 'Finds a parcel.', parameters: { type: 'object', properties: { number: { type: 'integer' } }, required: ['number'], additionalProperties: false } } }];
+    const [choice] = (await ask({ tools, tool_choice: { type: 'function', function: { name: 'look_up' } }, max_tokens: 96 })).choices;
+    assert.equal(choice.finish_reason, 'tool_calls');
+    assert.equal(choice.message.tool_calls[0].function.name, 'look_up');
+    assert.ok(Number.isInteger(JSON.parse(choice.message.tool_calls[0].function.arguments).number));
+  });
+
+  test('completions', async () => {
+    const answer = await client.completions.create({ model, prompt: 'The parcel is', max_tokens: 4, temperature: 0 });
+    assert.equal(answer.object, 'text_completion');
+    let streamed = '';
+    for await (const chunk of await client.completions.create({ model, prompt: 'The parcel is', max_tokens: 4, temperature: 0, stream: true })) streamed += chunk.choices[0]?.text ?? '';
+    assert.equal(streamed, answer.choices[0].text);
+  });
+});
+
+describe('errors', () => {
+  test('have the client\'s types, codes and request ids', async () => {
+    await assert.rejects(ask({ model: 'gpt-none' }), (error) => error instanceof NotFoundError && error.code === 'model_not_found' && error.param === 'model' && /^req_/.test(error.requestID));
+    await assert.rejects(ask({ temperature: 9 }), (error) => error instanceof BadRequestError && error.type === 'invalid_request_error' && error.param === 'temperature');
+    await assert.rejects(ask({ top_logprobs: 2 }), BadRequestError);
+    await assert.rejects(client.embeddings.create({ model, input: 'x' }), (error) => error instanceof NotFoundError && /not offered/.test(error.message));
+    await assert.rejects(client.fineTuning.jobs.retrieve('ftjob-none'), NotFoundError);
+    await assert.rejects(client.fineTuning.jobs.create({ model, training_file: 'file-none' }), (error) => error instanceof BadRequestError && error.param === 'training_file');
+    const wrong = new OpenAI({ apiKey: 'wrong', baseURL: `${hone.url}/v1`, maxRetries: 0 });
+    await assert.rejects(wrong.models.list(), (error) => error instanceof AuthenticationError && error.code === 'invalid_api_key');
+  });
+});
