@@ -87,29 +87,6 @@ public sealed class BlobStore(DataFolder folder)
         }
     }
 
-    /// <summary>A file that is no blob: written whole, ready to be read, gone when the stream is closed. Throws <see cref="StorageException"/>.</summary>
-    public FileStream Temporary(Action<Stream> write)
-    {
-        string path = System.IO.Path.Combine(TemporaryPath, Guid.NewGuid().ToString("n"));
-        try
-        {
-            using (FileStream file = Guard(() => OpenPrivate(path)))
-            {
-                Guard(() =>
-                {
-                    write(file);
-                    return true;
-                });
-            }
-            return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, 1 << 16, FileOptions.Asynchronous | FileOptions.SequentialScan | FileOptions.DeleteOnClose);
-        }
-        catch
-        {
-            File.Delete(path);
-            throw;
-        }
-    }
-
     /// <summary>Stores a copy of a file. What is stored is what was hashed, whatever happens to the file meanwhile.</summary>
     public async Task<(string Sha256, long Size)> ImportAsync(string path, CancellationToken cancellationToken)
     {

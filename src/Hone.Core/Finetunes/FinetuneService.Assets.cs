@@ -77,10 +77,10 @@ public sealed partial class FinetuneService
     }
 
     /// <summary>
-    /// The adapter in another program's form, made on demand: <see cref="AdapterExport.GgufFileName"/> or <see cref="AdapterExport.MergedFileName"/>. The stream's file is
-    /// gone when it is closed. Null when the name is neither or the finetune has no adapter. Throws <see cref="InvalidFileException"/> where the form does not exist for the base.
+    /// The adapter in another program's form, made while it is read: <see cref="AdapterExport.GgufFileName"/> or <see cref="AdapterExport.MergedFileName"/>.
+    /// Null when the name is neither or the finetune has no adapter. Throws <see cref="InvalidFileException"/> where the form does not exist for the base.
     /// </summary>
-    public async Task<FileStream?> ExportAsync(Finetune finetune, string fileName, CancellationToken cancellationToken)
+    public async Task<AdapterExport?> ExportAsync(Finetune finetune, string fileName, CancellationToken cancellationToken)
     {
         if (fileName is not (AdapterExport.GgufFileName or AdapterExport.MergedFileName))
             return null;
@@ -88,13 +88,9 @@ public sealed partial class FinetuneService
         if (finetune.State != FinetuneState.Ready || Sha256(AssetFiles.AdapterConfig) is not { } config || Sha256(AssetFiles.AdapterModel) is not { } weights)
             return null;
         BaseModel model = await models.OpenAsync(finetune.Model, cancellationToken);
-        return await Task.Run(() => blobs.Temporary(stream =>
-        {
-            if (fileName == AdapterExport.GgufFileName)
-                AdapterExport.WriteGguf(stream, blobs.PathOf(config), blobs.PathOf(weights), model.Weights);
-            else
-                AdapterExport.WriteMerged(stream, blobs.PathOf(config), blobs.PathOf(weights), model.Weights);
-        }), cancellationToken);
+        return await Task.Run(() => fileName == AdapterExport.GgufFileName
+            ? AdapterExport.OpenGguf(blobs.PathOf(config), blobs.PathOf(weights), model.Weights)
+            : AdapterExport.OpenMerged(blobs.PathOf(config), blobs.PathOf(weights), model.Weights), cancellationToken);
 
         string? Sha256(string name) => assets.FirstOrDefault(a => a.FileName == name)?.Sha256;
     }

@@ -5,24 +5,46 @@ using Hone.Formats.Safetensors;
 
 namespace Hone.Formats.Adapters;
 
-/// <summary>A PEFT adapter in other programs' forms: llama.cpp's GGUF adapter, and the base model with the adapter added to its weights.</summary>
-public static class AdapterExport
+/// <summary>
+/// A PEFT adapter in other programs' forms: llama.cpp's GGUF adapter, and the base model with the adapter added to its weights. All that can be wrong with the adapter is
+/// found when one is opened; the bytes are made while they are read, with one tensor at a time in memory, the same ones each time.
+/// </summary>
+public sealed class AdapterExport : IDisposable
 {
     public const string GgufFileName = "adapter.gguf";
     public const string MergedFileName = "merged.safetensors";
     private const string WeightSuffix = ".weight";
     private const string BiasSuffix = ".bias";
 
+    private readonly AdapterFiles _adapter;
+
+    private AdapterExport(AdapterFiles adapter, long length, IEnumerable<ReadOnlyMemory<byte>> pieces)
+    {
+        (_adapter, Length, Pieces) = (adapter, length, pieces);
+    }
+
+    /// <summary>In bytes.</summary>
+    public long Length { get; }
+
+    /// <summary>The file's bytes from first to last; a piece is good until the next one is asked for.</summary>
+    public IEnumerable<ReadOnlyMemory<byte>> Pieces { get; }
+
+    public void Dispose() => _adapter.Dispose();
+
     /// <summary>
     /// llama.cpp's adapter: <c>general.type = adapter</c>, <c>adapter.type = lora</c>, <c>blk.N.….weight.lora_a</c> [r, in] and <c>.lora_b</c> [out, r], the query and
     /// key rows in the base's order. llama.cpp scales every module by alpha / rank; what a module's scale differs from that is in its lora_b.
     /// </summary>
     /// <exception cref="InvalidFileException">The files do not fit, or llama.cpp has no such model or no such adapter.</exception>
-    public static void WriteGguf(Stream stream, string configPath, string weightsPath, ModelWeights model)
+    public static AdapterExport OpenGguf(string configPath, string weightsPath, ModelWeights model)
     {
         string architecture = ModelTensors.GgufArchitecture(model.Config.Architecture)
             ?? throw new InvalidFileException($"A GGUF adapter cannot be made for the architecture {model.Config.Architecture}. Take the PEFT files, or the merged weights.");
-        using var adapter = AdapterFiles.Open(configPath, weightsPath, model.Config);
+        return Open(configPath, weightsPath, model, adapter => Gguf(adapter, architecture, model));
+    }
+
+    private static AdapterExport Gguf(AdapterFiles adapter, string architecture, ModelWeights model)
+    {
         if (adapter.Config.UseDora)
             throw new InvalidFileException("llama.cpp has no DoRA. Take the merged weights.");
         if (adapter.Config.LoraBias)
@@ -30,53 +52,75 @@ public static class AdapterExport
         if (adapter.Whole.Count > 0)
             throw new InvalidFileException($"llama.cpp's adapters cannot replace {string.Join(" and ", adapter.Whole.Select(m => m.Name))} (modules_to_save). Take the merged weights.");
         Dictionary<string, ModelTensor> places = ModelTensors.Of(model.Config).Where(t => t.Linear).ToDictionary(t => t.Name[..^WeightSuffix.Length]);
-        var tensors = new List<GgufData>();
+        var tensors = new List<GgufTensorSource>();
         foreach (LinearModule module in adapter.Modules)
         {
             ModelTensor place = places[module.Name];
-            float[] b = adapter.Read(AdapterTensor.B, module.Name);
             int rank = adapter.Config.RankOf(module.Name);
-            float factor = (float)(adapter.Config.ScaleOf(module.Name) * rank / adapter.Config.Alpha);
-            if (factor != 1)
-                b = Array.ConvertAll(b, value => value * factor);
-            if (place.PermutedHeads > 0)
-                b = Permute(b, place.PermutedHeads, rank);
-            tensors.Add(new GgufData($"{place.GgufName}.lora_a", [rank, module.In], adapter.Read(AdapterTensor.A, module.Name)));
-            tensors.Add(new GgufData($"{place.GgufName}.lora_b", [module.Out, rank], b));
+            tensors.Add(new GgufTensorSource($"{place.GgufName}.lora_a", [rank, module.In], () => adapter.Read(AdapterTensor.A, module.Name)));
+            tensors.Add(new GgufTensorSource($"{place.GgufName}.lora_b", [module.Out, rank], () => B(module.Name, rank)));
         }
-        GgufWriter.Write(stream,
+        KeyValuePair<string, object>[] metadata =
         [
             new("general.architecture", architecture),
             new("general.type", "adapter"),
             new("general.name", adapter.Config.BaseModel ?? "adapter"),
             new("adapter.type", "lora"),
             new("adapter.lora.alpha", (float)adapter.Config.Alpha),
-        ], tensors);
+        ];
+        return new AdapterExport(adapter, GgufWriter.Length(metadata, tensors), GgufWriter.Pieces(metadata, tensors));
+
+        float[] B(string module, int rank)
+        {
+            float[] b = adapter.Read(AdapterTensor.B, module);
+            float factor = (float)(adapter.Config.ScaleOf(module) * rank / adapter.Config.Alpha);
+            if (factor != 1)
+                b = Array.ConvertAll(b, value => value * factor);
+            return places[module].PermutedHeads is > 0 and var heads ? Permute(b, heads, rank) : b;
+        }
     }
 
     /// <summary>
-    /// W + s · B A for every adapted module, the adapter's own matrices where it replaces some, all other tensors as they are: float32, by Hugging Face's names. One
-    /// tensor at a time is in memory. Where a tied base's embedding or output matrix is replaced, the two part: both are written, and the metadata's
+    /// W + s · B A for every adapted module, the adapter's own matrices where it replaces some, all other tensors as they are: float32, by Hugging Face's names.
+    /// Where a tied base's embedding or output matrix is replaced, the two part: both are written, and the metadata's
     /// <c>tie_word_embeddings</c> tells what the model's config must say.
     /// </summary>
     /// <exception cref="InvalidFileException">The files do not fit, or the model has no place for what they hold.</exception>
-    public static void WriteMerged(Stream stream, string configPath, string weightsPath, ModelWeights model)
+    public static AdapterExport OpenMerged(string configPath, string weightsPath, ModelWeights model) =>
+        Open(configPath, weightsPath, model, adapter => Merged(adapter, model));
+
+    private static AdapterExport Open(string configPath, string weightsPath, ModelWeights model, Func<AdapterFiles, AdapterExport> export)
     {
-        using var adapter = AdapterFiles.Open(configPath, weightsPath, model.Config);
+        var adapter = AdapterFiles.Open(configPath, weightsPath, model.Config);
+        try
+        {
+            adapter.CheckFinite();
+            return export(adapter);
+        }
+        catch
+        {
+            adapter.Dispose();
+            throw;
+        }
+    }
+
+    private static AdapterExport Merged(AdapterFiles adapter, ModelWeights model)
+    {
         HashSet<string> adapted = [.. adapter.Modules.Select(m => m.Name)], whole = [.. adapter.Whole.Select(m => m.Name)];
         if (adapter.Config.LoraBias && adapted.FirstOrDefault(m => !model.Tensors.Any(t => t.Name == m + BiasSuffix)) is { } bare)
             throw new InvalidFileException($"The adapter has a bias for '{bare}' (lora_bias), and the base model has none to add it to: the two cannot be merged. Take the PEFT files.");
         bool untied = model.Config.TiedEmbeddings && whole.Count > 0;
         var metadata = new Dictionary<string, string> { ["format"] = "pt" };
-        IEnumerable<NamedShape> tensors = model.Tensors;
+        IEnumerable<NamedShape> shapes = model.Tensors;
         if (untied)
         {
             metadata["tie_word_embeddings"] = "false";
-            tensors = tensors.Append(new NamedShape(AdapterPlaces.Head + WeightSuffix, [model.Config.VocabularySize, model.Config.HiddenSize]));
+            shapes = shapes.Append(new NamedShape(AdapterPlaces.Head + WeightSuffix, [model.Config.VocabularySize, model.Config.HiddenSize]));
         }
-        SafetensorsWriter.Write(stream, tensors.Select(t => new SafetensorsTensorSource(t.Name, t.Shape, () => Merged(t))), metadata);
+        SafetensorsTensorSource[] tensors = [.. shapes.Select(t => new SafetensorsTensorSource(t.Name, t.Shape, () => Values(t)))];
+        return new AdapterExport(adapter, SafetensorsWriter.Length(tensors, metadata), SafetensorsWriter.Pieces(tensors, metadata));
 
-        ReadOnlyMemory<float> Merged(NamedShape tensor)
+        ReadOnlyMemory<float> Values(NamedShape tensor)
         {
             bool isWeight = tensor.Name.EndsWith(WeightSuffix, StringComparison.Ordinal);
             string module = tensor.Name[..tensor.Name.LastIndexOf('.')];

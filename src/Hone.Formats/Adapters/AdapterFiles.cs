@@ -68,6 +68,23 @@ public sealed class AdapterFiles : IDisposable
             throw new InvalidFileException($"{_weights.Path}: '{name}' holds {destination[at]} at element {at}: every answer would be wrong. The training diverged; train again with a lower learning rate.");
     }
 
+    /// <summary>Reads all tensors for that alone.</summary>
+    /// <exception cref="InvalidFileException">A value is not finite.</exception>
+    public void CheckFinite()
+    {
+        foreach (LinearModule module in Modules)
+        {
+            Read(AdapterTensor.A, module.Name);
+            Read(AdapterTensor.B, module.Name);
+            if (Config.LoraBias)
+                Read(AdapterTensor.Bias, module.Name);
+            if (Config.UseDora)
+                Read(AdapterTensor.Magnitude, module.Name);
+        }
+        foreach (LinearModule module in Whole)
+            Read(AdapterTensor.Whole, module.Name);
+    }
+
     public void Dispose() => _weights.Dispose();
 
     private void Check()

@@ -1,11 +1,13 @@
-using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 using System.Text;
+using Hone.Formats.Files;
 
 namespace Hone.Formats.Gguf;
 
-/// <summary>A float32 tensor to write, row-major: the last size is GGUF's first.</summary>
-public sealed record GgufData(string Name, long[] Shape, ReadOnlyMemory<float> Values);
+/// <summary>A float32 tensor to write, row-major: the last size is GGUF's first. Its values are made when their turn comes.</summary>
+public sealed record GgufTensorSource(string Name, IReadOnlyList<long> Shape, Func<ReadOnlyMemory<float>> Values)
+{
+    public long Bytes { get; } = Shape.Aggregate((long)sizeof(float), (product, size) => checked(product * size));
+}
 
 /// <summary>Writes GGUF version 3 (little-endian) with float32 tensors; metadata values are strings, unsigned integers or float32.</summary>
 public static class GgufWriter
@@ -20,85 +22,77 @@ public static class GgufWriter
         String = 8,
     }
 
-    public static void Write(Stream stream, IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<GgufData> tensors)
+    /// <summary>Bytes of all <see cref="Pieces"/>.</summary>
+    public static long Length(IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<GgufTensorSource> tensors) =>
+        Header(metadata, tensors).Length + tensors.Sum(t => Padded(t.Bytes));
+
+    /// <summary>The file's bytes from first to last; a piece is good until the next one is asked for.</summary>
+    public static IEnumerable<ReadOnlyMemory<byte>> Pieces(IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<GgufTensorSource> tensors)
     {
-        long written = 0;
-        Bytes("GGUF"u8);
-        UInt32(Version);
-        UInt64((ulong)tensors.Count);
-        UInt64((ulong)metadata.Count);
+        yield return Header(metadata, tensors);
+        var buffer = new byte[FloatPieces.BufferBytes];
+        foreach (GgufTensorSource tensor in tensors)
+        {
+            ReadOnlyMemory<float> values = tensor.Values();
+            if (values.Length * (long)sizeof(float) != tensor.Bytes)
+                throw new ArgumentException($"The tensor '{tensor.Name}' of [{string.Join(", ", tensor.Shape)}] has {values.Length} values.", nameof(tensors));
+            foreach (ReadOnlyMemory<byte> piece in FloatPieces.Of(values, buffer))
+                yield return piece;
+            yield return new byte[Padded(tensor.Bytes) - tensor.Bytes];
+        }
+    }
+
+    /// <summary>All before the first tensor's values.</summary>
+    private static byte[] Header(IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<GgufTensorSource> tensors)
+    {
+        using var header = new MemoryStream();
+        using var writer = new BinaryWriter(header);
+        writer.Write("GGUF"u8);
+        writer.Write(Version);
+        writer.Write((ulong)tensors.Count);
+        writer.Write((ulong)metadata.Count);
         foreach ((string key, object value) in metadata)
         {
             Text(key);
             switch (value)
             {
                 case string text:
-                    UInt32((uint)ValueType.String);
+                    writer.Write((uint)ValueType.String);
                     Text(text);
                     break;
                 case uint number:
-                    UInt32((uint)ValueType.UInt32);
-                    UInt32(number);
+                    writer.Write((uint)ValueType.UInt32);
+                    writer.Write(number);
                     break;
                 case float number:
-                    UInt32((uint)ValueType.Float32);
-                    UInt32(BitConverter.SingleToUInt32Bits(number));
+                    writer.Write((uint)ValueType.Float32);
+                    writer.Write(number);
                     break;
                 default:
                     throw new ArgumentException($"The metadata value of '{key}' is of a type that is not written: {value.GetType().Name}.", nameof(metadata));
             }
         }
-        ulong offset = 0;
-        foreach (GgufData tensor in tensors)
+        long offset = 0;
+        foreach (GgufTensorSource tensor in tensors)
         {
-            if (tensor.Shape.Aggregate(1L, (product, size) => checked(product * size)) != tensor.Values.Length)
-                throw new ArgumentException($"The tensor '{tensor.Name}' of [{string.Join(", ", tensor.Shape)}] has {tensor.Values.Length} values.", nameof(tensors));
             Text(tensor.Name);
-            UInt32((uint)tensor.Shape.Length);
+            writer.Write((uint)tensor.Shape.Count);
             foreach (long size in tensor.Shape.Reverse())
-                UInt64((ulong)size);
-            UInt32((uint)GgmlType.F32);
-            UInt64(offset);
-            offset += Padded((ulong)tensor.Values.Length * sizeof(float));
+                writer.Write((ulong)size);
+            writer.Write((uint)GgmlType.F32);
+            writer.Write((ulong)offset);
+            offset += Padded(tensor.Bytes);
         }
-        Pad();
-        foreach (GgufData tensor in tensors)
-        {
-            const int Run = 1 << 20; // the byte view of a long tensor would overflow an int
-            for (int start = 0; start < tensor.Values.Length; start += Run)
-                Bytes(MemoryMarshal.AsBytes(tensor.Values.Span.Slice(start, Math.Min(Run, tensor.Values.Length - start))));
-            Pad();
-        }
-
-        void Bytes(ReadOnlySpan<byte> bytes)
-        {
-            stream.Write(bytes);
-            written += bytes.Length;
-        }
-
-        void UInt32(uint value)
-        {
-            Span<byte> bytes = stackalloc byte[4];
-            BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
-            Bytes(bytes);
-        }
-
-        void UInt64(ulong value)
-        {
-            Span<byte> bytes = stackalloc byte[8];
-            BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
-            Bytes(bytes);
-        }
+        writer.Write(new byte[Padded(header.Length) - header.Length]);
+        return header.ToArray();
 
         void Text(string text)
         {
             byte[] bytes = Encoding.UTF8.GetBytes(text);
-            UInt64((ulong)bytes.Length);
-            Bytes(bytes);
+            writer.Write((ulong)bytes.Length);
+            writer.Write(bytes);
         }
-
-        void Pad() => Bytes(new byte[(int)(Padded((ulong)written) - (ulong)written)]);
     }
 
-    private static ulong Padded(ulong length) => (length + Alignment - 1) / Alignment * Alignment;
+    private static long Padded(long length) => (length + Alignment - 1) / Alignment * Alignment;
 }

@@ -24,26 +24,52 @@ public sealed record MemoryUse
     public long Total => Weights + File + Adapter + Tokens + Work + Runtime;
 }
 
-/// <summary>The tokens that one training step computes.</summary>
+/// <summary>What one pass of a training step computes.</summary>
 /// <param name="Tokens">All, where what rows share counts once.</param>
-/// <param name="LongestRow">Of one row.</param>
 /// <param name="Labels">Tokens that are learnt.</param>
-public sealed record StepSize(int Tokens, int LongestRow, int Labels);
+/// <param name="Pairs">Of queries and the keys that they meet, for one head.</param>
+/// <param name="Keys">Σ of the keys that each block of queries meets.</param>
+public sealed record PassSize(int Tokens, int Labels, long Pairs, long Keys)
+{
+    /// <summary>Of rows as long as each other that share nothing.</summary>
+    public static PassSize Of(int rows, int length, int labels)
+    {
+        long pairs = 0, keys = 0;
+        for (int start = 0; start < length; start += ModelMemory.AttentionBlock)
+        {
+            int end = Math.Min(length, start + ModelMemory.AttentionBlock);
+            pairs += (long)(end - start) * end;
+            keys += end;
+        }
+        return new PassSize(rows * length, labels, rows * pairs, rows * keys);
+    }
+}
+
+/// <summary>What an adapter trains.</summary>
+/// <param name="Adapted">The modules with A and B.</param>
+/// <param name="Whole">The matrices that it replaces.</param>
+public sealed record AdapterSize(IReadOnlyCollection<LinearModule> Adapted, int Rank, bool Dora, IReadOnlyCollection<LinearModule> Whole)
+{
+    public long Parameters => Adapted.Sum(m => Rank * ((long)m.In + m.Out) + (Dora ? m.Out : 0)) + Whole.Sum(m => (long)m.In * m.Out);
+}
 
 /// <summary>
-/// Memory from a model's shapes. With D the hidden size, F the feed-forward width, H query heads, K key-value heads, d a head's width, V the vocabulary, L layers and N tokens a step, in numbers of 4 bytes:
+/// Memory from a model's shapes; <c>hone models check</c> and <c>hone estimate</c> both reckon with it. With D the hidden size, F the feed-forward width, H query heads, K key-value heads, d a head's
+/// width, V the vocabulary, L layers and N tokens a pass, in numbers of 4 bytes:
 /// <list type="bullet">
-/// <item>weights: all parameters once (a tied output matrix is the embedding); or, as stored, the largest matrix, widened;</item>
-/// <item>adapter: Σ rank · (in + out) over its modules, four times while training;</item>
+/// <item>weights: all parameters once (a tied output matrix is the embedding); or, as stored, a layer's widest projection, widened;</item>
+/// <item>adapter: its parameters, four times while training;</item>
 /// <item>kept for the backward pass: N · L · (2·D + H·d + (H + 2K)·d + 2·F + Σrank), 2·D more with norms behind the block's halves, no 2·F with experts, Σout more with DoRA,
-/// and H · N · row of attention's probabilities a layer where these are few enough to be kept;</item>
-/// <item>within a layer's backward pass: N · (3·F + 4·D + 2·(H + 2K)·d), and the logits of up to 256 labels, V each;</item>
+/// and H · pairs of attention's probabilities a layer where these are few enough to be kept;</item>
+/// <item>within a layer's backward pass: N · (4·F + 7·D + H·d + (H + 2K)·d) and 2K·d for each key that a block meets, and the logits of up to 256 labels, V each;</item>
+/// <item>both of these <see cref="Holes"/> times where passes differ in size: what one leaves behind seldom fits the next;</item>
 /// <item>answering: L · 2·K·d for each token in the cache, whose room is whole pages, and what an engine keeps of earlier ones.</item>
 /// </list>
 /// </summary>
 public static class ModelMemory
 {
-    public const long Runtime = 300L << 20;
+    /// <summary>The runtime, the tensor library, the tokenizer, and the code that the first pass compiles.</summary>
+    public const long Runtime = 256L << 20;
 
     /// <summary>Keys and values of ended answers that an engine keeps for prompts that begin alike.</summary>
     public const long KeptBeginnings = 256L << 20;
@@ -51,20 +77,30 @@ public static class ModelMemory
     /// <summary>Tokens of a page of the cache.</summary>
     public const int PageTokens = 32;
 
+    /// <summary>Labels whose logits exist at once.</summary>
+    public const int ChunkLabels = 256;
+
+    /// <summary>Queries that meet their keys together.</summary>
+    public const int AttentionBlock = 256;
+
+    /// <summary>A layer's probabilities are kept for the backward pass where they are no more than these, else computed again.</summary>
+    public const long KeptProbabilities = 8 << 20;
+
+    /// <summary>Measured with glibc, which gives large blocks back to itself and not to the system.</summary>
+    public const double Holes = 1.35;
+
     private const int Number = sizeof(float);
-    private const int ChunkLabels = 256;
-    private const int AttentionBlock = 256;
-    private const long KeptProbabilities = 8 << 20;
     private const int CopiesInTraining = 4;
 
-    public static long TrainableParameters(IEnumerable<LinearModule> modules, int rank) => modules.Sum(m => (long)rank * (m.In + m.Out));
+    public static long TrainableParameters(IReadOnlyCollection<LinearModule> modules, int rank) => new AdapterSize(modules, rank, false, []).Parameters;
 
     /// <param name="storedBytes">Of the model's files, see <see cref="ModelFiles.Stamp"/>.</param>
-    /// <param name="adapted">The modules that the adapter stands on.</param>
+    /// <param name="pass">The largest one.</param>
+    /// <param name="passesDiffer">There are several, which differ in size.</param>
     /// <param name="asStored">The weights stay as the file stores them.</param>
-    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, IReadOnlyCollection<LinearModule> adapted, int rank, bool dora, StepSize step, bool asStored = false)
+    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, AdapterSize adapter, PassSize pass, bool passesDiffer, bool asStored = false)
     {
-        long heads = (long)config.Heads * config.HeadDim, qkv = heads + 2L * config.KeyValueHeads * config.HeadDim, hidden = config.HiddenSize;
+        long heads = (long)config.Heads * config.HeadDim, pairsOfHeads = (long)config.KeyValueHeads * config.HeadDim, qkv = heads + 2 * pairsOfHeads, hidden = config.HiddenSize;
         long normsBehind = config.BlockNorms == BlockNorms.Before ? 0 : 2 * hidden;
         long kept = 0, widest = 0;
         for (int layer = 0; layer < config.Layers; layer++)
@@ -73,27 +109,31 @@ public static class ModelMemory
             kept += 2 * hidden + heads + qkv + normsBehind + (experts ? 0 : 2L * config.IntermediateSize);
             widest = Math.Max(widest, experts ? (long)config.Experts!.IntermediateSize * config.Experts.PerToken : config.IntermediateSize);
         }
-        kept += adapted.Sum(m => rank + (dora ? (long)m.Out : 0));
-        long row = step.LongestRow, probabilities = config.Heads * (long)step.Tokens * (row <= AttentionBlock ? row : row / 2 + AttentionBlock / 2);
+        kept += adapter.Adapted.Sum(m => adapter.Rank + (adapter.Dora ? (long)m.Out : 0));
+        long probabilities = config.Heads * pass.Pairs;
+        long backward = pass.Tokens * (4 * widest + 7 * hidden + heads + qkv) + 2 * pairsOfHeads * pass.Keys;
+        int logits = (config.LogitSoftcap is null ? 1 : 2) + (adapter.Whole.Any(m => m.Name == Adapters.AdapterPlaces.Head) ? 1 : 0);
+        long head = Math.Min(ChunkLabels, pass.Labels) * (long)config.VocabularySize * logits + 4 * pass.Labels * hidden;
+        double holes = passesDiffer ? Holes : 1;
         return new MemoryUse
         {
-            Weights = Weights(config, asStored),
+            Weights = asStored ? Number * 2 * widest * hidden : Weights(config),
             File = storedBytes,
-            Adapter = Number * CopiesInTraining * TrainableParameters(adapted, rank),
-            Tokens = Number * (step.Tokens * kept + (probabilities <= KeptProbabilities ? config.Layers * probabilities : 0)),
-            Work = Number * (step.Tokens * (3 * widest + 4 * hidden + 2 * qkv) + Math.Min(ChunkLabels, step.Labels) * (long)config.VocabularySize * (config.LogitSoftcap is null ? 1 : 2)),
+            Adapter = Number * CopiesInTraining * adapter.Parameters,
+            Tokens = (long)(holes * Number * (pass.Tokens * kept + (probabilities <= KeptProbabilities ? config.Layers * probabilities : 0))),
+            Work = (long)(holes * Number * Math.Max(backward, head)),
         };
     }
 
     /// <param name="answers">At the same time, each of <paramref name="tokens"/> with its prompt.</param>
     /// <param name="adapted">Of the adapter that answers; none for the base alone.</param>
-    public static MemoryUse OfServing(ModelConfig config, long storedBytes, IReadOnlyCollection<LinearModule> adapted, int rank, int answers, int tokens, bool asStored = false)
+    public static MemoryUse OfServing(ModelConfig config, long storedBytes, IReadOnlyCollection<LinearModule> adapted, int rank, int answers, int tokens)
     {
         long room = (tokens + PageTokens - 1L) / PageTokens * PageTokens;
         long qkv = (config.Heads + 2L * config.KeyValueHeads) * config.HeadDim;
         return new MemoryUse
         {
-            Weights = Weights(config, asStored),
+            Weights = Weights(config),
             File = storedBytes,
             Adapter = Number * TrainableParameters(adapted, rank),
             Tokens = KeptBeginnings + Number * answers * room * config.Layers * 2L * config.KeyValueHeads * config.HeadDim,
@@ -101,15 +141,5 @@ public static class ModelMemory
         };
     }
 
-    private static long Weights(ModelConfig config, bool asStored)
-    {
-        long all = 0, largest = 0;
-        foreach (ModelTensor tensor in ModelTensors.Of(config))
-        {
-            long elements = tensor.Shape.Aggregate(1L, (a, b) => a * b);
-            all += elements;
-            largest = Math.Max(largest, elements);
-        }
-        return Number * (asStored ? largest : all);
-    }
+    private static long Weights(ModelConfig config) => Number * ModelTensors.Of(config).Sum(tensor => tensor.Shape.Aggregate(1L, (a, b) => a * b));
 }

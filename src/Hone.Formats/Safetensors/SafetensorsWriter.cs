@@ -16,32 +16,46 @@ public sealed record SafetensorsTensorSource(string Name, IReadOnlyList<long> Sh
 /// <summary>Writes float32 tensors: sorted by name, metadata sorted by key, the header padded to 8 bytes, so that equal content gives equal bytes.</summary>
 public static class SafetensorsWriter
 {
+    private const int LengthBytes = sizeof(ulong);
+
     /// <summary>Writes the file whole or not at all.</summary>
     /// <exception cref="ArgumentException">A name occurs twice or is reserved, or a shape does not fit its values.</exception>
     public static void Write(string path, IEnumerable<SafetensorsData> tensors, IReadOnlyDictionary<string, string>? metadata = null) =>
         AtomicFile.Write(path, stream => Write(stream, tensors, metadata));
 
-    public static void Write(Stream stream, IEnumerable<SafetensorsData> tensors, IReadOnlyDictionary<string, string>? metadata = null) =>
-        Write(stream, tensors.Select(t => t.Shape.Aggregate(1L, (product, size) => checked(product * size)) == t.Values.Length
-            ? new SafetensorsTensorSource(t.Name, t.Shape, () => t.Values)
-            : throw new ArgumentException($"The tensor '{t.Name}' of [{string.Join(", ", t.Shape)}] has {t.Values.Length} values.", nameof(tensors))), metadata);
-
-    public static void Write(Stream stream, IEnumerable<SafetensorsTensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    public static void Write(Stream stream, IEnumerable<SafetensorsData> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
-        SafetensorsTensorSource[] sorted = [.. tensors.OrderBy(t => t.Name, StringComparer.Ordinal)];
-        byte[] header = Header(sorted, metadata);
-        Span<byte> length = stackalloc byte[8];
+        IEnumerable<SafetensorsTensorSource> sources = tensors.Select(t => t.Shape.Aggregate(1L, (product, size) => checked(product * size)) == t.Values.Length
+            ? new SafetensorsTensorSource(t.Name, t.Shape, () => t.Values)
+            : throw new ArgumentException($"The tensor '{t.Name}' of [{string.Join(", ", t.Shape)}] has {t.Values.Length} values.", nameof(tensors)));
+        foreach (ReadOnlyMemory<byte> piece in Pieces(sources, metadata))
+            stream.Write(piece.Span);
+    }
+
+    /// <summary>Bytes of all <see cref="Pieces"/>.</summary>
+    public static long Length(IEnumerable<SafetensorsTensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        SafetensorsTensorSource[] sorted = Sorted(tensors);
+        return LengthBytes + Header(sorted, metadata).Length + sorted.Sum(t => t.Shape.Aggregate((long)sizeof(float), (product, size) => checked(product * size)));
+    }
+
+    /// <summary>The file's bytes from first to last, for whoever writes them at a speed of their own; a piece is good until the next one is asked for.</summary>
+    public static IEnumerable<ReadOnlyMemory<byte>> Pieces(IEnumerable<SafetensorsTensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        SafetensorsTensorSource[] sorted = Sorted(tensors);
+        byte[] header = Header(sorted, metadata), length = new byte[LengthBytes];
         BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
-        stream.Write(length);
-        stream.Write(header);
+        yield return length;
+        yield return header;
+        var buffer = new byte[FloatPieces.BufferBytes];
         foreach (SafetensorsTensorSource tensor in sorted)
         {
-            const int Run = 1 << 20; // the byte view of a long tensor would overflow an int
-            ReadOnlyMemory<float> values = tensor.Values();
-            for (int start = 0; start < values.Length; start += Run)
-                stream.Write(MemoryMarshal.AsBytes(values.Span.Slice(start, Math.Min(Run, values.Length - start))));
+            foreach (ReadOnlyMemory<byte> piece in FloatPieces.Of(tensor.Values(), buffer))
+                yield return piece;
         }
     }
+
+    private static SafetensorsTensorSource[] Sorted(IEnumerable<SafetensorsTensorSource> tensors) => [.. tensors.OrderBy(t => t.Name, StringComparer.Ordinal)];
 
     private static byte[] Header(SafetensorsTensorSource[] tensors, IReadOnlyDictionary<string, string>? metadata)
     {

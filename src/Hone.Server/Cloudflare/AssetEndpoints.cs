@@ -2,12 +2,14 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Hone.Core;
 using Hone.Core.Finetunes;
+using Hone.Formats.Adapters;
 using Hone.Core.Store;
 using Hone.Formats;
 using Hone.Formats.TrainingData;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
 using Hone.Server.Requests;
+using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Net.Http.Headers;
 
@@ -90,6 +92,18 @@ internal static class AssetEndpoints
         return Envelope.Ok([.. assets.Select(AssetView.Of)], CloudflareJson.Default.IReadOnlyListAssetView);
     }
 
+    /// <summary>Made while it is sent: neither a disk nor the memory has to hold a merged model.</summary>
+    private static PushStreamHttpResult Sent(HttpContext context, AdapterExport export, string fileName)
+    {
+        context.Response.RegisterForDispose(export);
+        context.Response.ContentLength = export.Length;
+        return TypedResults.Stream(async body =>
+        {
+            foreach (ReadOnlyMemory<byte> piece in export.Pieces)
+                await body.WriteAsync(piece, context.RequestAborted);
+        }, AssetFiles.ContentType(fileName), fileName);
+    }
+
     private static async Task<IResult> DownloadAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
     {
         if (FinetuneEndpoints.IdOrName(context, out var error) is not { } idOrName)
@@ -102,7 +116,7 @@ internal static class AssetEndpoints
             try
             {
                 if (await finetunes.ExportAsync(finetune, fileName, cancellationToken) is { } export)
-                    return TypedResults.Stream(export, AssetFiles.ContentType(fileName), fileName);
+                    return Sent(context, export, fileName);
             }
             catch (InvalidFileException e)
             {

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Hone.Formats.Safetensors;
 using Hone.Training.Lora;
+using Hone.Training.Model;
 using Hone.Training.Training;
 using TorchSharp;
 
@@ -55,7 +56,7 @@ internal static class Checkpoint
         }
     }
 
-    private static SafetensorsData Vector(string name, torch.Tensor tensor) => new(name, tensor.shape, Floats(tensor).ToArray());
+    private static SafetensorsData Vector(string name, torch.Tensor tensor) => new(name, tensor.shape, new TensorMemory(tensor).Memory);
 
     private static Span<float> Floats(torch.Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 }

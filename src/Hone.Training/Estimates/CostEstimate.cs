@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Hone.Formats.Jobs;
+using Hone.Formats.Models;
 
 namespace Hone.Training.Estimates;
 
@@ -21,7 +22,7 @@ public sealed record EstimateRequest
 /// <param name="TrainedTokens">With a label.</param>
 /// <param name="TrainSeconds">The steps, at the rate of the probe.</param>
 /// <param name="EvaluationSeconds">On the validation rows.</param>
-/// <param name="PeakMemoryMb">Of the trainer, in MiB: what it holds after loading, measured, and what its largest pass adds, computed from shapes.</param>
+/// <param name="PeakMemoryMb">Of the trainer, in MiB, see <see cref="ModelMemory"/>.</param>
 /// <param name="TokensPerSecond">Of the probe.</param>
 /// <param name="ProbeSteps">Measured, after one to warm up.</param>
 /// <param name="Warnings">What the rows give reason to warn of.</param>

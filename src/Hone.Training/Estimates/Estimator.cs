@@ -1,12 +1,12 @@
 using System.Diagnostics;
 using Hone.Formats;
+using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
-using Hone.Training.Processes;
 using Hone.Training.Training;
 
 namespace Hone.Training.Estimates;
@@ -63,17 +63,16 @@ public static class Estimator
         adapter.Initialize(settings.Seed, decoder.RowNorms);
         using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
         var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation);
-        double loaded = ChildLifetime.PeakMemoryMb();
         // 2
         int stepsAnEpoch = settings.Steps / settings.Epochs, stride = (stepsAnEpoch + PackedSteps - 1) / PackedSteps;
         var steps = new List<(int Step, long Tokens)>();
-        long largest = 0;
+        var sizes = new HashSet<PassSize>();
         for (int step = 1; step <= stepsAnEpoch; step += stride)
         {
             cancellation.ThrowIfCancellationRequested();
             PackedBatch[] passes = [.. trainer.Passes(trainer.RowsOf(step)).Select(PackedBatch.Pack)];
             steps.Add((step, passes.Sum(p => (long)p.Tokens.Length)));
-            largest = Math.Max(largest, passes.Max(p => PassMemory.Bytes(p, decoder, adapter)));
+            sizes.UnionWith(passes.Select(PrefixTreeAttention.SizeOf));
         }
         double distinct = steps.Average(s => (double)s.Tokens) * settings.Steps;
         // 3
@@ -82,7 +81,17 @@ public static class Estimator
         // 4
         return new CostEstimate(
             items, validation.Count / settings.RowsAnItem, settings.Epochs, settings.BatchSize, settings.Steps, rows.Tokens * settings.Epochs, (long)distinct,
-            trained * settings.Epochs, distinct / rate, evaluation, loaded + (largest + PassMemory.FirstPassBytes) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
+            trained * settings.Epochs, distinct / rate, evaluation, PeakMemory(model, settings, adapter, sizes) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
+    }
+
+    /// <summary>In bytes, with the largest of the passes.</summary>
+    private static long PeakMemory(BaseModel model, TrainSettings settings, LoraAdapter adapter, IReadOnlyCollection<PassSize> passes)
+    {
+        string[] whole = [.. new[] { adapter.Embedding?.Name, adapter.Head?.Name }.OfType<string>()];
+        var size = new AdapterSize(
+            [.. model.LinearModules.Where(m => adapter.Modules.ContainsKey(m.Name))], settings.Rank, settings.UseDora, [.. AdapterPlaces.Of(model.Config).Whole.Where(m => whole.Contains(m.Name))]);
+        long stored = ModelFiles.Stamp(model.Path).Size;
+        return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, passes.Count > 1, settings.KeepsBaseAsStored).Total);
     }
 
     /// <summary>Steps of few, of middling and of many tokens.</summary>

@@ -56,7 +56,7 @@ internal static class PeftAdapter
         AtomicFile.WriteAllBytes(Path.Combine(folder, AdapterConfig.FileName), config.Write());
 
         static SafetensorsData Data(NamedTensor tensor) => new(
-            PeftNames.Of(tensor.Kind, tensor.Module), tensor.Kind is AdapterTensor.Bias or AdapterTensor.Magnitude ? [tensor.Values.numel()] : tensor.Values.shape, MemoryMarshal.Cast<byte, float>(tensor.Values.bytes).ToArray());
+            PeftNames.Of(tensor.Kind, tensor.Module), tensor.Kind is AdapterTensor.Bias or AdapterTensor.Magnitude ? [tensor.Values.numel()] : tensor.Values.shape, new TensorMemory(tensor.Values).Memory);
     }
 
     /// <summary>An adapter to serve.</summary>

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using Hone.Training.Model;
 using TorchSharp;
@@ -22,7 +23,7 @@ internal sealed record LabelLoss(double Loss, double Correct, double[] OfLabels)
 /// </summary>
 internal static class LabelCrossEntropy
 {
-    public const int ChunkLabels = 256;
+    private const int ChunkLabels = ModelMemory.ChunkLabels;
 
     /// <param name="hidden">[M, D], normed.</param>
     /// <returns>The loss and dhidden [M, D].</returns>

@@ -1,3 +1,4 @@
+using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using Hone.Training.Model;
 using TorchSharp;
@@ -12,10 +13,7 @@ namespace Hone.Training.Training;
 /// </summary>
 internal sealed unsafe class PrefixTreeAttention : Attention
 {
-    private const int BlockLength = 256;
-
-    /// <summary>Probabilities kept for the backward pass rather than computed again, as long as a layer's are fewer than this many.</summary>
-    private const long KeptProbabilities = 8 << 20;
+    private const int BlockLength = ModelMemory.AttentionBlock;
 
     private const int KeySlot = 0, ValueSlot = 1, ScoreSlot = 2, GradientSlot = 3, SlopeSlot = 4;
 
@@ -37,13 +35,14 @@ internal sealed unsafe class PrefixTreeAttention : Attention
         }
     }
 
-    /// <summary>Numbers that a layer keeps for the backward pass.</summary>
-    public long KeptNumbers => Keeps ? _probabilities : 0;
+    /// <summary>What memory a batch takes follows from it.</summary>
+    public static PassSize SizeOf(PackedBatch batch)
+    {
+        Block[] blocks = [.. Blocks(batch)];
+        return new PassSize(batch.Tokens.Length, batch.Labels.Length, blocks.Sum(b => (long)b.Length * b.Keys), blocks.Sum(b => (long)b.Keys));
+    }
 
-    /// <summary>Numbers that a backward pass holds beside its result.</summary>
-    public long PartialNumbers => 2L * _shape.KeyValueHeads * _keys * _shape.HeadDim;
-
-    private bool Keeps => _probabilities <= KeptProbabilities;
+    private bool Keeps => _probabilities <= ModelMemory.KeptProbabilities;
 
     public override Tensor Forward(int layer, Tensor qkv, SavedAttention? saved)
     {

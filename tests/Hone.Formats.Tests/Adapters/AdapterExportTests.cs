@@ -18,13 +18,25 @@ public sealed class AdapterExportTests : IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
+    /// <summary>A file of the length that was said before.</summary>
+    private string Write(AdapterExport export, string fileName)
+    {
+        string path = Path.Combine(_folder, fileName);
+        using (export)
+        using (FileStream stream = File.Create(path))
+        {
+            foreach (ReadOnlyMemory<byte> piece in export.Pieces)
+                stream.Write(piece.Span);
+            Assert.Equal(export.Length, stream.Length);
+        }
+        return path;
+    }
+
     [Fact]
-    public void WriteGguf_PatternsAndRslora_ScalesAndRowOrderOfLlamaCpp()
+    public void OpenGguf_PatternsAndRslora_ScalesAndRowOrderOfLlamaCpp()
     {
         Adapter("""{"peft_type":"LORA","r":4,"lora_alpha":8,"use_rslora":true,"target_modules":["layers.0.self_attn.q_proj","layers.3.mlp.down_proj"],"rank_pattern":{"layers.3.mlp.down_proj":2},"alpha_pattern":{"layers.3.mlp.down_proj":5}}""", (Query, 4), (Down, 2));
-        string path = Path.Combine(_folder, AdapterExport.GgufFileName);
-        using (FileStream stream = File.Create(path))
-            AdapterExport.WriteGguf(stream, ConfigPath, WeightsPath, _model.Weights);
+        string path = Write(AdapterExport.OpenGguf(ConfigPath, WeightsPath, _model.Weights), AdapterExport.GgufFileName);
 
         using GgufFile file = GgufFile.Open(path);
         Assert.Equal(("adapter", "lora", "llama"), (file.Metadata.String("general.type"), file.Metadata.String("adapter.type"), file.Metadata.String("general.architecture")));
@@ -53,12 +65,10 @@ public sealed class AdapterExportTests : IDisposable
 
     [Fact]
     [Trait("Category", "Slow")]
-    public void WriteMerged_AddsTheProductToAdaptedWeightsAlone()
+    public void OpenMerged_AddsTheProductToAdaptedWeightsAlone()
     {
         Adapter("""{"peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":["q_proj"],"layers_to_transform":[0]}""", (Query, 4));
-        string path = Path.Combine(_folder, AdapterExport.MergedFileName);
-        using (FileStream stream = File.Create(path))
-            AdapterExport.WriteMerged(stream, ConfigPath, WeightsPath, _model.Weights);
+        string path = Write(AdapterExport.OpenMerged(ConfigPath, WeightsPath, _model.Weights), AdapterExport.MergedFileName);
 
         using SafetensorsFile file = SafetensorsFile.Open(path);
         Assert.Equal(_model.Tensors.Select(t => t.Name).Order(StringComparer.Ordinal), file.Tensors.Select(t => t.Name).Order(StringComparer.Ordinal));

@@ -338,9 +338,9 @@ public sealed class SilentFailureTests : IDisposable
             File.WriteAllText(ConfigPath, config.ToJsonString());
         }
 
-        public void Merge() => AdapterExport.WriteMerged(new MemoryStream(), ConfigPath, WeightsPath, _base);
+        public void Merge() => AdapterExport.OpenMerged(ConfigPath, WeightsPath, _base).Dispose();
 
-        public void WriteGguf() => AdapterExport.WriteGguf(new MemoryStream(), ConfigPath, WeightsPath, _base);
+        public void WriteGguf() => AdapterExport.OpenGguf(ConfigPath, WeightsPath, _base).Dispose();
 
         public void Dispose()
         {

@@ -23,44 +23,56 @@ public sealed class ModelMemoryTests
 
     private static readonly LinearModule[] s_adapted = [new("model.layers.0.self_attn.q_proj", 48, 48), new("model.layers.1.mlp.down_proj", 80, 48)];
 
+    private static readonly AdapterSize s_adapter = new(s_adapted, 8, false, []);
+
+    private static readonly PassSize s_pass = new(100, 20, 100 * 50, 100);
+
     [Fact]
     public void OfTraining_SmallModel_FollowsTheShapes()
     {
-        MemoryUse use = ModelMemory.OfTraining(Small, 1_000, s_adapted, 8, dora: false, new StepSize(100, 50, 20));
+        MemoryUse use = ModelMemory.OfTraining(Small, 1_000, s_adapter, s_pass, passesDiffer: false);
         long layer = 48 * 48 * 2 + 24 * 48 * 2 + 3 * 80 * 48 + 2 * 48;
         Assert.Equal(4 * (160 * 48 + 2 * layer + 48), use.Weights);
         Assert.Equal(1_000, use.File);
         Assert.Equal(8 * (48 + 48) + 8 * (80 + 48), ModelMemory.TrainableParameters(s_adapted, 8));
         Assert.Equal(4 * 4 * (8 * 96 + 8 * 128), use.Adapter);
         Assert.Equal(4 * (100 * (2 * (2 * 48 + 48 + 96 + 160) + 16) + 2 * 4 * 100 * 50), use.Tokens);
-        Assert.Equal(4 * (100 * (3 * 80 + 4 * 48 + 2 * 96) + 20 * 160), use.Work);
+        Assert.Equal(4 * (100 * (4 * 80 + 7 * 48 + 48 + 96) + 2 * 24 * 100), use.Work);
         Assert.Equal(use.Weights + use.File + use.Adapter + use.Tokens + use.Work + ModelMemory.Runtime, use.Total);
     }
 
     [Fact]
     public void OfTraining_WhatFamiliesAndSettingsAdd_IsCounted()
     {
-        var step = new StepSize(100, 50, 20);
-        MemoryUse plain = Of(Small);
+        MemoryUse plain = Of(Small), many = Of(Small, s_pass with { Labels = 5_000 });
         Assert.Equal(4 * 100 * 2 * 2 * 48, Of(Small with { BlockNorms = BlockNorms.Both }).Tokens - plain.Tokens);
-        Assert.Equal(4 * 20 * 160, Of(Small with { LogitSoftcap = 30 }).Work - plain.Work);
+        Assert.Equal(4 * (256 * 160 + 4 * 5_000 * 48), many.Work); // more than a layer's backward pass
+        Assert.Equal(4 * 256 * 160, Of(Small with { LogitSoftcap = 30 }, s_pass with { Labels = 5_000 }).Work - many.Work);
         Assert.Equal(4 * 160 * 48, Of(Small with { TiedEmbeddings = false }).Weights - plain.Weights);
-        Assert.Equal(4 * 100 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapted, 8, dora: true, step).Tokens - plain.Tokens);
-        Assert.Equal(4 * 160 * 48, ModelMemory.OfTraining(Small, 0, s_adapted, 8, dora: false, step, asStored: true).Weights);
+        Assert.Equal(4 * 100 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass, false).Tokens - plain.Tokens);
+        Assert.Equal(4 * 4 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass, false).Adapter - plain.Adapter);
+        Assert.Equal(4 * 4 * 160 * 48, ModelMemory.OfTraining(Small, 0, s_adapter with { Whole = [new("lm_head", 48, 160)] }, s_pass, false).Adapter - plain.Adapter);
+        Assert.Equal(4 * 2 * 80 * 48, ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, false, asStored: true).Weights);
+        Assert.Equal((long)(ModelMemory.Holes * plain.Tokens), ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, passesDiffer: true).Tokens);
         var experts = new ExpertConfig { Count = 4, PerToken = 2, IntermediateSize = 30, Normalize = true, Module = "mlp", Names = ["gate_proj", "up_proj", "down_proj"], Layers = [false, true] };
         Assert.Equal(4 * 100 * 2 * 80, plain.Tokens - Of(Small with { Experts = experts }).Tokens); // experts keep nothing
 
-        MemoryUse Of(ModelConfig config) => ModelMemory.OfTraining(config, 0, s_adapted, 8, dora: false, step);
+        static MemoryUse Of(ModelConfig config, PassSize? pass = null) => ModelMemory.OfTraining(config, 0, s_adapter, pass ?? s_pass, passesDiffer: false);
     }
 
-    /// <summary>Peaks of the embedded base's training on two cores, 217 tokens and 49 labels a step: 1,190 MiB in float32, 706 MiB as stored.</summary>
+    [Fact]
+    public void PassSize_Rows_MeetTheirOwnKeysBlockByBlock() => Assert.Equal(new PassSize(600, 7, 2 * (256 * 256 + 44 * 300), 2 * (256 + 300)), PassSize.Of(2, 300, 7));
+
+    /// <summary>Peaks of the embedded base's training on two cores, 217 tokens and 60 labels a step: 1,158 MiB in float32, 600 MiB as stored; 3,327 MiB with four rows of up to 2,416 tokens.</summary>
     [Theory]
-    [InlineData(false, 1_190)]
-    [InlineData(true, 706)]
-    public void OfTraining_EmbeddedBase_IsNearWhatWasMeasured(bool asStored, double measured)
+    [InlineData(4, 54, 60, false, 1_158)]
+    [InlineData(4, 54, 60, true, 600)]
+    [InlineData(1, 2_416, 1_200, false, 3_327)]
+    public void OfTraining_EmbeddedBase_IsNearWhatWasMeasured(int rows, int length, int labels, bool asStored, double measured)
     {
         using BaseModel model = BaseModel.Open(References.EmbeddedBase);
-        MemoryUse use = ModelMemory.OfTraining(model.Config, ModelFiles.Stamp(model.Path).Size, model.LinearModules, 8, dora: false, new StepSize(217, 60, 49), asStored);
+        MemoryUse use = ModelMemory.OfTraining(
+            model.Config, ModelFiles.Stamp(model.Path).Size, new AdapterSize(model.LinearModules, 8, false, []), PassSize.Of(rows, length, labels), passesDiffer: true, asStored);
         Assert.InRange(use.Total / 1024.0 / 1024.0 / measured, 0.9, 1.1);
     }
 

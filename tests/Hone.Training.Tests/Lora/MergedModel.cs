@@ -16,8 +16,12 @@ internal sealed class MergedModel : IDisposable
         try
         {
             using (ModelWeights weights = ModelWeights.Open(baseFolder))
+            using (AdapterExport merged = AdapterExport.OpenMerged(Path.Combine(adapterFolder, AdapterConfig.FileName), Path.Combine(adapterFolder, AdapterConfig.WeightsFileName), weights))
             using (FileStream stream = File.Create(Path.Combine(_folder, "model.safetensors")))
-                AdapterExport.WriteMerged(stream, Path.Combine(adapterFolder, AdapterConfig.FileName), Path.Combine(adapterFolder, AdapterConfig.WeightsFileName), weights);
+            {
+                foreach (ReadOnlyMemory<byte> piece in merged.Pieces)
+                    stream.Write(piece.Span);
+            }
             if (change is not null)
                 Change(change);
             File.WriteAllText(Path.Combine(_folder, "config.json"), config ?? File.ReadAllText(Path.Combine(baseFolder, "config.json")));

@@ -34,7 +34,7 @@ public sealed class PeftAdapterTests
 
     [Theory]
     [MemberData(nameof(Adapters))]
-    public void WriteMerged_AdapterOfPeft_IsBaseAndAdapter(string folder)
+    public void OpenMerged_AdapterOfPeft_IsBaseAndAdapter(string folder)
     {
         using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, "reference.safetensors"));
         EncodedRow[] rows = Reference.Rows(file, "");

@@ -86,7 +86,7 @@ public sealed class WholeModulesTests : IDisposable
     }
 
     [Fact]
-    public void WriteMerged_LoraBiasWithoutPlaceInTheBase_IsRefusedByName()
+    public void OpenMerged_LoraBiasWithoutPlaceInTheBase_IsRefusedByName()
     {
         string baseFolder = Base("llama");
         Make(baseFolder, config => config["lora_bias"] = true);
@@ -97,7 +97,7 @@ public sealed class WholeModulesTests : IDisposable
     [Theory]
     [InlineData("lora_bias")]
     [InlineData("modules_to_save")]
-    public void WriteGguf_WhatLlamaCppHasNot_IsRefusedByName(string key)
+    public void OpenGguf_WhatLlamaCppHasNot_IsRefusedByName(string key)
     {
         string baseFolder = Base("llama");
         if (key == "lora_bias")
@@ -105,7 +105,7 @@ public sealed class WholeModulesTests : IDisposable
         else
             Make(baseFolder, config => config[key] = new JsonArray("lm_head"), AdapterPlaces.Head);
         using ModelWeights weights = ModelWeights.Open(baseFolder);
-        string message = Assert.Throws<InvalidFileException>(() => AdapterExport.WriteGguf(new MemoryStream(), ConfigPath, WeightsPath, weights)).Message;
+        string message = Assert.Throws<InvalidFileException>(() => AdapterExport.OpenGguf(ConfigPath, WeightsPath, weights)).Message;
         Assert.Contains($"({key})", message, StringComparison.Ordinal);
     }
 

@@ -28,7 +28,7 @@ internal sealed class AddCommand : CliCommand
                 terminal.Line($"added {added.Model.Id}");
                 return 0;
             case AddModelResult.Refused refused:
-                throw new CliException(string.Join(' ', refused.Errors), "`hone models check PATH` looks into a file.");
+                throw new CliException(string.Join(' ', refused.Errors));
             case var other:
                 throw new InvalidOperationException($"Unknown result {other}.");
         }

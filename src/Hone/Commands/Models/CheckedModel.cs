@@ -101,10 +101,10 @@ internal sealed record CheckedModel
     private static CheckedAdapter Adapter(BaseModel model, long bytes, int rank)
     {
         int row = Math.Min(RowTokens, model.ContextLength);
-        var step = new StepSize(RowsAStep * row, row, RowsAStep * row / 2);
+        var pass = PassSize.Of(RowsAStep, row, RowsAStep * row / 2);
         return new CheckedAdapter(
             ModelMemory.TrainableParameters(model.LinearModules, rank),
-            CheckedMemory.Of(string.Create(CultureInfo.InvariantCulture, $"steps of {RowsAStep} rows of {row:N0} tokens, half of them learnt"), ModelMemory.OfTraining(model.Config, bytes, model.LinearModules, rank, dora: false, step)));
+            CheckedMemory.Of(string.Create(CultureInfo.InvariantCulture, $"steps of {RowsAStep} rows of {row:N0} tokens, half of them learnt"), ModelMemory.OfTraining(model.Config, bytes, new AdapterSize(model.LinearModules, rank, Dora: false, []), pass, passesDiffer: true)));
     }
 
     private static CheckedSample Tokenize(BaseModel model)

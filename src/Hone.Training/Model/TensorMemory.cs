@@ -1,0 +1,21 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using TorchSharp;
+
+namespace Hone.Training.Model;
+
+/// <summary>A float32 tensor's own numbers, for writers that take managed memory: nothing is copied. Good as long as the tensor lives.</summary>
+internal sealed class TensorMemory(torch.Tensor tensor) : MemoryManager<float>
+{
+    public override Span<float> GetSpan() => MemoryMarshal.Cast<byte, float>(tensor.bytes);
+
+    public override MemoryHandle Pin(int elementIndex = 0) => throw new NotSupportedException("Native memory is written through its span.");
+
+    public override void Unpin()
+    {
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+    }
+}
