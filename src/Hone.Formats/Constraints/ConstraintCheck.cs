@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hone.Formats.ToolCalls;
 
 namespace Hone.Formats.Constraints;
 
@@ -10,7 +11,23 @@ public static class ConstraintCheck
     {
         try
         {
-            SchemaReader.Read(schema);
+            SchemaRules.Compile(schema);
+            return null;
+        }
+        catch (SchemaException e)
+        {
+            return e.Message;
+        }
+    }
+
+    /// <summary>What is wrong with <c>tools</c> or <c>tool_choice</c>: the place, from <c>tools</c> on, and what to do; null where nothing is.</summary>
+    /// <param name="tools">In OpenAI's form, or bare functions; null for none.</param>
+    /// <param name="toolChoice"><c>auto</c>, <c>none</c>, <c>required</c> or a function's name; null: as <c>auto</c>.</param>
+    public static string? FindToolsError(JsonElement? tools, string? toolChoice)
+    {
+        try
+        {
+            ToolChoice.Check(toolChoice, tools is { } given ? ToolDefinitions.Read(given) : null);
             return null;
         }
         catch (SchemaException e)

@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json;
+using Hone.Formats.Files;
 
 namespace Hone.Formats.Constraints;
 
@@ -27,7 +29,9 @@ internal sealed class SchemaReader
     private SchemaReader(JsonElement root) => _root = root;
 
     /// <exception cref="SchemaException"/>
-    public static Schema Read(JsonElement root) => new SchemaReader(root).At(root, "$");
+    public static Schema Read(JsonElement root) => root.ValueKind is not JsonValueKind.Undefined && JsonText.FirstInvalid(JsonMarshal.GetRawUtf8Value(root)) < 0
+        ? new SchemaReader(root).At(root, "$")
+        : throw new SchemaException("$", "the schema holds a string that is no Unicode text");
 
     private Schema At(JsonElement element, string path)
     {

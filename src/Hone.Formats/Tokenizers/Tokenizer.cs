@@ -118,6 +118,9 @@ public sealed class Tokenizer
     /// <summary>Whether the token marks structure (turns, ends of text) rather than text; false for an unknown id.</summary>
     public bool IsSpecial(int id) => _vocabulary.IsSpecial(id);
 
+    /// <summary>The bytes that a token adds to a text behind others; none for an unknown id.</summary>
+    public byte[] BytesOf(int id) => _vocabulary.FindText(id) is null ? [] : _decoder.BytesOf(id);
+
     /// <summary>Whether a token adds to a decoded text.</summary>
     internal bool IsDecoded(int id, bool skipSpecialTokens) => _vocabulary.FindText(id) is not null && !(skipSpecialTokens && IsSpecial(id));
 

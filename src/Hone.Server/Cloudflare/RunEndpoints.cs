@@ -18,11 +18,14 @@ internal static class RunEndpoints
     private const int ModelSegment = 6;
     private const int MaxBody = 16 << 20;
 
+    /// <summary>A recursive schema sets no bound to an answer's depth.</summary>
+    private static readonly JsonDocumentOptions DeepJson = new() { MaxDepth = 10_000 };
+
     public static void MapRun(this IEndpointRouteBuilder account)
     {
         account.MapPost("/ai/run", RunGenericAsync).WithSummary("Run a model named in the body").TakesJson(RunFields.Generic).Answers<RunView>();
         account.MapPost("/ai/run/{**model}", RunModelAsync).WithSummary("Run a model")
-            .WithDescription("With prompt or messages; lora takes a finetune's id or name; stream answers as text/event-stream.")
+            .WithDescription("With prompt or messages; response_format holds the answer to JSON, tools are functions that the model may call; lora takes a finetune's id or name; stream answers as text/event-stream.")
             .TakesJson(RunFields.Shape.Schema).Answers<RunView>();
     }
 
@@ -78,7 +81,7 @@ internal static class RunEndpoints
             return Describe(failed);
         return run.Stream
             ? await StreamAsync(context, events, cancellationToken)
-            : await CollectAsync(events);
+            : await CollectAsync(events, asValue: generate.Schema is not null);
     }
 
     private static async Task<(AdapterFolder?, ApiError?)> FindAdapterAsync(RunServices services, string accountId, string model, string lora, CancellationToken cancellationToken)
@@ -106,9 +109,10 @@ internal static class RunEndpoints
         body.TryGetProperty("options", out var options) && options.ValueKind is JsonValueKind.Object
         && options.TryGetProperty("rejectIfBusy", out var reject) && reject.ValueKind is JsonValueKind.True;
 
-    private static async Task<IResult> CollectAsync(IAsyncEnumerator<GenerateEvent> events)
+    private static async Task<IResult> CollectAsync(IAsyncEnumerator<GenerateEvent> events, bool asValue)
     {
         var text = new StringBuilder();
+        List<RunToolCallView>? calls = null;
         do
         {
             switch (events.Current)
@@ -116,10 +120,15 @@ internal static class RunEndpoints
                 case GenerateEvent.Token token:
                     text.Append(token.Text);
                     break;
+                case GenerateEvent.ToolCall call:
+                    (calls ??= []).Add(View(call));
+                    break;
                 case GenerateEvent.Failed failed:
                     return Describe(failed);
+                case GenerateEvent.Done { FinishReason: not "length" } done when asValue && calls is null:
+                    return Envelope.Ok(new RunValueView(JsonElement.Parse(text.ToString(), DeepJson), null, Usage(done)), CloudflareJson.Default.RunValueView);
                 case GenerateEvent.Done done:
-                    return Envelope.Ok(new RunView(text.ToString(), Usage(done)), CloudflareJson.Default.RunView);
+                    return Envelope.Ok(new RunView(text.ToString(), calls, Cut(done), Usage(done)), CloudflareJson.Default.RunView);
                 default:
                     throw new InvalidOperationException($"Unknown event {events.Current}.");
             }
@@ -139,13 +148,16 @@ internal static class RunEndpoints
                 switch (events.Current)
                 {
                     case GenerateEvent.Token { Text.Length: > 0 } token:
-                        await stream.WriteAsync(new RunView(token.Text, null), CloudflareJson.Default.RunView, cancellationToken);
+                        await stream.WriteAsync(new RunView(token.Text, null, null, null), CloudflareJson.Default.RunView, cancellationToken);
+                        break;
+                    case GenerateEvent.ToolCall call:
+                        await stream.WriteAsync(new RunView("", [View(call)], null, null), CloudflareJson.Default.RunView, cancellationToken);
                         break;
                     case GenerateEvent.Failed failed:
                         await WriteErrorAsync(stream, context, Describe(failed), cancellationToken);
                         return Results.Empty;
                     case GenerateEvent.Done done:
-                        await stream.WriteAsync(new RunView("", Usage(done)), CloudflareJson.Default.RunView, cancellationToken);
+                        await stream.WriteAsync(new RunView("", null, Cut(done), Usage(done)), CloudflareJson.Default.RunView, cancellationToken);
                         await stream.WriteDoneAsync(cancellationToken);
                         return Results.Empty;
                 }
@@ -171,6 +183,10 @@ internal static class RunEndpoints
         "bad_adapter" => new ApiError(400, 3039, $"AiError: {failed.Message}") { FromAi = true },
         _ => ApiErrors.EngineFailed(500, failed.Message),
     };
+
+    private static RunToolCallView View(GenerateEvent.ToolCall call) => new(call.Name, JsonElement.Parse(call.Arguments, DeepJson));
+
+    private static string? Cut(GenerateEvent.Done done) => done.FinishReason == "length" ? "length" : null;
 
     private static UsageView Usage(GenerateEvent.Done done) => new(done.PromptTokens, done.CompletionTokens, done.PromptTokens + done.CompletionTokens);
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Hone.Formats.Constraints;
 using Hone.Server.Requests;
 
 namespace Hone.Server.Cloudflare;
@@ -18,11 +19,14 @@ internal static class RunFields
 
     private static readonly TextField Role = new("role", "Who speaks: what roles there are is the model's chat template's affair.");
 
-    private static readonly SpecialField Content = new("content", "What is said.", $$"""{"type":["string","array","null"],"maxLength":{{MaxText}}}""", (fields, content) =>
+    private static readonly SpecialField Content = new("content", "What is said: a text, or parts of the type text.",
+        $$$"""{"type":["string","array","null"],"maxLength":{{{MaxText}}},"items":{"type":"object","properties":{"type":{"const":"text"},"text":{"type":"string","maxLength":{{{MaxText}}}}},"required":["type","text"]}}""", (fields, content) =>
     {
-        if (content.ValueKind is not (JsonValueKind.String or JsonValueKind.Array))
+        if (content.ValueKind is JsonValueKind.Array)
+            CheckParts(fields, content);
+        else if (content.ValueKind is not JsonValueKind.String)
             fields.Fail("content", $"'{fields.Prefix}content' is {JsonBody.Name(content.ValueKind)}, it must be a string");
-        else if (content.ValueKind is JsonValueKind.String && !(JsonBody.LengthOf(content) <= MaxText))
+        else if (!(JsonBody.LengthOf(content) <= MaxText))
             fields.Fail("content", $"'{fields.Prefix}content' is no text of at most {MaxText} characters");
     });
 
@@ -50,19 +54,86 @@ internal static class RunFields
     public static readonly NumberField RepetitionPenalty = new("repetition_penalty", "Above 1, tokens that are there already become less likely.", 0, 2, 1, above: true);
     public static readonly NumberField FrequencyPenalty = new("frequency_penalty", "Taken off a token's logit for each time that it is there already.", -2, 2, 0);
     public static readonly NumberField PresencePenalty = new("presence_penalty", "Taken off a token's logit once where it is there already.", -2, 2, 0);
-    public static readonly ListField Tools = new("tools", "Functions that the model may call, as its chat template takes them.");
 
-    public static readonly SpecialField ResponseFormat = new(
-        "response_format", "The form of the answer.", """{"type":["object","null"],"properties":{"type":{"const":"text"}},"required":["type"]}""", (fields, format) =>
+    public static readonly SpecialField Tools = new("tools", "Functions that the model may call, with the JSON Schema of their parameters, which its arguments satisfy.",
+        """
+        {"type":["array","null"],"maxItems":128,"items":{"type":"object","if":{"required":["function"]},"then":{"properties":{"type":{"const":"function"},"function":{"$ref":"#/properties/tools/$defs/function"}}},"else":{"$ref":"#/properties/tools/$defs/function"}},
+        "$defs":{"function":{"type":"object","required":["name"],"properties":{"name":{"type":"string","pattern":"^[a-zA-Z0-9_.-]{1,64}$","not":{"enum":["auto","none","required"]}},"description":{"type":["string","null"]},
+        "parameters":{"type":["object","null"],"properties":{"type":{"const":"object"}}}}}}}
+        """, (fields, tools) =>
         {
-            if (!(format.ValueKind is JsonValueKind.Object && format.TryGetProperty("type", out var type) && type.ValueKind is JsonValueKind.String && type.ValueEquals("text"u8)))
-                fields.Fail("response_format", "'response_format' is not offered by this version: leave it out, or use {\"type\":\"text\"}");
+            if (ConstraintCheck.FindToolsError(tools, null) is { } wrong)
+                fields.Fail("tools", wrong);
         });
+
+    public static readonly SpecialField ToolChoice = new("tool_choice", "Whether the model may, must not or must call a function, or which one it must call.",
+        """
+        {"type":["string","object","null"],"if":{"type":"string"},"then":{"enum":["auto","none","required"]},"else":{"anyOf":[{"type":"null"},{"required":["name"],"properties":{"name":{"type":"string"}}},
+        {"required":["function"],"properties":{"function":{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}}}]}}
+        """, (fields, choice) =>
+        {
+            if (ChoiceOf(choice) is null)
+                fields.Fail("tool_choice", "'tool_choice' must be auto, none, required, or {\"type\":\"function\",\"function\":{\"name\":…}}");
+        });
+
+    public static readonly SpecialField ResponseFormat = new("response_format", "The form of the answer: text, any JSON object, or what satisfies a JSON Schema, bare or as OpenAI wraps it with a name.",
+        """
+        {"type":["object","null"],"required":["type"],"properties":{"type":{"enum":["text","json_object","json_schema"]}},
+        "if":{"required":["type"],"properties":{"type":{"const":"json_schema"}}},"then":{"required":["json_schema"],"properties":{"json_schema":{"type":"object"}}}}
+        """, (fields, format) =>
+        {
+            if (format.ValueKind is not JsonValueKind.Object || !format.TryGetProperty("type", out var type) || type.ValueKind is not JsonValueKind.String
+                || !(type.ValueEquals("text"u8) || type.ValueEquals("json_object"u8) || type.ValueEquals("json_schema"u8)))
+                fields.Fail("response_format", "'response_format' must be {\"type\":…}, with text, json_object or json_schema");
+            else if (type.ValueEquals("json_schema"u8) && (!format.TryGetProperty("json_schema", out var schema) || schema.ValueKind is not JsonValueKind.Object))
+                fields.Fail("response_format", "'response_format.json_schema' must be an object: the schema");
+            else if (SchemaOf(format) is { } own && ConstraintCheck.FindError(own) is { } wrong)
+                fields.Fail("response_format", $"'response_format.json_schema' cannot be enforced: {wrong}");
+        });
+
+    /// <summary>The schema that a sound <c>response_format</c> demands; null for any text.</summary>
+    public static JsonElement? SchemaOf(JsonElement format)
+    {
+        var type = format.GetProperty("type");
+        if (type.ValueEquals("text"u8))
+            return null;
+        if (type.ValueEquals("json_object"u8))
+            return JsonElement.Parse("""{"type":"object"}""");
+        var schema = format.GetProperty("json_schema");
+        bool isWrapped = schema.TryGetProperty("schema", out var inner) && inner.ValueKind is JsonValueKind.Object && (schema.TryGetProperty("name", out _) || schema.EnumerateObject().Count() == 1);
+        return isWrapped ? inner : schema;
+    }
+
+    /// <summary>A mode, or the function that an object names; null for neither.</summary>
+    public static string? ChoiceOf(JsonElement choice)
+    {
+        if (choice.ValueKind is JsonValueKind.String)
+            return choice.ValueEquals("auto"u8) || choice.ValueEquals("none"u8) || choice.ValueEquals("required"u8) ? choice.GetString() : null;
+        if (choice.ValueKind is not JsonValueKind.Object)
+            return null;
+        var function = choice.TryGetProperty("function", out var inner) && inner.ValueKind is JsonValueKind.Object ? inner : choice;
+        return function.TryGetProperty("name", out var name) && name.ValueKind is JsonValueKind.String && JsonBody.LengthOf(name) is not null ? name.GetString() : null;
+    }
+
+    private static void CheckParts(BodyFields fields, JsonElement parts)
+    {
+        int index = 0;
+        foreach (var part in parts.EnumerateArray())
+        {
+            string path = $"{fields.Prefix}content[{index++}]";
+            if (part.ValueKind is not JsonValueKind.Object || !part.TryGetProperty("type", out var type) || type.ValueKind is not JsonValueKind.String)
+                fields.Fail("content", $"'{path}' must be an object with a type");
+            else if (!type.ValueEquals("text"u8))
+                fields.Fail("content", $"'{path}' is of the type {type.GetRawText().Shown(40)}: this model reads text alone");
+            else if (!part.TryGetProperty("text", out var text) || text.ValueKind is not JsonValueKind.String || !(JsonBody.LengthOf(text) <= MaxText))
+                fields.Fail("content", $"'{path}.text' must be a text of at most {MaxText} characters");
+        }
+    }
 
     public static readonly BodyShape Shape = new(
         "What the model is given: a prompt or a conversation, and how to answer.",
         [
-            Prompt, Messages, Lora, Raw, Stream, MaxTokens, Temperature, TopP, TopK, Seed, RepetitionPenalty, FrequencyPenalty, PresencePenalty, Tools, ResponseFormat,
+            Prompt, Messages, Lora, Raw, Stream, MaxTokens, Temperature, TopP, TopK, Seed, RepetitionPenalty, FrequencyPenalty, PresencePenalty, Tools, ToolChoice, ResponseFormat,
         ],
         new BodyRule("""{"oneOf":[{"required":["prompt"],"properties":{"prompt":{"type":"string"}}},{"required":["messages"],"properties":{"messages":{"type":"array"}}}]}""", fields =>
         {
@@ -70,6 +141,13 @@ internal static class RunFields
                 fields.Fail("prompt", "one of 'prompt' and 'messages' is required");
             else if (fields.Has("prompt") && fields.Has("messages"))
                 fields.Fail("prompt", "'prompt' and 'messages' exclude each other");
+        }),
+        new BodyRule("""{"anyOf":[{"properties":{"tool_choice":{"enum":["auto","none",null]}}},{"required":["tools"],"properties":{"tools":{"type":"array","minItems":1}}}]}""", fields =>
+        {
+            // What is wrong with the tools themselves is their own error.
+            if (fields.Find("tool_choice") is { } choice && ChoiceOf(choice) is { } chosen && (fields.Find("tools") is not { } tools || ConstraintCheck.FindToolsError(tools, null) is null)
+                && ConstraintCheck.FindToolsError(fields.Find("tools"), chosen) is { } wrong)
+                fields.Fail("tool_choice", wrong);
         }));
 
     /// <summary>JSON Schema of the body of <c>ai/run</c> without a model in its path.</summary>
@@ -98,7 +176,17 @@ internal static class RunFields
           "type": "object",
           "description": "The answer. With 'stream', each event has a piece of 'response', and the last one 'usage'.",
           "properties": {
-            "response": { "type": "string", "description": "The text of the answer." },
+            "response": { "description": "The text of the answer; where response_format asked for JSON and the answer is complete, that value." },
+            "tool_calls": {
+              "type": "array",
+              "description": "Functions that the model calls.",
+              "items": {
+                "type": "object",
+                "properties": { "name": { "type": "string" }, "arguments": { "type": "object" } },
+                "required": ["name", "arguments"]
+              }
+            },
+            "finish_reason": { "const": "length", "description": "There where max_tokens cut the answer." },
             "usage": {
               "type": "object",
               "description": "Tokens of the prompt and of the answer.",

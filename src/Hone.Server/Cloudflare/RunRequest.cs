@@ -17,7 +17,9 @@ internal sealed record RunRequest
     public static RunRequest? Parse(BodyFields fields)
     {
         RunFields.Shape.CheckRules(fields);
-        RunFields.ResponseFormat.Read(fields);
+        var format = RunFields.ResponseFormat.Read(fields);
+        var choice = RunFields.ToolChoice.Read(fields);
+        var tools = RunFields.Tools.Read(fields);
         var request = new RunRequest
         {
             Lora = RunFields.Lora.Read(fields),
@@ -26,7 +28,9 @@ internal sealed record RunRequest
             {
                 Prompt = RunFields.Prompt.Read(fields),
                 Messages = RunFields.Messages.Read(fields),
-                Tools = RunFields.Tools.Read(fields),
+                Tools = tools,
+                ToolChoice = choice is { } chosen ? RunFields.ChoiceOf(chosen) : null,
+                Schema = format is { } wanted && fields.Errors.Count == 0 ? RunFields.SchemaOf(wanted) : null,
                 Raw = RunFields.Raw.Read(fields),
                 MaxTokens = (int)(RunFields.MaxTokens.Read(fields) ?? 0),
                 Temperature = RunFields.Temperature.Read(fields) ?? 0,

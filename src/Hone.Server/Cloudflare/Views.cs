@@ -47,7 +47,16 @@ internal sealed record StatusView(Guid Id, string Status);
 internal sealed record UsageView(int PromptTokens, int CompletionTokens, int TotalTokens);
 
 /// <summary>The whole answer of <c>ai/run</c>, or, streamed, a piece of it.</summary>
-internal sealed record RunView(string Response, UsageView? Usage);
+/// <param name="Response">The text.</param>
+/// <param name="ToolCalls">Functions that the model calls.</param>
+/// <param name="FinishReason"><c>length</c> where <c>max_tokens</c> cut the answer; else absent, as in the original.</param>
+/// <param name="Usage">In the whole answer, and in a stream's last piece.</param>
+internal sealed record RunView(string Response, IReadOnlyList<RunToolCallView>? ToolCalls, string? FinishReason, UsageView? Usage);
+
+/// <summary>The answer where <c>response_format</c> asks for JSON: the value itself.</summary>
+internal sealed record RunValueView(JsonElement Response, IReadOnlyList<RunToolCallView>? ToolCalls, UsageView? Usage);
+
+internal sealed record RunToolCallView(string Name, JsonElement Arguments);
 
 internal sealed record TaskView(string Id, string Name, string Description);
 
@@ -103,6 +112,7 @@ internal sealed class TimestampConverter : JsonConverter<DateTimeOffset>
 [JsonSerializable(typeof(DeletedView))]
 [JsonSerializable(typeof(StatusView))]
 [JsonSerializable(typeof(RunView))]
+[JsonSerializable(typeof(RunValueView))]
 [JsonSerializable(typeof(IReadOnlyList<ModelView>))]
 [JsonSerializable(typeof(TokenVerifyView))]
 [JsonSerializable(typeof(UserView))]

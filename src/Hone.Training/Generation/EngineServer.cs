@@ -2,7 +2,10 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Hone.Formats;
+using Hone.Formats.Constraints;
 using Hone.Formats.Inference;
+using Hone.Formats.Models;
+using Hone.Formats.ToolCalls;
 
 namespace Hone.Training.Generation;
 
@@ -15,6 +18,8 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
     private const int LongestRequest = 16 << 20;
 
     private static readonly TimeSpan s_shortestPause = TimeSpan.FromMilliseconds(1), s_longestPause = TimeSpan.FromMilliseconds(16);
+    private readonly AnswerConstraints _constraints = new(generator.Model);
+    private readonly TemplateFeatures? _features = TemplateFeatures.Of(generator.Model);
 
     public async Task ListenAsync(Socket listener, CancellationToken cancellation)
     {
@@ -59,18 +64,21 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
         try
         {
             GenerateRequest request = JsonSerializer.Deserialize(line.Span, EngineJson.Default.GenerateRequest) ?? throw new JsonException("The request is null.");
-            int[] prompt = PromptEncoder.Encode(generator.Model, request, cancellation);
+            Constraint? constraint = _constraints.For(request);
+            if (request is { Schema: not null, Stop.Count: > 0 })
+                throw new PromptException("stop would cut an answer that a schema governs: leave one of them out.");
+            int[] prompt = PromptEncoder.Encode(generator.Model, request, _constraints, _features, cancellation);
             int context = generator.Model.Config.ContextLength;
             if (prompt.Length >= context)
                 failure = new GenerateEvent.Failed("too_long", $"The prompt has {prompt.Length} tokens; the model's context holds {context}. Shorten the prompt.");
             else
-                stream = Start(request, prompt, cancellation, out failure);
+                stream = Start(request, prompt, constraint, cancellation, out failure);
         }
         catch (JsonException e)
         {
             failure = new GenerateEvent.Failed("bad_input", e.Message);
         }
-        catch (PromptException e)
+        catch (Exception e) when (e is PromptException or SchemaException or MessageException)
         {
             failure = new GenerateEvent.Failed("bad_input", e.Message);
         }
@@ -104,10 +112,11 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static partial int Control(int descriptor, nuint request, out int value);
 
-    private GenerationStream? Start(GenerateRequest request, int[] prompt, CancellationToken cancellation, out GenerateEvent.Failed? failure)
+    private GenerationStream? Start(GenerateRequest request, int[] prompt, Constraint? constraint, CancellationToken cancellation, out GenerateEvent.Failed? failure)
     {
         AdapterUse? use = adapters.Take(request);
-        var stream = new GenerationStream(generator.Model, request, prompt, use?.Adapter, cancellation) { AdapterUse = use };
+        ToolCallFormat? calls = AnswerConstraints.MayCall(request) ? _constraints.Format : null;
+        var stream = new GenerationStream(generator.Model, request, prompt, use?.Adapter, cancellation, constraint, calls) { AdapterUse = use };
         if (stream.MostCacheBytes <= generator.MaxCacheBytes)
         {
             failure = null;

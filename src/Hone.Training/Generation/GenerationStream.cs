@@ -1,7 +1,9 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Threading.Channels;
+using Hone.Formats.Constraints;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
+using Hone.Formats.ToolCalls;
 using Hone.Training.Lora;
 
 namespace Hone.Training.Generation;
@@ -14,13 +16,22 @@ internal sealed class GenerationStream : IDisposable
 
     private readonly BaseModel _model;
     private readonly Sampler _sampler;
-    private readonly TextStream _text;
+    private readonly AnswerWriter _writer;
+    private readonly ConstraintState? _constraint;
+    private readonly TokenLogprobs? _logprobs;
     private readonly int _limit;
     private readonly Channel<GenerateEvent> _events = Channel.CreateUnbounded<GenerateEvent>();
     private readonly List<int> _answer = [];
-    private int _cached;
+    private int _cachedTokens;
 
-    public GenerationStream(BaseModel model, GenerateRequest request, int[] prompt, LoraAdapter? adapter, CancellationToken cancellation)
+    /// <param name="model">The base.</param>
+    /// <param name="request">What to say.</param>
+    /// <param name="prompt">Its prompt's tokens.</param>
+    /// <param name="adapter">Null: the base alone.</param>
+    /// <param name="cancellation">Ends the stream before its next token.</param>
+    /// <param name="constraint">What the answer must look like; null: any text.</param>
+    /// <param name="calls">How it calls functions; null where it cannot.</param>
+    public GenerationStream(BaseModel model, GenerateRequest request, int[] prompt, LoraAdapter? adapter, CancellationToken cancellation, Constraint? constraint = null, ToolCallFormat? calls = null)
     {
         _model = model;
         Prompt = prompt;
@@ -30,7 +41,9 @@ internal sealed class GenerationStream : IDisposable
         Cache = new KeyValueCache(model.Config);
         Events = new WakingReader(_events.Reader, () => Read?.Invoke());
         _sampler = new Sampler(request, prompt);
-        _text = new TextStream(model.Tokenizer, request.Stop ?? []);
+        _writer = new AnswerWriter(model.Tokenizer, request.Stop ?? [], calls, e => _events.Writer.TryWrite(e));
+        _constraint = constraint?.Start();
+        _logprobs = request.Logprobs ? new TokenLogprobs(model.Tokenizer, request.TopLogprobs) : null;
         _limit = Math.Min(request.MaxTokens, model.Config.ContextLength - prompt.Length);
     }
 
@@ -75,8 +88,8 @@ internal sealed class GenerationStream : IDisposable
     public void BeginAfter(IReadOnlyList<CachePage> known, int length)
     {
         Cache.Begin(known, length);
+        _cachedTokens = length;
         Next = Prompt[length..];
-        _cached = length;
     }
 
     /// <summary>The tokens whose keys and values are in the cache.</summary>
@@ -87,17 +100,23 @@ internal sealed class GenerationStream : IDisposable
     {
         Cache.Length += Next.Length;
         Observer?.Invoke(logits);
-        int token = _sampler.Next(logits);
+        TokenMask? mask = _constraint?.Mask();
+        if (mask is { Count: 0 })
+        {
+            Fail("internal", "No token of the model's vocabulary can continue the answer as the schema or the tools demand.");
+            return;
+        }
+        float[]? own = _logprobs is null ? null : logits.ToArray();
+        int token = _sampler.Next(logits, mask);
         _answer.Add(token);
         if (!IgnoreStop && _model.StopTokens.Contains(token))
         {
             Finish("stop");
             return;
         }
-        string text = _text.Next(token);
-        if (text.Length > 0)
-            _events.Writer.TryWrite(new GenerateEvent.Token(text));
-        if (_text.Stopped)
+        _constraint?.Accept(token);
+        _writer.Take(token, own is null ? null : _logprobs!.Of(own, token));
+        if (_writer.Stopped || _constraint is { MustEnd: true })
             Finish("stop");
         else if (_answer.Count >= _limit)
             Finish("length");
@@ -121,10 +140,9 @@ internal sealed class GenerationStream : IDisposable
     private void Finish(string reason)
     {
         Finished = true;
-        string rest = _text.Flush();
-        if (rest.Length > 0)
-            _events.Writer.TryWrite(new GenerateEvent.Token(rest));
-        _events.Writer.TryWrite(new GenerateEvent.Done(reason, Prompt.Length, _answer.Count, _cached));
+        _writer.End();
+        string said = reason == "stop" && _writer.Calls > 0 ? "tool_calls" : reason;
+        _events.Writer.TryWrite(new GenerateEvent.Done(said, Prompt.Length, _answer.Count, _cachedTokens));
         _events.Writer.TryComplete();
     }
 

@@ -1,9 +1,11 @@
+using System.Numerics;
+using Hone.Formats.Constraints;
 using Hone.Formats.Inference;
 
 namespace Hone.Training.Generation;
 
 /// <summary>
-/// Chooses the next token of one stream. In this order, as vLLM and Transformers have it: repetition penalty over prompt and answer, frequency and presence
+/// Chooses the next token of one stream. In this order, as vLLM and Transformers have it: what a constraint forbids is removed, repetition penalty over prompt and answer, frequency and presence
 /// penalty over the answer, temperature, top-k, top-p, softmax. Temperature 0 takes the largest after the penalties. What is drawn depends on the seed and
 /// on the number of tokens drawn before, never on other streams.
 /// </summary>
@@ -22,8 +24,11 @@ internal sealed class Sampler
     }
 
     /// <param name="logits">[V]; is overwritten.</param>
-    public int Next(Span<float> logits)
+    /// <param name="mask">The tokens to choose from, at least one; null: all.</param>
+    public int Next(Span<float> logits, TokenMask? mask = null)
     {
+        if (mask is not null)
+            Apply(mask, logits);
         int token = Choose(logits);
         Seen(token);
         return token;
@@ -33,6 +38,26 @@ internal sealed class Sampler
     {
         _seen.Add(token);
         _generated[token] = _generated.GetValueOrDefault(token) + 1;
+    }
+
+    internal static void Apply(TokenMask mask, Span<float> logits)
+    {
+        ReadOnlySpan<ulong> bits = mask.Bits;
+        for (int word = 0; word * 64 < logits.Length; word++)
+        {
+            ulong forbidden = word < bits.Length ? ~bits[word] : ulong.MaxValue;
+            if (forbidden == ulong.MaxValue)
+            {
+                logits[(word * 64)..Math.Min(logits.Length, word * 64 + 64)].Fill(float.NegativeInfinity);
+                continue;
+            }
+            for (; forbidden != 0; forbidden &= forbidden - 1)
+            {
+                int token = word * 64 + BitOperations.TrailingZeroCount(forbidden);
+                if (token < logits.Length)
+                    logits[token] = float.NegativeInfinity;
+            }
+        }
     }
 
     private int Choose(Span<float> logits)
@@ -55,13 +80,18 @@ internal sealed class Sampler
     /// <param name="logits">[V], after the penalties.</param>
     internal Candidate[] Process(ReadOnlySpan<float> logits)
     {
-        var tokens = new int[logits.Length];
-        var keys = new float[logits.Length];
-        for (int t = 0; t < tokens.Length; t++)
+        int[] tokens = new int[logits.Length];
+        float[] keys = new float[logits.Length];
+        int possible = 0;
+        for (int t = 0; t < logits.Length; t++)
         {
-            tokens[t] = t;
-            keys[t] = -logits[t];
+            if (float.IsNegativeInfinity(logits[t]))
+                continue;
+            (tokens[possible], keys[possible]) = (t, -logits[t]);
+            possible++;
         }
+        Array.Resize(ref tokens, possible);
+        Array.Resize(ref keys, possible);
         Array.Sort(keys, tokens); // likeliest first
         int kept = _request.TopK > 0 ? Math.Min(_request.TopK, tokens.Length) : tokens.Length;
         while (_request.TopK > 0 && kept < keys.Length && keys[kept] == keys[kept - 1])

@@ -13,10 +13,38 @@ internal sealed class TextStream(Tokenizer tokenizer, IReadOnlyList<string> stop
     /// <summary>A stop string was reached; nothing follows.</summary>
     public bool Stopped { get; private set; }
 
-    /// <returns>The text that is certain now.</returns>
-    public string Next(int token) => Release(_held + _decoder.Next(token), end: false);
+    /// <summary>The stop string that was reached.</summary>
+    public string? Stop { get; private set; }
 
-    public string Flush() => Stopped ? "" : Release(_held + _decoder.Flush(), end: true);
+    /// <summary>What was decoded behind it.</summary>
+    public string Rest { get; private set; } = "";
+
+    /// <summary>UTF-16 units decoded, what is held back included.</summary>
+    public int Length { get; private set; }
+
+    /// <returns>The text that is certain now.</returns>
+    public string Next(int token) => Release(Decode(token), end: false);
+
+    public string Flush() => Stopped ? "" : Release(Decoded(_decoder.Flush()), end: true);
+
+    /// <summary>What is held back, which is no longer.</summary>
+    public string TakeHeld()
+    {
+        string held = _held;
+        _held = "";
+        return held;
+    }
+
+    /// <summary>The text of a token behind the stop string.</summary>
+    public string AfterStop(int token) => _decoder.Next(token);
+
+    private string Decode(int token) => Decoded(_decoder.Next(token));
+
+    private string Decoded(string text)
+    {
+        Length += text.Length;
+        return _held + text;
+    }
 
     private string Release(string text, bool end)
     {
@@ -25,12 +53,13 @@ internal sealed class TextStream(Tokenizer tokenizer, IReadOnlyList<string> stop
         {
             int at = text.IndexOf(stop, StringComparison.Ordinal);
             if (at >= 0 && (first < 0 || at < first))
-                first = at;
+                (first, Stop) = (at, stop);
         }
         if (first >= 0)
         {
             Stopped = true;
             _held = "";
+            Rest = text[(first + Stop!.Length)..];
             return text[..first];
         }
         int keep = end ? 0 : stops.Select(s => Overlap(text, s)).DefaultIfEmpty(0).Max();

@@ -70,8 +70,10 @@ public sealed class RunFieldsTests
         "seed" => Pick(random, 0, 9_999_999_999, 10_000_000_000, -1, 0.5),
         "repetition_penalty" => Pick(random, 0, 0.0001, 1, 2, 2.5),
         "frequency_penalty" or "presence_penalty" => Pick(random, -2, 0, 2, 2.1, -2.1),
-        "tools" => Pick(random, new JsonArray(), new JsonArray(new JsonObject { ["type"] = "function", ["function"] = new JsonObject { ["name"] = "f" } }), new JsonObject(), "f"),
-        "response_format" => Pick(random, new JsonObject { ["type"] = "text" }, new JsonObject { ["type"] = "xml" }, new JsonObject(), new JsonObject { ["type"] = 5 }, "text"),
+        "tools" => Pick(random, new JsonArray(), new JsonArray(new JsonObject { ["type"] = "function", ["function"] = new JsonObject { ["name"] = "f" } }), new JsonArray(new JsonObject { ["name"] = "f", ["parameters"] = new JsonObject { ["type"] = "object" } }), new JsonArray(new JsonObject { ["name"] = "a b" }), new JsonObject(), "f"),
+        "tool_choice" => Pick(random, "auto", "none", "required", "auto", "f", new JsonObject { ["type"] = "function", ["function"] = new JsonObject { ["name"] = "f" } }, new JsonObject { ["function"] = new JsonObject() }),
+        "response_format" => Pick(random, new JsonObject { ["type"] = "text" }, new JsonObject { ["type"] = "xml" }, new JsonObject(), new JsonObject { ["type"] = 5 }, new JsonObject { ["type"] = "json_object" }, new JsonObject { ["type"] = "json_schema" },
+            new JsonObject { ["type"] = "json_schema", ["json_schema"] = new JsonObject { ["type"] = "integer" } }, new JsonObject { ["type"] = "json_schema", ["json_schema"] = true }, "text"),
         _ => throw new ArgumentException($"The test makes no values for the field {name} yet."),
     };
 
@@ -81,13 +83,20 @@ public sealed class RunFieldsTests
             return Junk(random);
         var message = new JsonObject { ["role"] = random.Next(30) == 0 ? Junk(random) : "user" };
         if (random.Next(20) > 0)
-            message["content"] = random.Next(20) == 0 ? Junk(random) : Text(random, random.Next(200) == 0 ? 131_073 : random.Next(3));
+            message["content"] = random.Next(20) == 0 ? Junk(random) : random.Next(10) == 0 ? new JsonArray(Part(random), Part(random)) : Text(random, random.Next(200) == 0 ? 131_073 : random.Next(3));
         if (random.Next(10) == 0)
             message["tool_calls"] = random.Next(4) == 0 ? Junk(random) : new JsonArray();
         if (random.Next(30) == 0)
             message.Remove("role");
         return message;
     }
+
+    private static JsonObject Part(Random random) => random.Next(8) switch
+    {
+        0 => new JsonObject { ["type"] = "image_url" },
+        1 => new JsonObject { ["type"] = "text" },
+        _ => new JsonObject { ["type"] = "text", ["text"] = Text(random, random.Next(3)) },
+    };
 
     /// <summary>Some characters take two UTF-16 units: both sides must count them as one.</summary>
     private static JsonValue Text(Random random, int length) =>

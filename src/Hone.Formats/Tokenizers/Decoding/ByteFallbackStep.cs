@@ -53,7 +53,8 @@ internal sealed class ByteFallbackStep(bool whole) : DecoderStep
         (_given, _broken) = (0, false);
     }
 
-    private static byte? ByteOf(string text) =>
+    /// <summary>The byte that a token's text stands for; null where it stands for itself.</summary>
+    public static byte? ByteOf(string text) =>
         text.Length == 6 && text.StartsWith("<0x", StringComparison.Ordinal) && text[5] == '>' && byte.TryParse(text.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out byte value)
             ? value : null;
 

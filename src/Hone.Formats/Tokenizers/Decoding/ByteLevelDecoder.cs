@@ -27,12 +27,12 @@ internal sealed class ByteLevelDecoder : TokenDecoder
     {
         int length = 0;
         foreach (int id in ids)
-            length = checked(length + BytesOf(id).Length);
+            length = checked(length + SpanOf(id).Length);
         var bytes = new byte[length];
         length = 0;
         foreach (int id in ids)
         {
-            ReadOnlySpan<byte> token = BytesOf(id);
+            ReadOnlySpan<byte> token = SpanOf(id);
             token.CopyTo(bytes.AsSpan(length));
             length += token.Length;
         }
@@ -41,13 +41,15 @@ internal sealed class ByteLevelDecoder : TokenDecoder
 
     public override TokenStream Start() => new Stream(this);
 
-    private ReadOnlySpan<byte> BytesOf(int id) => _bytes.AsSpan((id == 0 ? 0 : _ends[id - 1]).._ends[id]);
+    public override byte[] BytesOf(int id) => SpanOf(id).ToArray();
+
+    private ReadOnlySpan<byte> SpanOf(int id) => _bytes.AsSpan((id == 0 ? 0 : _ends[id - 1]).._ends[id]);
 
     private sealed class Stream(ByteLevelDecoder decoder) : TokenStream
     {
         private readonly Decoder _utf8 = Encoding.UTF8.GetDecoder();
 
-        public override string Next(int id) => Decode(decoder.BytesOf(id), flush: false);
+        public override string Next(int id) => Decode(decoder.SpanOf(id), flush: false);
 
         public override string Flush() => Decode([], flush: true);
 

@@ -10,6 +10,9 @@ namespace Hone.Formats.Tokenizers;
 /// <param name="start">Makes the steps for one text; given whether the text is decoded as a whole.</param>
 internal sealed class DecoderChain(Vocabulary vocabulary, Func<bool, List<DecoderStep>> start) : TokenDecoder
 {
+    private (int Id, string Text)? _letter; // found under the lock
+    private readonly Lock _finding = new();
+
     public override string Decode(IReadOnlyList<int> ids)
     {
         var pass = new Pass(vocabulary, start(true));
@@ -19,6 +22,32 @@ internal sealed class DecoderChain(Vocabulary vocabulary, Func<bool, List<Decode
     }
 
     public override TokenStream Start() => new Pass(vocabulary, start(false));
+
+    public override byte[] BytesOf(int id)
+    {
+        List<DecoderStep> steps = start(false);
+        if (steps.Exists(s => s is ByteFallbackStep) && ByteFallbackStep.ByteOf(vocabulary.TextOf(id)) is { } single)
+            return [single];
+        // Behind a letter: the first token of a text may lose the space before it.
+        int letter;
+        string before;
+        lock (_finding)
+            (letter, before) = _letter ??= FindLetter();
+        var pass = new Pass(vocabulary, steps);
+        string text = letter < 0 ? "" : pass.Next(letter);
+        text += pass.Next(id) + pass.Flush();
+        return Encoding.UTF8.GetBytes(text.StartsWith(before, StringComparison.Ordinal) ? text[before.Length..] : text);
+    }
+
+    private (int Id, string Text) FindLetter()
+    {
+        for (int id = 0; id < vocabulary.Count; id++)
+        {
+            if (vocabulary.FindText(id) is [>= 'a' and <= 'z'] && !vocabulary.IsSpecial(id))
+                return (id, Decode([id]));
+        }
+        return (-1, "");
+    }
 
     private sealed class Pass : TokenStream
     {

@@ -7,6 +7,9 @@ internal abstract class TokenDecoder
     public abstract string Decode(IReadOnlyList<int> ids);
 
     public abstract TokenStream Start();
+
+    /// <summary>What a token of the vocabulary adds behind others.</summary>
+    public abstract byte[] BytesOf(int id);
 }
 
 /// <summary>One text whose tokens come one by one.</summary>

@@ -1,0 +1,304 @@
+using System.Text.Json;
+
+namespace Hone.Formats.Constraints;
+
+/// <summary>
+/// Schemas → rules. A rule stands for schemas that hold together (<c>$ref</c>, <c>allOf</c> and what stands beside them); a branch of <c>anyOf</c> or <c>oneOf</c> joins them as an alternative.
+/// Sets of schemas that were met before have their rule already, which makes recursion end.
+/// </summary>
+internal sealed class SchemaRules
+{
+    private const int MostRules = 20_000;
+    private const int DeepestAny = 16;
+    private const int DeepestLookAhead = 40;
+
+    private readonly Dictionary<string, Rule> _known = [];
+    private readonly List<Rule> _rules = [];
+    private readonly Queue<Action> _waiting = new();
+    private readonly List<(Rule Both, string Path)> _overlaps = [];
+    private readonly Dictionary<string, TextAutomaton> _automata = [];
+    private readonly List<Rule> _any = [];
+    private readonly HashSet<Rule> _unresolved = [];
+    private int _depth;
+
+    /// <summary>A schema that holds; of its groups <c>anyOf</c> (1) and <c>oneOf</c> (2) so many are taken care of by branches that hold beside it.</summary>
+    private readonly record struct Part(Schema Schema, int Handled);
+
+    /// <exception cref="SchemaException">It cannot be enforced, or nothing satisfies it.</exception>
+    public static Rule Compile(JsonElement schema)
+    {
+        var rules = new SchemaRules();
+        Rule root = rules.RuleOf([new Part(SchemaReader.Read(schema), 0)], "$");
+        while (rules._waiting.TryDequeue(out Action? resolve))
+            resolve();
+        rules.FindSatisfiable();
+        foreach ((Rule both, string path) in rules._overlaps)
+        {
+            if (both.IsSatisfiable)
+                throw new SchemaException(path, "a value may satisfy two branches of oneOf, which cannot be excluded while it is written; use anyOf, or tell the branches apart by type or by a required property with a const");
+        }
+        return root.IsSatisfiable ? root : throw new SchemaException(Culprit(root).Path, "nothing satisfies the schema");
+    }
+
+    private Rule RuleOf(IEnumerable<Part> parts, string path)
+    {
+        Dictionary<Schema, int> together = Flatten(parts);
+        if (together.Count == 0)
+            return Any(0);
+        string key = string.Join(',', together.OrderBy(p => p.Key.Id).Select(p => $"{p.Key.Id}:{p.Value}"));
+        if (_known.TryGetValue(key, out Rule? rule))
+            return rule;
+        _known.Add(key, rule = NewRule(together.MinBy(p => p.Key.Id).Key.Path ?? path));
+        _unresolved.Add(rule);
+        if (_depth >= DeepestLookAhead)
+        {
+            _waiting.Enqueue(() => ResolveNow(rule, together));
+            return rule;
+        }
+        _depth++;
+        ResolveNow(rule, together);
+        _depth--;
+        return rule;
+    }
+
+    private void ResolveNow(Rule rule, Dictionary<Schema, int> together)
+    {
+        Resolve(rule, together);
+        _unresolved.Remove(rule);
+    }
+
+    private Rule NewRule(string path)
+    {
+        if (_rules.Count >= MostRules)
+            throw new SchemaException(path, $"the schema has more than {MostRules:N0} combinations of anyOf, oneOf and allOf; make it simpler");
+        var rule = new Rule(path);
+        _rules.Add(rule);
+        return rule;
+    }
+
+    /// <summary>All that holds together; what says nothing by itself is left out.</summary>
+    private static Dictionary<Schema, int> Flatten(IEnumerable<Part> parts)
+    {
+        var together = new Dictionary<Schema, int>();
+        var work = new Stack<Part>(parts);
+        while (work.TryPop(out Part part))
+        {
+            (Schema schema, int handled) = part;
+            bool known = together.TryGetValue(schema, out int before);
+            together[schema] = Math.Max(before, handled);
+            if (known)
+                continue;
+            if (schema.Target is not null)
+                work.Push(new Part(schema.Target, 0));
+            foreach (Schema item in schema.AllOf ?? [])
+                work.Push(new Part(item, 0));
+        }
+        foreach ((Schema schema, int handled) in together.ToArray())
+        {
+            if (!SaysSomething(schema) && (handled > 0 || schema.AnyOf is null) && (handled > 1 || schema.OneOf is null))
+                together.Remove(schema);
+        }
+        return together;
+    }
+
+    private static bool SaysSomething(Schema s) =>
+        s.Never || s.Types != JsonTypes.All || s.Values is not null || s.Properties is not null || s.Required is not null || s.AdditionalProperties is not null || s.PrefixItems is not null
+        || s.Items is not null || s.MinItems > 0 || s.MaxItems is not null || s.MinLength > 0 || s.MaxLength is not null || s.Pattern is not null || s.Format is not null || s.Minimum is not null || s.Maximum is not null;
+
+    private void Resolve(Rule rule, Dictionary<Schema, int> together)
+    {
+        if (together.Keys.Any(s => s.Never))
+            return;
+        Schema[] schemas = [.. together.Keys.OrderBy(s => s.Id)];
+        foreach (Schema schema in schemas)
+        {
+            if (together[schema] < 1 && schema.AnyOf is { } any)
+            {
+                Branch(rule, together, schema, 1, any);
+                return;
+            }
+            if (together[schema] < 2 && schema.OneOf is { } one)
+            {
+                for (int i = 0; i < one.Count; i++)
+                {
+                    for (int j = 0; j < i; j++)
+                        _overlaps.Add((RuleOf(With(together, schema, 2, one[i], one[j]), schema.Path), $"{schema.Path}.oneOf"));
+                }
+                Branch(rule, together, schema, 2, one);
+                return;
+            }
+        }
+        JsonTypes types = schemas.Aggregate(JsonTypes.All, (t, s) => t & s.Types);
+        if (schemas.FirstOrDefault(s => s.Values is not null) is { } listing)
+            AddLiterals(rule, listing.Values!.Where(v => Array.TrueForAll(schemas, s => SchemaValues.Satisfies(v, s, AutomatonOf, branches: false))));
+        else
+            AddShapes(rule, types, schemas);
+    }
+
+    private void Branch(Rule rule, Dictionary<Schema, int> together, Schema schema, int handled, List<Schema> branches)
+    {
+        foreach (Schema branch in branches)
+            rule.Alternatives.Add(RuleOf(With(together, schema, handled, branch), branch.Path));
+    }
+
+    private static IEnumerable<Part> With(Dictionary<Schema, int> together, Schema schema, int handled, params IEnumerable<Schema> branches) =>
+        together.Select(p => new Part(p.Key, p.Key == schema ? handled : p.Value)).Concat(branches.Select(b => new Part(b, 0)));
+
+    private static void AddLiterals(Rule rule, IEnumerable<JsonElement> values)
+    {
+        TextAutomaton automaton = TextAutomaton.Literals(values.Select(v => (IReadOnlyList<int>)[.. JsonBytes.Of(v).Select(b => (int)b)]));
+        if (!automaton.IsEmpty)
+            rule.Shapes.Add(new ValueShape.Literals(automaton));
+    }
+
+    private void AddShapes(Rule rule, JsonTypes types, Schema[] schemas)
+    {
+        string path = rule.Path;
+        if (types.HasFlag(JsonTypes.Null))
+            AddLiterals(rule, [JsonElement.Parse("null")]);
+        if (types.HasFlag(JsonTypes.Boolean))
+            AddLiterals(rule, [JsonElement.Parse("true"), JsonElement.Parse("false")]);
+        if ((types & JsonTypes.Number) != 0)
+        {
+            (Bound? least, Bound? most) = (null, null);
+            foreach (Schema schema in schemas)
+                (least, most) = (SchemaReader.Tighter(least, schema.Minimum, upper: false), SchemaReader.Tighter(most, schema.Maximum, upper: true));
+            TextAutomaton numbers = Cached($"n {types.HasFlag(JsonTypes.Fraction)} {least} {most}", () => NumberAutomaton.Of(!types.HasFlag(JsonTypes.Fraction), least, most, path));
+            if (!numbers.IsEmpty)
+                rule.Shapes.Add(new ValueShape.Number(numbers));
+        }
+        if (types.HasFlag(JsonTypes.String))
+            AddText(rule, schemas);
+        if (types.HasFlag(JsonTypes.Array))
+            AddList(rule, schemas);
+        if (types.HasFlag(JsonTypes.Object))
+            AddMap(rule, schemas);
+    }
+
+    private void AddText(Rule rule, Schema[] schemas)
+    {
+        (int least, int? most) = (schemas.Max(s => s.MinLength), schemas.Min(s => s.MaxLength));
+        TextAutomaton automaton = schemas.Aggregate(TextAutomaton.Any, (a, s) => AutomatonOf(s) is { } own ? a.And(own, s.Path) : a);
+        if (!ReferenceEquals(automaton, TextAutomaton.Any))
+            (automaton, least, most) = (automaton.WithLengths(least, most, rule.Path), 0, null);
+        if (!automaton.IsEmpty && !(most < least))
+            rule.Shapes.Add(new ValueShape.Text(automaton, least, most));
+    }
+
+    /// <summary>Of a schema's pattern and format; null where it has neither.</summary>
+    private TextAutomaton? AutomatonOf(Schema schema)
+    {
+        TextAutomaton? pattern = schema.Pattern is { } p ? Cached("p " + p, () => TextAutomaton.Matching(p, $"{schema.Path}.pattern")) : null;
+        TextAutomaton? format = schema.Format is { } f ? Cached("f " + f, () => TextAutomaton.Matching(StringFormats.PatternOf(f), $"{schema.Path}.format")) : null;
+        return pattern is not null && format is not null ? Cached($"b {schema.Id}", () => pattern.And(format, schema.Path)) : pattern ?? format;
+    }
+
+    private TextAutomaton Cached(string key, Func<TextAutomaton> make)
+    {
+        if (!_automata.TryGetValue(key, out TextAutomaton? automaton))
+            _automata.Add(key, automaton = make());
+        return automaton;
+    }
+
+    private void AddList(Rule rule, Schema[] schemas)
+    {
+        (int least, int? most) = (schemas.Max(s => s.MinItems), schemas.Min(s => s.MaxItems));
+        if (most < least)
+            return;
+        int first = Math.Min(schemas.Max(s => s.PrefixItems?.Count ?? 0), most ?? int.MaxValue);
+        var firsts = new List<Rule>();
+        for (int i = 0; i < first; i++)
+        {
+            Rule item = RuleOf(schemas.Select(s => i < s.PrefixItems?.Count ? s.PrefixItems[i] : s.Items).OfType<Schema>().Select(s => new Part(s, 0)), rule.Path);
+            firsts.Add(item);
+            if (IsDead(item) && i < least)
+                return;
+        }
+        Rule others = RuleOf(schemas.Select(s => s.Items).OfType<Schema>().Select(s => new Part(s, 0)), rule.Path);
+        if (!(IsDead(others) && firsts.Count < least))
+            rule.Shapes.Add(new ValueShape.List(firsts, others, least, most));
+    }
+
+    private void AddMap(Rule rule, Schema[] schemas)
+    {
+        HashSet<string> required = [.. schemas.SelectMany(s => s.Required ?? [])];
+        string[] names = [.. schemas.SelectMany(s => s.Properties ?? []).Select(p => p.Name).Concat(schemas.SelectMany(s => s.Required ?? [])).Distinct()];
+        var byName = schemas.Select(s => (Schema: s, Own: (s.Properties ?? []).ToDictionary(p => p.Name, p => p.Schema))).ToArray();
+        var values = new Dictionary<string, Rule>();
+        // What must be there first: where that cannot be, the rest need not be known.
+        foreach (string name in names.OrderByDescending(required.Contains))
+        {
+            Rule value = RuleOf(byName.Select(s => s.Own.GetValueOrDefault(name) ?? s.Schema.AdditionalProperties).OfType<Schema>().Select(s => new Part(s, 0)), rule.Path);
+            if (IsDead(value) && required.Contains(name))
+                return;
+            values.Add(name, value);
+        }
+        Schema[] additional = [.. schemas.Select(s => s.AdditionalProperties).OfType<Schema>()];
+        // Who names properties and says nothing of others means these.
+        bool isOpen = additional.Length > 0 || Array.TrueForAll(schemas, s => s.Properties is null);
+        Rule? others = isOpen ? RuleOf(additional.Select(s => new Part(s, 0)), rule.Path) : null;
+        rule.Shapes.Add(new ValueShape.Map([.. names.Select(n => new Member(n, values[n], required.Contains(n)))], others, isOpen ? TextAutomaton.AllBut(names) : TextAutomaton.Any));
+    }
+
+    /// <summary>Any JSON value; lists and objects within it no deeper than readers like.</summary>
+    private Rule Any(int depth)
+    {
+        while (_any.Count <= depth)
+        {
+            Rule rule = NewRule("$");
+            _any.Add(rule);
+            int level = _any.Count;
+            AddShapes(rule, JsonTypes.All & ~JsonTypes.Array & ~JsonTypes.Object, [new Schema(-1, "$")]);
+            if (level > DeepestAny)
+                continue;
+            Rule inner = Any(level);
+            rule.Shapes.Add(new ValueShape.List([], inner, 0, null));
+            rule.Shapes.Add(new ValueShape.Map([], inner, TextAutomaton.Any));
+        }
+        return _any[depth];
+    }
+
+    /// <summary>Known already that nothing satisfies it; a rule that is being resolved, or waits for it, is not.</summary>
+    private bool IsDead(Rule rule) => rule is { Shapes.Count: 0, Alternatives.Count: 0 } && !_unresolved.Contains(rule);
+
+    private void FindSatisfiable()
+    {
+        bool changed = true;
+        while (changed)
+        {
+            changed = false;
+            foreach (Rule rule in _rules)
+            {
+                if (rule.IsSatisfiable || !(rule.Alternatives.Exists(a => a.IsSatisfiable) || rule.Shapes.Exists(IsSatisfiable)))
+                    continue;
+                rule.IsSatisfiable = changed = true;
+            }
+        }
+    }
+
+    private static bool IsSatisfiable(ValueShape shape) => shape switch
+    {
+        ValueShape.List list => Enumerable.Range(0, Math.Min(list.Least, list.First.Count)).All(i => list.First[i].IsSatisfiable) && (list.Least <= list.First.Count || list.Others.IsSatisfiable),
+        ValueShape.Map map => map.Members.All(m => !m.IsRequired || m.Value.IsSatisfiable),
+        _ => true,
+    };
+
+    /// <summary>The innermost rule for want of which nothing satisfies a rule.</summary>
+    private static Rule Culprit(Rule rule)
+    {
+        var seen = new HashSet<Rule>();
+        while (seen.Add(rule))
+        {
+            Rule? next = rule.Alternatives.Count == 1 ? rule.Alternatives[0] : rule.Alternatives.Count > 0 || rule.Shapes.Count != 1 ? null : rule.Shapes[0] switch
+            {
+                ValueShape.Map map => map.Members.FirstOrDefault(m => m.IsRequired && !m.Value.IsSatisfiable)?.Value,
+                ValueShape.List list => list.First.Take(list.Least).Append(list.Others).FirstOrDefault(r => !r.IsSatisfiable),
+                _ => null,
+            };
+            if (next is null)
+                break;
+            rule = next;
+        }
+        return rule;
+    }
+}

@@ -1,0 +1,237 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Hone.Formats.Constraints;
+using Hone.Formats.Gguf;
+using Hone.Formats.Tokenizers;
+using Json.Schema;
+
+namespace Hone.Formats.Tests.Constraints;
+
+/// <summary>Answers by random logits over the embedded base's vocabulary, held to schemas and judged by another validator.</summary>
+public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : IClassFixture<ConstraintTests.Vocabulary>
+{
+    private const int Schemas = 500;
+
+    [Fact]
+    public void Mask_RandomLogitsOnGeneratedSchemas_WhatStopsValidates()
+    {
+        var generator = new RandomSchema(20_261_128);
+        var random = new Random(7);
+        (int stopped, int answers, int refused) = (0, 0, 0);
+        for (int i = 0; i < Schemas; i++)
+        {
+            JsonObject schema = generator.Next();
+            Constraint constraint;
+            try
+            {
+                constraint = Constraint.Json(JsonElement.Parse(schema.ToJsonString()), vocabulary.Tokens);
+            }
+            catch (SchemaException e) when (e.Message.Contains("nothing satisfies", StringComparison.Ordinal))
+            {
+                refused++;
+                continue;
+            }
+            JsonSchema judge = JsonSchema.FromText(schema.ToJsonString());
+            for (int k = 0; k < 3; k++)
+            {
+                answers++;
+                (string text, bool complete) = Decode(constraint, random, 1500);
+                if (!complete)
+                    continue;
+                stopped++;
+                JsonElement value;
+                try
+                {
+                    value = JsonElement.Parse(text, new JsonDocumentOptions { MaxDepth = 2000 });
+                }
+                catch (JsonException e)
+                {
+                    throw new InvalidOperationException($"{schema.ToJsonString()} gave {text}", e);
+                }
+                AssertNamesDiffer(value);
+                Assert.True(judge.Evaluate(value, new EvaluationOptions { RequireFormatValidation = true }).IsValid, $"{schema.ToJsonString()}\ngave\n{text}");
+            }
+        }
+        Assert.True(refused < Schemas / 10, $"{refused} schemas were refused");
+        Assert.True(stopped > answers * 9 / 10, $"{stopped} of {answers} answers ended");
+    }
+
+    [Fact]
+    public void Mask_OpenObject_NamesAreNeverRepeated()
+    {
+        // Short names of few letters: repeats would be the rule.
+        Constraint constraint = Constraint.Json(JsonElement.Parse("""{"type":"object","properties":{"a":{"const":1}},"additionalProperties":{"const":1}}"""), vocabulary.Tokens);
+        var random = new Random(3);
+        int members = 0;
+        for (int i = 0; i < 40; i++)
+        {
+            (string text, _) = Decode(constraint, random, 400, token => vocabulary.Tokens.BytesOf(token).ToArray().All(b => b is (byte)'"' or (byte)'a' or (byte)'b' or (byte)',' or (byte)':' or (byte)'1' or (byte)'{') ? 12 : 0);
+            string[] names = [.. System.Text.RegularExpressions.Regex.Matches(text, "\"([^\"]*)\":").Select(m => m.Groups[1].Value)];
+            Assert.Equal(names.Distinct(), names);
+            members += names.Length;
+        }
+        Assert.True(members > 400, $"{members} members");
+    }
+
+    [Theory]
+    [InlineData("""{"type":"string","pattern":"^a{2}$"}""", "\"aa\"", true)]
+    [InlineData("""{"type":"string","pattern":"^a{2}$"}""", "\"\\u0061a\"", true)]
+    [InlineData("""{"type":"string","pattern":"^a{2}$"}""", "\"aaa\"", false)]
+    [InlineData("""{"type":"string"}""", "\"\\ud83d\\ude00 ü 😀\"", true)]
+    [InlineData("""{"type":"string"}""", "\"\\ud83d\"", false)]
+    [InlineData("""{"type":"string"}""", "\"\\ude00\"", false)]
+    [InlineData("""{"type":"string","maxLength":1}""", "\"😀\"", true)]
+    [InlineData("""{"type":"string","maxLength":1}""", "\"\\uD83D\\uDE00\"", true)]
+    [InlineData("""{"type":"string","maxLength":1}""", "\"ab\"", false)]
+    [InlineData("""{"type":"string","minLength":2}""", "\"é\"", false)]
+    [InlineData("""{"type":"integer","minimum":-5,"maximum":120}""", "120", true)]
+    [InlineData("""{"type":"integer","minimum":-5,"maximum":120}""", "121", false)]
+    [InlineData("""{"type":"integer","minimum":-5,"maximum":120}""", "-5", true)]
+    [InlineData("""{"type":"integer","minimum":-5,"maximum":120}""", "-6", false)]
+    [InlineData("""{"type":"integer","exclusiveMinimum":7}""", "7", false)]
+    [InlineData("""{"type":"integer","exclusiveMinimum":7}""", "80000000", true)]
+    [InlineData("""{"type":"number","minimum":0.25,"exclusiveMaximum":1}""", "0.25", true)]
+    [InlineData("""{"type":"number","minimum":0.25,"exclusiveMaximum":1}""", "0.2499", false)]
+    [InlineData("""{"type":"number","minimum":0.25,"exclusiveMaximum":1}""", "0.9999", true)]
+    [InlineData("""{"type":"number","minimum":0.25,"exclusiveMaximum":1}""", "1", false)]
+    [InlineData("""{"type":"number","exclusiveMaximum":-1.5}""", "-1.5", false)]
+    [InlineData("""{"type":"number","exclusiveMaximum":-1.5}""", "-1.50001", true)]
+    [InlineData("""{"type":"number","exclusiveMaximum":-1.5}""", "-1.05", false)]
+    [InlineData("""{"properties":{"a":{"type":"null"},"b":{"type":"null"}},"required":["b"],"type":"object"}""", "{\"b\":null}", true)]
+    [InlineData("""{"properties":{"a":{"type":"null"},"b":{"type":"null"}},"required":["b"],"type":"object"}""", "{\"a\": null, \"b\": null}", true)]
+    [InlineData("""{"properties":{"a":{"type":"null"},"b":{"type":"null"}},"required":["b"],"type":"object"}""", "{\"a\":null}", false)]
+    [InlineData("""{"properties":{"a":{"type":"null"},"b":{"type":"null"}},"required":["b"],"type":"object"}""", "{\"b\":null,\"a\":null}", false)]
+    [InlineData("""{"properties":{"a":{"type":"null"}},"type":"object","additionalProperties":true}""", "{\"c\":[{\"x\":-1.5}],\"d\":\"\"}", true)]
+    [InlineData("""{"properties":{"a":{"type":"null"}},"type":"object","additionalProperties":true}""", "{\"c\":1,\"a\":null}", false)]
+    [InlineData("""{"anyOf":[{"$ref":"#"},{"type":"null"}]}""", "null", true)]
+    [InlineData("""{"type":"array","items":{"$ref":"#"}}""", "[[],[[]]]", true)]
+    [InlineData("""{"type":"array","prefixItems":[{"type":"null"}],"items":false}""", "[null]", true)]
+    [InlineData("""{"type":"array","prefixItems":[{"type":"null"}],"items":false}""", "[null,null]", false)]
+    [InlineData("""{"allOf":[{"minimum":3},{"maximum":5}],"type":"integer"}""", "4", true)]
+    [InlineData("""{"allOf":[{"minimum":3},{"maximum":5}],"type":"integer"}""", "6", false)]
+    [InlineData("""{"enum":[1,"1",null],"type":["string","null"]}""", "\"1\"", true)]
+    [InlineData("""{"enum":[1,"1",null],"type":["string","null"]}""", "1", false)]
+    [InlineData("""{"format":"date","type":"string"}""", "\"2024-02-29\"", true)]
+    [InlineData("""{"format":"date","type":"string"}""", "\"2023-02-29\"", false)]
+    [InlineData("true", "{\"any\":[1,{}]}", true)]
+    public void Accept_Text_IsTakenOrNot(string schema, string text, bool taken)
+    {
+        Rule rule = SchemaRules.Compile(JsonElement.Parse(schema));
+        var table = new NodeTable();
+        Node state = table.Of(rule);
+        foreach (byte symbol in Encoding.UTF8.GetBytes(text))
+            state = state.Next(symbol, table);
+        Assert.Equal(taken, state.CanEnd);
+    }
+
+    [Theory]
+    [InlineData("""{"type":"object","properties":{"a":{"items":{"multipleOf":2}}}}""", "$.properties.a.items.multipleOf: the keyword 'multipleOf' is not enforced")]
+    [InlineData("""{"patternProperties":{}}""", "$.patternProperties")]
+    [InlineData("""{"$defs":{"x":{"not":{}}},"$ref":"#/$defs/x"}""", "$.$defs.x.not")]
+    [InlineData("""{"$ref":"#/$defs/y"}""", "leads nowhere")]
+    [InlineData("""{"$ref":"https://example.com/a"}""", "only references within")]
+    [InlineData("""{"type":"text"}""", "$.type: there is no type 'text'")]
+    [InlineData("""{"format":"uri"}""", "$.format: the format 'uri'")]
+    [InlineData("""{"pattern":"(?=a)b"}""", "$.pattern")]
+    [InlineData("""{"pattern":"(a)\\1"}""", "not regular")]
+    [InlineData("""{"pattern":"a("}""", "has no ')'")]
+    [InlineData("""{"items":[{}]}""", "prefixItems")]
+    [InlineData("""{"minItems":-1}""", "$.minItems")]
+    [InlineData("""{"type":"integer","minimum":2,"maximum":1}""", "nothing satisfies")]
+    [InlineData("""{"type":"object","properties":{"a":{"type":"string","pattern":"^a$","minLength":2}},"required":["a"]}""", "$.properties.a: nothing satisfies")]
+    [InlineData("""{"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]}""", "nothing satisfies")]
+    [InlineData("""{"oneOf":[{"type":"string"},{"type":"string","maxLength":3}]}""", "$.oneOf: a value may satisfy two branches")]
+    [InlineData("""{"oneOf":[{"type":"object"},{"type":"object","required":["a"]}]}""", "$.oneOf")]
+    [InlineData("false", "nothing satisfies")]
+    [InlineData("5", "$: it is a number, it must be a schema")]
+    [InlineData("""{"type":"string","title":"t","default":1,"examples":[],"$comment":"c","deprecated":true}""", null)]
+    public void FindError_Schema_NamesKeywordAndPath(string schema, string? part)
+    {
+        string? error = ConstraintCheck.FindError(JsonElement.Parse(schema));
+        if (part is null)
+            Assert.Null(error);
+        else
+            Assert.Contains(part, error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Json_HundredProperties_CompilesAndMasksInTime()
+    {
+        var properties = new JsonObject();
+        for (int i = 0; i < 100; i++)
+            properties[$"property_{i}"] = JsonNode.Parse((i % 4) switch { 0 => """{"type":"string","maxLength":80}""", 1 => """{"type":"integer","minimum":0,"maximum":1000}""", 2 => """{"enum":["a","b","c"]}""", _ => """{"type":"array","items":{"type":"string","format":"date"}}""" });
+        Constraint constraint = Constraint.Json(JsonElement.Parse(new JsonObject { ["type"] = "object", ["properties"] = properties }.ToJsonString()), vocabulary.Tokens);
+        (string text, _) = Decode(constraint, new Random(1), 300);
+        Assert.StartsWith("{", text, StringComparison.Ordinal);
+    }
+
+    /// <summary>An answer by random logits, in which what closes a value is likelier than the rest.</summary>
+    private (string Text, bool Complete) Decode(Constraint constraint, Random random, int most, Func<int, double>? bias = null)
+    {
+        ConstraintState state = constraint.Start();
+        var bytes = new List<byte>();
+        for (int i = 0; i < most && !state.MustEnd; i++)
+        {
+            TokenMask mask = state.Mask();
+            Assert.True(mask.Count > 0, Encoding.UTF8.GetString([.. bytes]));
+            (int best, double highest) = (-1, double.NegativeInfinity);
+            for (int token = 0; token < vocabulary.Tokens.Size; token++)
+            {
+                if (!mask[token])
+                    continue;
+                double logit = -Math.Log(-Math.Log(random.NextDouble() + 1e-300)) + (bias?.Invoke(token) ?? vocabulary.Bias[token]);
+                if (logit > highest)
+                    (best, highest) = (token, logit);
+            }
+            if (vocabulary.Stops.Contains(best))
+            {
+                Assert.True(state.CanEnd);
+                return (Encoding.UTF8.GetString([.. bytes]), true);
+            }
+            bytes.AddRange(vocabulary.Tokens.BytesOf(best));
+            state.Accept(best);
+        }
+        return (Encoding.UTF8.GetString([.. bytes]), state.MustEnd);
+    }
+
+    private static void AssertNamesDiffer(JsonElement value)
+    {
+        if (value.ValueKind is JsonValueKind.Object)
+        {
+            string[] names = [.. value.EnumerateObject().Select(m => m.Name)];
+            Assert.Equal(names.Distinct(), names);
+            foreach (JsonProperty member in value.EnumerateObject())
+                AssertNamesDiffer(member.Value);
+        }
+        else if (value.ValueKind is JsonValueKind.Array)
+        {
+            foreach (JsonElement item in value.EnumerateArray())
+                AssertNamesDiffer(item);
+        }
+    }
+
+    public sealed class Vocabulary
+    {
+        public Vocabulary()
+        {
+            using GgufFile file = GgufFile.Open(References.EmbeddedBase);
+            var tokenizer = Tokenizer.FromGguf(file);
+            int[] stops = [tokenizer.TokenId("<|im_end|>")!.Value];
+            Tokens = new TokenVocabulary(tokenizer, stops);
+            Stops = [.. stops];
+            Bias = [.. Enumerable.Range(0, tokenizer.VocabularySize).Select(id => Stops.Contains(id) ? 12.0 : Encoding.UTF8.GetString(tokenizer.BytesOf(id)) switch
+            {
+                "\"" or "\"}" or "}" or "]" or "]}" or "\"]" => 10,
+                "\"," or "\":" or "," or ":" => 9,
+                _ => 0,
+            })];
+        }
+
+        internal TokenVocabulary Tokens { get; }
+
+        internal HashSet<int> Stops { get; }
+
+        internal double[] Bias { get; }
+    }
+}
