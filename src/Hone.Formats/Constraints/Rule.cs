@@ -8,6 +8,9 @@ internal sealed class Rule(string path)
     public List<ValueShape> Shapes { get; } = [];
     public List<Rule> Alternatives { get; } = [];
 
+    /// <summary>A part for want of which there are no lists or objects.</summary>
+    public Rule? Lacking { get; set; }
+
     /// <summary>Some value satisfies it. Known when all rules are.</summary>
     public bool IsSatisfiable { get; set; }
 }

@@ -212,10 +212,15 @@ internal sealed class SchemaRules
             Rule item = RuleOf(schemas.Select(s => i < s.PrefixItems?.Count ? s.PrefixItems[i] : s.Items).OfType<Schema>().Select(s => new Part(s, 0)), rule.Path);
             firsts.Add(item);
             if (IsDead(item) && i < least)
+            {
+                rule.Lacking = item;
                 return;
+            }
         }
         Rule others = RuleOf(schemas.Select(s => s.Items).OfType<Schema>().Select(s => new Part(s, 0)), rule.Path);
-        if (!(IsDead(others) && firsts.Count < least))
+        if (IsDead(others) && firsts.Count < least)
+            rule.Lacking = others;
+        else
             rule.Shapes.Add(new ValueShape.List(firsts, others, least, most));
     }
 
@@ -230,7 +235,10 @@ internal sealed class SchemaRules
         {
             Rule value = RuleOf(byName.Select(s => s.Own.GetValueOrDefault(name) ?? s.Schema.AdditionalProperties).OfType<Schema>().Select(s => new Part(s, 0)), rule.Path);
             if (IsDead(value) && required.Contains(name))
+            {
+                rule.Lacking = value;
                 return;
+            }
             values.Add(name, value);
         }
         Schema[] additional = [.. schemas.Select(s => s.AdditionalProperties).OfType<Schema>()];
@@ -289,7 +297,7 @@ internal sealed class SchemaRules
         var seen = new HashSet<Rule>();
         while (seen.Add(rule))
         {
-            Rule? next = rule.Alternatives.Count == 1 ? rule.Alternatives[0] : rule.Alternatives.Count > 0 || rule.Shapes.Count != 1 ? null : rule.Shapes[0] switch
+            Rule? next = rule.Alternatives.Count == 1 ? rule.Alternatives[0] : rule.Alternatives.Count > 0 || rule.Shapes.Count > 1 ? null : rule.Shapes.Count == 0 ? rule.Lacking : rule.Shapes[0] switch
             {
                 ValueShape.Map map => map.Members.FirstOrDefault(m => m.IsRequired && !m.Value.IsSatisfiable)?.Value,
                 ValueShape.List list => list.First.Take(list.Least).Append(list.Others).FirstOrDefault(r => !r.IsSatisfiable),

@@ -94,7 +94,7 @@ public sealed partial class ToolCallFormat
     private static string? Render(BaseModel model)
     {
         const string Tools = """[{"type":"function","function":{"name":"zqGIVENzq","description":"d","parameters":{"type":"object","properties":{"a":{"type":"string","description":"d"}},"required":["a"]}}}]""";
-        const string Messages = $$$"""[{"role":"user","content":"Hi"},{"role":"assistant","content":"","tool_calls":[{"id":"abcdef123","type":"function","function":{"name":"{{{Called}}}","arguments":{"a":"b"}}}]},{"role":"tool","name":"f","tool_call_id":"abcdef123","content":"c"},{"role":"assistant","content":"d"}]""";
+        const string Messages = $$$$"""[{"role":"user","content":"Hi"},{"role":"assistant","content":"","tool_calls":[{"id":"abcdef123","type":"function","function":{"name":"{{{{Called}}}}","arguments":{"a":"b"}}}]},{"role":"tool","name":"f","tool_call_id":"abcdef123","content":"c"},{"role":"assistant","content":"d"}]""";
         try
         {
             string? text = model.ChatTemplate?.Render(new ChatTemplateInput

@@ -55,11 +55,14 @@ internal static class RunFields
     public static readonly NumberField FrequencyPenalty = new("frequency_penalty", "Taken off a token's logit for each time that it is there already.", -2, 2, 0);
     public static readonly NumberField PresencePenalty = new("presence_penalty", "Taken off a token's logit once where it is there already.", -2, 2, 0);
 
+    private const string Function = """
+        {"type":"object","required":["name"],"properties":{"name":{"type":"string","pattern":"^[a-zA-Z0-9_.-]{1,64}$","not":{"enum":["auto","none","required"]}},"description":{"type":["string","null"]},
+        "parameters":{"type":["object","null"],"properties":{"type":{"const":"object"}}}}}
+        """;
+
     public static readonly SpecialField Tools = new("tools", "Functions that the model may call, with the JSON Schema of their parameters, which its arguments satisfy.",
-        """
-        {"type":["array","null"],"maxItems":128,"items":{"type":"object","if":{"required":["function"]},"then":{"properties":{"type":{"const":"function"},"function":{"$ref":"#/properties/tools/$defs/function"}}},"else":{"$ref":"#/properties/tools/$defs/function"}},
-        "$defs":{"function":{"type":"object","required":["name"],"properties":{"name":{"type":"string","pattern":"^[a-zA-Z0-9_.-]{1,64}$","not":{"enum":["auto","none","required"]}},"description":{"type":["string","null"]},
-        "parameters":{"type":["object","null"],"properties":{"type":{"const":"object"}}}}}}}
+        $$$$$"""
+        {"type":["array","null"],"maxItems":128,"items":{"type":"object","if":{"required":["function"]},"then":{"properties":{"type":{"const":"function"},"function":{{{{{Function}}}}}}},"else":{{{{{Function}}}}}}}
         """, (fields, tools) =>
         {
             if (ConstraintCheck.FindToolsError(tools, null) is { } wrong)

@@ -66,7 +66,7 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
         int members = 0;
         for (int i = 0; i < 40; i++)
         {
-            (string text, _) = Decode(constraint, random, 400, token => vocabulary.Tokens.BytesOf(token).ToArray().All(b => b is (byte)'"' or (byte)'a' or (byte)'b' or (byte)',' or (byte)':' or (byte)'1' or (byte)'{') ? 12 : 0);
+            (string text, _) = Decode(constraint, random, 400, vocabulary.Letters);
             string[] names = [.. System.Text.RegularExpressions.Regex.Matches(text, "\"([^\"]*)\":").Select(m => m.Groups[1].Value)];
             Assert.Equal(names.Distinct(), names);
             members += names.Length;
@@ -166,8 +166,8 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
         Assert.StartsWith("{", text, StringComparison.Ordinal);
     }
 
-    /// <summary>An answer by random logits, in which what closes a value is likelier than the rest.</summary>
-    private (string Text, bool Complete) Decode(Constraint constraint, Random random, int most, Func<int, double>? bias = null)
+    /// <summary>An answer of random tokens, in which what closes a value, or others, are likelier than the rest.</summary>
+    private (string Text, bool Complete) Decode(Constraint constraint, Random random, int most, int[]? liked = null)
     {
         ConstraintState state = constraint.Start();
         var bytes = new List<byte>();
@@ -175,15 +175,7 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
         {
             TokenMask mask = state.Mask();
             Assert.True(mask.Count > 0, Encoding.UTF8.GetString([.. bytes]));
-            (int best, double highest) = (-1, double.NegativeInfinity);
-            for (int token = 0; token < vocabulary.Tokens.Size; token++)
-            {
-                if (!mask[token])
-                    continue;
-                double logit = -Math.Log(-Math.Log(random.NextDouble() + 1e-300)) + (bias?.Invoke(token) ?? vocabulary.Bias[token]);
-                if (logit > highest)
-                    (best, highest) = (token, logit);
-            }
+            int best = Draw(mask, random, liked ?? vocabulary.Closing);
             if (vocabulary.Stops.Contains(best))
             {
                 Assert.True(state.CanEnd);
@@ -193,6 +185,17 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
             state.Accept(best);
         }
         return (Encoding.UTF8.GetString([.. bytes]), state.MustEnd);
+    }
+
+    private int Draw(TokenMask mask, Random random, int[] liked)
+    {
+        int[] possible = random.Next(10) < 6 ? [.. liked.Where(t => mask[t])] : [];
+        if (possible.Length > 0)
+            return possible[random.Next(possible.Length)];
+        int token = random.Next(vocabulary.Tokens.Size);
+        while (!mask[token])
+            token = (token + 1) % vocabulary.Tokens.Size;
+        return token;
     }
 
     private static void AssertNamesDiffer(JsonElement value)
@@ -220,18 +223,16 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
             int[] stops = [tokenizer.TokenId("<|im_end|>")!.Value];
             Tokens = new TokenVocabulary(tokenizer, stops);
             Stops = [.. stops];
-            Bias = [.. Enumerable.Range(0, tokenizer.VocabularySize).Select(id => Stops.Contains(id) ? 12.0 : Encoding.UTF8.GetString(tokenizer.BytesOf(id)) switch
-            {
-                "\"" or "\"}" or "}" or "]" or "]}" or "\"]" => 10,
-                "\"," or "\":" or "," or ":" => 9,
-                _ => 0,
-            })];
+            Closing = [.. Stops, .. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => Encoding.UTF8.GetString(tokenizer.BytesOf(id)) is "\"" or "\"}" or "}" or "]" or "]}" or "\"]" or "\"," or "\":" or "," or ":")];
+            Letters = [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => tokenizer.BytesOf(id) is { Length: > 0 } bytes && bytes.All(b => b is (byte)'"' or (byte)'a' or (byte)'b' or (byte)',' or (byte)':' or (byte)'1' or (byte)'{'))];
         }
 
         internal TokenVocabulary Tokens { get; }
 
         internal HashSet<int> Stops { get; }
 
-        internal double[] Bias { get; }
+        internal int[] Closing { get; }
+
+        internal int[] Letters { get; }
     }
 }
