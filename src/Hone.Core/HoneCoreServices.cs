@@ -30,6 +30,8 @@ public static class HoneCoreServices
         services.AddSingleton<BlobCollector>();
         services.AddHostedService(provider => provider.GetRequiredService<BlobCollector>());
         services.AddSingleton<ModelCatalog>();
+        services.AddSingleton<StoreVersion>();
+        services.AddSingleton<TokenCache>();
         services.AddSingleton<AccountService>();
         services.AddSingleton<FirstRun>();
         services.AddSingleton<AssetCheck>();

@@ -32,7 +32,7 @@ public static class HoneServer
             // Ids of 10,000 characters are answered in the envelope.
             kestrel.Limits.MaxRequestLineSize = 64 << 10;
         });
-        builder.Logging.SetMinimumLevel(LogLevel.Information)
+        builder.Logging.SetMinimumLevel(options.LogLevel)
             .AddFilter("Microsoft", LogLevel.Warning)
             // Their scopes would put connection and path before every line; the ray says enough, and failures are logged under it.
             .AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None)
@@ -60,8 +60,11 @@ public static class HoneServer
         services.AddHoneCore(options.Core);
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownTimeout);
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, CloudflareJson.Default));
-        services.AddOpenApi(openApi => openApi.AddDocumentTransformer(ApiDescription.DescribeDocument));
+        services.AddOpenApi(openApi => openApi.AddSchemaTransformer(ApiDescription.DescribeSchema).AddDocumentTransformer(ApiDescription.DescribeDocument));
         services.AddHoneEngines(options.Engines ?? new EngineSettings { DataFolder = options.Core.DataFolder });
+        services.AddSingleton(provider => new RateLimits(options.RateLimit, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<Doorkeeper>();
+        services.AddSingleton<ListCache>();
         services.AddSingleton<ModelLoad>();
         services.AddSingleton<RunServices>();
         services.AddSingleton<JobViews>();

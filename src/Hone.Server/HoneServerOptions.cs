@@ -1,6 +1,7 @@
 using System.Net;
 using Hone.Core;
 using Hone.Core.Inference;
+using Hone.Server.Auth;
 
 namespace Hone.Server;
 
@@ -16,11 +17,17 @@ public sealed record HoneServerOptions
     /// <summary>How engines are run; null: the defaults.</summary>
     public EngineSettings? Engines { get; init; }
 
+    /// <summary>Of each token. Default 1,200 requests in 5 minutes; null: none.</summary>
+    public RateLimit? RateLimit { get; init; } = RateLimit.Default;
+
     /// <summary>Registers what runs beside the API, such as the worker loop.</summary>
     public Action<IServiceCollection>? Services { get; init; }
 
     /// <summary>Where the log goes; null: one line an entry on standard error.</summary>
     public Action<ILoggingBuilder>? Logging { get; init; }
+
+    /// <summary>The least that is logged. Default <see cref="LogLevel.Information"/>, which has a line for each request.</summary>
+    public LogLevel LogLevel { get; init; } = LogLevel.Information;
 
     /// <summary>How long requests in flight may take to end when the server stops. Default 10 seconds.</summary>
     public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(10);

@@ -19,6 +19,7 @@ public static class EngineCommand
     {
         ChildLifetime.LeadGroup();
         ChildLifetime.EndWithStandardInput();
+        ChildLifetime.YieldToServer(ChildLifetime.EngineNice);
         Cores.Use(threads ?? Environment.ProcessorCount);
         var clock = Stopwatch.StartNew();
         try

@@ -29,6 +29,7 @@ internal static class JobCommand
             if (line == JobFiles.PauseLine)
                 pause.Cancel();
         });
+        ChildLifetime.YieldToServer(ChildLifetime.JobNice);
         var events = new EventWriter(Console.OpenStandardOutput());
         try
         {

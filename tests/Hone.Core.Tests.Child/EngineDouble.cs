@@ -44,7 +44,7 @@ internal static class EngineDouble
         using var reader = new StreamReader(stream);
         await using var writer = new StreamWriter(stream) { AutoFlush = true, NewLine = "\n" };
         GenerateRequest request = JsonSerializer.Deserialize(await reader.ReadLineAsync() ?? "", EngineJson.Default.GenerateRequest)!;
-        string[] words = (request.Prompt ?? request.Messages!.Value.EnumerateArray().Last().GetProperty("content").GetString()!).Split(' ');
+        string[] words = (request.Prompt ?? LastText(request)).Split(' ');
         switch (words[0])
         {
             case "say":
@@ -93,10 +93,16 @@ internal static class EngineDouble
                 using (var fifo = new FileStream(words[1], FileMode.Open, FileAccess.Write))
                     fifo.WriteByte(1);
                 break;
+            case var _ when request.Prompt is null:
+                await SendAsync(new GenerateEvent.Token("hello"));
+                await SendAsync(new GenerateEvent.Done("stop", 3, 1));
+                break;
             default:
                 throw new InvalidDataException(request.Prompt);
         }
 
         async Task SendAsync(GenerateEvent e) => await writer.WriteLineAsync(JsonSerializer.Serialize(e, EngineJson.Default.GenerateEvent));
     }
+    private static string LastText(GenerateRequest request) =>
+        request.Messages!.Value.EnumerateArray().Last().TryGetProperty("content", out JsonElement content) && content.ValueKind is JsonValueKind.String ? content.GetString()! : "";
 }

@@ -4,6 +4,7 @@ using Hone.Core;
 using Hone.Core.Accounts;
 using Hone.Core.Inference;
 using Hone.Core.Processes;
+using Hone.Server.Auth;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -41,13 +42,20 @@ public sealed class RunningServer : IAsyncLifetime
     public ValueTask InitializeAsync() => StartAsync(new HoneLimits());
 
     /// <summary>Starts, or starts again over the same data.</summary>
-    public async ValueTask StartAsync(HoneLimits limits, HoneExecutable? engine = null, int maxRequests = 64, string? blobs = null)
+    public async ValueTask StartAsync(HoneLimits limits, HoneExecutable? engine = null, int maxRequests = 64, string? blobs = null, RateLimit? rate = null, TimeProvider? clock = null)
     {
         app = HoneServer.Build(new HoneServerOptions
         {
             Listen = new IPEndPoint(IPAddress.Loopback, 0),
             Core = new HoneCoreOptions { DataFolder = DataFolder, BlobFolder = blobs, Limits = limits },
             Engines = new EngineSettings { DataFolder = DataFolder, Executable = engine, MaxRequests = maxRequests },
+            // Off unless a test is about it.
+            RateLimit = rate,
+            Services = services =>
+            {
+                if (clock is not null)
+                    services.AddSingleton(clock);
+            },
             Logging = logging => logging.AddProvider(new Lines(Log)),
         });
         await app.StartAsync();

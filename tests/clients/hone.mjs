@@ -1,4 +1,5 @@
 // A real `hone serve` on a free port over a fresh data folder, and what the tests ask of it directly.
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -7,6 +8,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { startProxy } from './published.mjs';
 
 export const root = path.resolve(import.meta.dirname, '../..');
 export const model = '@cf/huggingfacetb/smollm2-135m-instruct';
@@ -17,10 +19,11 @@ export function executable() {
   return given.endsWith('.dll') ? ['dotnet', given] : [given];
 }
 
-export async function startHone() {
+/** @param options of `hone serve`, beside those that make it a child */
+export async function startHone(...options) {
   const folder = await mkdtemp(path.join(tmpdir(), 'hone-clients-'));
   const [program, ...leading] = executable();
-  const child = spawn(program, [...leading, 'serve', '--listen', 'http://127.0.0.1:0', '--data', path.join(folder, 'data'), '--json', '--until-input-ends'], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(program, [...leading, 'serve', '--listen', 'http://127.0.0.1:0', '--data', path.join(folder, 'data'), '--json', '--until-input-ends', ...options], { stdio: ['pipe', 'pipe', 'pipe'] });
   let log = '';
   child.stderr.on('data', (text) => { log += text; });
   const ended = once(child, 'exit');
@@ -28,13 +31,14 @@ export async function startHone() {
   const first = await Promise.race([line, ended.then(() => undefined)]);
   if (!first?.value) throw new Error(`hone serve did not start:\n${log}`);
   const { url, account_id: accountId, token, email, key } = JSON.parse(first.value);
-  return new Hone({ child, ended, folder, url, accountId, token, email, key, log: () => log });
+  return new Hone({ child, ended, folder, url, accountId, token, email, key, log: () => log, proxy: await startProxy(url) });
 }
 
 class Hone {
   constructor(fields) {
     Object.assign(this, fields);
-    this.baseURL = `${this.url}/client/v4`;
+    // Clients come through the proxy, which holds every answer to the published schema.
+    this.baseURL = `${this.proxy.url}/client/v4`;
   }
 
   /** The result of a call, or an error with the whole answer. */
@@ -80,10 +84,12 @@ class Hone {
   }
 
   async stop() {
+    await this.proxy.stop();
     this.child.stdin.end();
     const [code] = await this.ended;
     await rm(this.folder, { recursive: true });
     if (code !== 0) throw new Error(`hone serve ended with ${code}:\n${this.log()}`);
+    assert.deepEqual([...new Set(this.proxy.violations)], [], 'answers off the published schema');
   }
 }
 

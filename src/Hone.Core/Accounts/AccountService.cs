@@ -5,13 +5,8 @@ using Microsoft.EntityFrameworkCore;
 namespace Hone.Core.Accounts;
 
 /// <summary>Accounts and their tokens. Secrets leave this class once, when they are made.</summary>
-public sealed class AccountService(HoneStore store, StoreWriter writer, TimeProvider clock)
+public sealed class AccountService(HoneStore store, StoreWriter writer, TokenCache tokens, TimeProvider clock)
 {
-    // Runs with every request.
-    private static readonly Func<HoneDbContext, byte[], CancellationToken, Task<Bearer?>> ByHash = EF.CompileAsyncQuery(
-        (HoneDbContext db, byte[] hash, CancellationToken _) => db.ApiTokens.Where(t => t.Hash == hash)
-            .Join(db.Accounts, t => t.AccountId, a => a.Id, (t, a) => new Bearer(t, a)).FirstOrDefault());
-
     public async Task<NewAccount> CreateAccountAsync(string name, string email, CancellationToken cancellationToken)
     {
         string key = TokenFormat.Create();
@@ -68,16 +63,13 @@ public sealed class AccountService(HoneStore store, StoreWriter writer, TimeProv
     }
 
     /// <summary>Null when the token is malformed, unknown, revoked or expired.</summary>
-    public async Task<Principal?> AuthenticateBearerAsync(string? token, CancellationToken cancellationToken)
+    public ValueTask<Principal?> AuthenticateBearerAsync(string? token, CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         if (!TokenFormat.IsWellFormed(token))
-            return null;
-        byte[] hash = TokenFormat.Hash(token!);
-        await using HoneDbContext db = store.Read();
-        Bearer? found = await ByHash(db, hash, cancellationToken);
-        if (found is null || !CryptographicOperations.FixedTimeEquals(found.Token.Hash, hash) || !found.Token.IsActive(clock.GetUtcNow()))
-            return null;
-        return new Principal(found.Account.Id, found.Account.Name, found.Account.Email, found.Token.Id, found.Token.Permission, found.Token.ExpiresAt);
+            return default;
+        Principal? found = tokens.Find(token!);
+        return found is null || found.ExpiresAt <= clock.GetUtcNow() ? default : new(found);
     }
 
     /// <summary>Null when the key is malformed or unknown, or belongs to another address. A key may do everything in its account.</summary>
@@ -110,6 +102,4 @@ public sealed class AccountService(HoneStore store, StoreWriter writer, TimeProv
     };
 
     internal static string NewId() => RandomNumberGenerator.GetHexString(32, lowercase: true);
-
-    private sealed record Bearer(ApiToken Token, Account Account);
 }

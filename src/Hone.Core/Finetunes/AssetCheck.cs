@@ -85,7 +85,10 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
         if (companions.FirstOrDefault(a => AssetFiles.IsAdapter(a.FileName)) is not { } other)
         {
             if (isConfig)
-                return new AssetVerdict(AdapterConfig.Parse(await File.ReadAllBytesAsync(file.Path, cancellationToken)).Errors, []);
+            {
+                AdapterConfigResult parsed = AdapterConfig.Parse(await File.ReadAllBytesAsync(file.Path, cancellationToken));
+                return new AssetVerdict(parsed.Config is { } read ? [.. parsed.Errors, .. AdapterCheck.RankErrors(read, limits.AdapterRank)] : parsed.Errors, []);
+            }
             SafetensorsFile.Open(file.Path).Dispose();
             return new AssetVerdict([], []);
         }

@@ -1,7 +1,6 @@
 using Hone.Core.Blobs;
 using Hone.Core.Models;
 using Hone.Core.Store;
-using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Finetunes;
@@ -19,40 +18,27 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
         errors.AddRange(FinetuneRules.CheckDescription(request.Description, limits));
         if (errors.Count > 0)
             return new CreateResult.Invalid(errors);
-        return await writer.RunAsync(async db =>
+        return await writer.RunPreparedAsync(statements =>
         {
-            Standing standing = await db.Database.SqlQueryRaw<Standing>($"""
-                SELECT (SELECT id FROM finetunes WHERE account_id = @account AND name = @name) AS ExistingId,
-                    (SELECT COUNT(*) FROM finetunes WHERE account_id = @account) AS Count, {SqliteJobQueue.Now} AS Now
-                """, new SqliteParameter("@account", accountId), new SqliteParameter("@name", request.Name)).SingleAsync(cancellationToken);
+            FinetuneRows.Standing standing = FinetuneRows.Stand(statements, accountId, request.Name!);
             if (standing.ExistingId is { } existing)
-                return (CreateResult)new CreateResult.DuplicateName(Guid.Parse(existing), $"A finetune named {FinetuneRules.Quote(request.Name!)} exists already in this account: {existing}. Choose another name, or delete that one.");
+                return (CreateResult)new CreateResult.DuplicateName(existing, $"A finetune named {FinetuneRules.Quote(request.Name!)} exists already in this account: {existing}. Choose another name, or delete that one.");
             if (standing.Count >= limits.FinetunesPerAccount)
                 return new CreateResult.Invalid([new(CreateErrorCode.TooManyFinetunes, null, $"The account has {limits.FinetunesPerAccount} finetunes, as many as are allowed; delete some first.")]);
-            DateTimeOffset now = DateTimeOffset.FromUnixTimeMilliseconds(standing.Now);
             var finetune = new Finetune
             {
-                Id = Guid.NewGuid(),
+                // Ids that grow with time are stored side by side: a commit of many writes few pages.
+                Id = Guid.CreateVersion7(standing.Now),
                 AccountId = accountId,
                 Name = request.Name!,
                 Model = request.Model!,
                 Description = request.Description,
                 Public = request.Public,
                 Seed = request.Seed,
-                CreatedAt = now,
-                ModifiedAt = now,
+                CreatedAt = standing.Now,
+                ModifiedAt = standing.Now,
             };
-            db.Finetunes.Add(finetune);
-            db.FinetuneEvents.Add(new FinetuneEvent
-            {
-                FinetuneId = finetune.Id,
-                Sequence = 1,
-                CreatedAt = now,
-                Level = "info",
-                Type = "message",
-                Message = $"Created fine-tuning job: {finetune.Id}",
-            });
-            await db.SaveChangesAsync(cancellationToken);
+            FinetuneRows.Insert(statements, finetune, $"Created fine-tuning job: {finetune.Id}");
             return new CreateResult.Created(finetune);
         }, cancellationToken);
     }
@@ -76,6 +62,13 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
             _ => all.OrderBy(f => f.CreatedAt),
         };
         return await ordered.ThenBy(f => f.Id).Skip(offset).Take(limit).ToListAsync(cancellationToken);
+    }
+
+    /// <summary>Public finetunes of all accounts, counted.</summary>
+    public async Task<int> CountPublicAsync(CancellationToken cancellationToken)
+    {
+        await using HoneDbContext db = store.Read();
+        return await db.Finetunes.CountAsync(f => f.Public, cancellationToken);
     }
 
     /// <summary>By id or by name: the account's own first, then, where asked for, public ones of others (of several with one name, the oldest).</summary>
@@ -152,7 +145,4 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
             : $"The model {FinetuneRules.Quote(model)} is not known here. Known are: {known}. `hone models add` adds one.";
         return new CreateError(CreateErrorCode.UnknownModel, "model", message);
     }
-
-    /// <summary>What a creation must know, in one question to the database.</summary>
-    private sealed record Standing(string? ExistingId, long Count, long Now);
 }

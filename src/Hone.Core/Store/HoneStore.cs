@@ -53,6 +53,31 @@ public sealed class HoneStore : IAsyncDisposable
 
     internal HoneDbContext OpenWriter() => new(Options(connectionString).Options);
 
+    /// <summary>A connection beside the readers', for statements that are prepared once; the caller disposes it.</summary>
+    internal SqliteConnection OpenConnection()
+    {
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder(connectionString) { Pooling = false }.ToString());
+        try
+        {
+            connection.Open();
+            ConnectionSettings.Apply(connection);
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A context over the writer's connection. The writer begins and commits: the context must not.</summary>
+    internal static HoneDbContext ContextOver(SqliteConnection connection)
+    {
+        var db = new HoneDbContext(new DbContextOptionsBuilder<HoneDbContext>().UseSqlite(connection).Options);
+        db.Database.AutoTransactionBehavior = AutoTransactionBehavior.Never;
+        return db;
+    }
+
     internal string FolderPath => folder.Path;
 
     public ValueTask DisposeAsync()
@@ -84,7 +109,9 @@ public sealed class HoneStore : IAsyncDisposable
         public static readonly ConnectionSettings Instance = new();
         private const string Settings = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL;";
 
-        public override void ConnectionOpened(DbConnection connection, ConnectionEndEventData eventData)
+        public override void ConnectionOpened(DbConnection connection, ConnectionEndEventData eventData) => Apply(connection);
+
+        public static void Apply(DbConnection connection)
         {
             using DbCommand command = connection.CreateCommand();
             command.CommandText = Settings;

@@ -1,6 +1,6 @@
 using System.Threading.Channels;
+using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
-using Microsoft.EntityFrameworkCore.Storage;
 
 namespace Hone.Core.Store;
 
@@ -11,7 +11,6 @@ namespace Hone.Core.Store;
 public sealed class StoreWriter : IAsyncDisposable
 {
     private const int MaximumBatch = 256;
-    private const string Savepoint = "write";
     private readonly HoneStore store;
     private readonly Channel<Write> queue = Channel.CreateUnbounded<Write>(new UnboundedChannelOptions { SingleReader = true });
     private readonly Task loop;
@@ -31,7 +30,15 @@ public sealed class StoreWriter : IAsyncDisposable
     /// </summary>
     public async Task<T> RunAsync<T>(Func<HoneDbContext, Task<T>> write, CancellationToken cancellationToken)
     {
-        var queued = new Write<T>(write, cancellationToken);
+        var queued = new ContextWrite<T>(write, cancellationToken);
+        ObjectDisposedException.ThrowIf(!queue.Writer.TryWrite(queued), this);
+        return await queued.Answer.Task;
+    }
+
+    /// <summary>The same for a write of prepared statements, without the cost of a context.</summary>
+    internal async Task<T> RunPreparedAsync<T>(Func<PreparedWrites, T> write, CancellationToken cancellationToken)
+    {
+        var queued = new PreparedWrite<T>(write, cancellationToken);
         ObjectDisposedException.ThrowIf(!queue.Writer.TryWrite(queued), this);
         return await queued.Answer.Task;
     }
@@ -45,21 +52,21 @@ public sealed class StoreWriter : IAsyncDisposable
 
     private async Task LoopAsync()
     {
-        HoneDbContext? db = null;
+        Connection? connection = null;
         var batch = new List<Write>();
         while (await queue.Reader.WaitToReadAsync())
         {
             batch.Clear();
             try
             {
-                db ??= store.OpenWriter();
-                await using IDbContextTransaction transaction = await db.Database.BeginTransactionAsync();
+                connection ??= new Connection(store);
+                connection.Prepared.Run("BEGIN IMMEDIATE");
                 while (batch.Count < MaximumBatch && queue.Reader.TryRead(out Write? write))
                 {
                     batch.Add(write);
-                    await RunOneAsync(db, transaction, write);
+                    await RunOneAsync(connection, write);
                 }
-                await transaction.CommitAsync();
+                connection.Prepared.Run("COMMIT");
                 Commits++;
             }
             catch (Exception e)
@@ -70,34 +77,53 @@ public sealed class StoreWriter : IAsyncDisposable
                 Exception cause = batch.Select(w => w.Error).FirstOrDefault(error => error is StorageException) ?? StorageException.From(e, store.FolderPath) ?? e;
                 foreach (Write write in batch)
                     write.Error ??= cause;
-                if (db is not null)
-                    await db.DisposeAsync();
-                db = null;
+                if (connection is not null)
+                    await connection.DisposeAsync();
+                connection = null;
             }
             foreach (Write write in batch)
                 write.Complete();
         }
-        if (db is not null)
-            await db.DisposeAsync();
+        if (connection is not null)
+            await connection.DisposeAsync();
     }
 
-    private async Task RunOneAsync(HoneDbContext db, IDbContextTransaction transaction, Write write)
+    private async Task RunOneAsync(Connection connection, Write write)
     {
-        await transaction.CreateSavepointAsync(Savepoint);
+        connection.Prepared.Run("SAVEPOINT one");
         try
         {
-            await write.RunAsync(db);
-            await transaction.ReleaseSavepointAsync(Savepoint);
+            await write.RunAsync(connection);
         }
         catch (Exception e)
         {
             write.Error = StorageException.From(e, store.FolderPath) ?? e;
-            await transaction.RollbackToSavepointAsync(Savepoint);
-            await transaction.ReleaseSavepointAsync(Savepoint);
+            connection.Prepared.Run("ROLLBACK TO one");
         }
-        finally
+        connection.Prepared.Run("RELEASE one");
+    }
+
+    /// <summary>The one connection that writes, for a context and for prepared statements. Closing it takes back what is not committed.</summary>
+    private sealed class Connection : IAsyncDisposable
+    {
+        private readonly SqliteConnection connection;
+
+        public Connection(HoneStore store)
         {
-            db.ChangeTracker.Clear();
+            connection = store.OpenConnection();
+            Prepared = new PreparedWrites(connection);
+            Db = HoneStore.ContextOver(connection);
+        }
+
+        public PreparedWrites Prepared { get; }
+
+        public HoneDbContext Db { get; }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Db.DisposeAsync();
+            Prepared.Dispose();
+            await connection.DisposeAsync();
         }
     }
 
@@ -105,24 +131,26 @@ public sealed class StoreWriter : IAsyncDisposable
     {
         public Exception? Error { get; set; }
 
-        public abstract Task RunAsync(HoneDbContext db);
+        public abstract ValueTask RunAsync(Connection connection);
 
         public abstract void Complete();
     }
 
-    private sealed class Write<T>(Func<HoneDbContext, Task<T>> body, CancellationToken cancellationToken) : Write
+    private abstract class Write<T>(CancellationToken cancellationToken) : Write
     {
         private T? result;
 
         public TaskCompletionSource<T> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public override async Task RunAsync(HoneDbContext db)
+        public sealed override async ValueTask RunAsync(Connection connection)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            result = await body(db);
+            result = await BodyAsync(connection);
         }
 
-        public override void Complete()
+        protected abstract ValueTask<T> BodyAsync(Connection connection);
+
+        public sealed override void Complete()
         {
             if (Error is OperationCanceledException cancelled && cancellationToken.IsCancellationRequested)
                 Answer.SetCanceled(cancelled.CancellationToken);
@@ -131,5 +159,25 @@ public sealed class StoreWriter : IAsyncDisposable
             else
                 Answer.SetResult(result!);
         }
+    }
+
+    private sealed class ContextWrite<T>(Func<HoneDbContext, Task<T>> body, CancellationToken cancellationToken) : Write<T>(cancellationToken)
+    {
+        protected override async ValueTask<T> BodyAsync(Connection connection)
+        {
+            try
+            {
+                return await body(connection.Db);
+            }
+            finally
+            {
+                connection.Db.ChangeTracker.Clear();
+            }
+        }
+    }
+
+    private sealed class PreparedWrite<T>(Func<PreparedWrites, T> body, CancellationToken cancellationToken) : Write<T>(cancellationToken)
+    {
+        protected override ValueTask<T> BodyAsync(Connection connection) => new(body(connection.Prepared));
     }
 }

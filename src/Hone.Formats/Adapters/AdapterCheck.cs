@@ -103,14 +103,15 @@ public sealed class AdapterCheck
         static string Simple(string name) => string.Concat(name.TrimEnd('/').Split('/')[^1].Where(char.IsLetterOrDigit)).ToUpperInvariant();
     }
 
+    /// <summary>Ranks above what is accepted: known from the config alone.</summary>
+    public static IEnumerable<string> RankErrors(AdapterConfig config, int most) =>
+        config.RankPattern.Select(p => (Path: $"rank_pattern['{p.Key}']", Rank: p.Value)).Prepend((Path: "r", config.Rank)).Where(r => r.Rank > most)
+            .Select(r => $"{AdapterConfig.FileName}: $.{r.Path} is {r.Rank}; at most {most} is accepted. Train with a lower rank.");
+
     /// <summary>Every name, pattern and layer in the config must meet a module of the base, and ranks keep the limit.</summary>
     private void CheckNamed(AdapterConfig config)
     {
-        foreach ((string path, int rank) in config.RankPattern.Select(p => ($"rank_pattern['{p.Key}']", p.Value)).Prepend(("r", config.Rank)))
-        {
-            if (rank > _limits.MaxRank)
-                _errors.Add($"{AdapterConfig.FileName}: $.{path} is {rank}; at most {_limits.MaxRank} is accepted. Train with a lower rank.");
-        }
+        _errors.AddRange(RankErrors(config, _limits.MaxRank));
         CheckList("target_modules", config.TargetModules, config.TargetPattern);
         CheckList("exclude_modules", config.ExcludeModules, config.ExcludePattern);
         foreach ((string key, string pattern) in config.RankPattern.Select(p => ("rank_pattern", p.Key)).Concat(config.AlphaPattern.Select(p => ("alpha_pattern", p.Key))))

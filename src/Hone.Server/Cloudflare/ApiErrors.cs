@@ -65,6 +65,9 @@ internal static class ApiErrors
     public static ApiError Busy { get; } =
         new(429, 3040, "Capacity temporarily exceeded, please try again.") { FromAi = true, RetryAfter = TimeSpan.FromSeconds(1) };
 
+    public static ApiError RateLimited(TimeSpan wait) =>
+        new(429, 10429, $"Rate limited: too many requests, send the next one in {(int)wait.TotalSeconds} seconds") { RetryAfter = wait };
+
     public static ApiError TooLong(string why) => new(400, 5021, $"AiError: {why}") { FromAi = true };
 
     public static ApiError EngineFailed(int status, string why) => new(status, 3043, $"AiError: Internal server error: {why}") { FromAi = true };

@@ -28,9 +28,14 @@ internal static class AssetEndpoints
     {
         account.MapPost("/ai/finetunes/{finetune_id}/finetune-assets", UploadAsync).NeedsWrite().WithSummary("Upload a file of a finetune")
             .WithDescription("Form with file_name and file. training_data.jsonl starts the training (training_config.json and validation_data.jsonl go before it); adapter_config.json and adapter_model.safetensors bring a finished adapter.")
-            .TakesUpload().Answers<UploadedAssetView>();
-        account.MapGet("/ai/finetunes/{finetune_id}/finetune-assets", ListAsync).WithSummary("List the files of a finetune").Answers<IReadOnlyList<AssetView>>();
-        account.MapGet("/ai/finetunes/{finetune_id}/finetune-assets/{file_name}", DownloadAsync).WithSummary("Download a file of a finetune");
+            .TakesUpload().Answers(ApiExamples.Uploaded, CloudflareJson.Default.UploadedAssetView, ApiErrors.MissingPermission, NotFound("support-triage"),
+                FinetuneEndpoints.Refused(400, ApiErrors.InvalidUpload, "the part 'file' is missing: it holds the asset's bytes"),
+                FinetuneEndpoints.Refused(400, ApiErrors.AssetRefused, "training_data.jsonl is stored already, with other bytes"),
+                FinetuneEndpoints.Refused(400, ApiErrors.AdapterRefused, "adapter_config.json: $.r is 64; at most 32 is accepted."),
+                FinetuneEndpoints.Refused(400, ApiErrors.TrainingDataRefused, "training_data.jsonl, line 3, byte 120: no assistant's turn"),
+                FinetuneEndpoints.Refused(400, ApiErrors.WrongState, "It is queued and takes no more files; create another finetune."), ApiErrors.TooLarge(512 << 20));
+        account.MapGet("/ai/finetunes/{finetune_id}/finetune-assets", ListAsync).WithSummary("List the files of a finetune").Answers(ApiExamples.Assets, CloudflareJson.Default.IReadOnlyListAssetView, ApiErrors.FinetuneNotFound("support-triage"));
+        account.MapGet("/ai/finetunes/{finetune_id}/finetune-assets/{file_name}", DownloadAsync).WithSummary("Download a file of a finetune").AnswersFile(ApiErrors.FinetuneNotFound("support-triage"), FinetuneEndpoints.Refused(400, ApiErrors.TrainingDataRefused, "The form does not exist for this base."));
     }
 
     private static async Task<IResult> UploadAsync(HttpContext context, FinetuneService finetunes, HoneLimits limits, DataFolder folder, CancellationToken cancellationToken)
@@ -89,7 +94,8 @@ internal static class AssetEndpoints
         if (await finetunes.FindAsync(context.Caller().AccountId, idOrName, includePublic: false, cancellationToken) is not { } finetune)
             return ApiErrors.FinetuneNotFound(idOrName);
         var assets = await finetunes.ListAssetsAsync(finetune.Id, cancellationToken);
-        return Envelope.Ok([.. assets.Select(AssetView.Of)], CloudflareJson.Default.IReadOnlyListAssetView);
+        IReadOnlyList<AssetView> all = [.. assets.Select(AssetView.Of)];
+        return new Answer<IReadOnlyList<AssetView>>(all, CloudflareJson.Default.IReadOnlyListAssetView) { Page = new(1, Math.Max(1, all.Count), all.Count, all.Count) };
     }
 
     /// <summary>Made while it is sent: neither a disk nor the memory has to hold a merged model.</summary>

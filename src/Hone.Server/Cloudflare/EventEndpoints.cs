@@ -15,7 +15,8 @@ internal static class EventEndpoints
         account.MapGet("/ai/finetunes/{finetune_id}/events", GetAsync).WithSummary("What happened to a finetune")
             .WithDescription("JSON, or with Accept: text/event-stream a stream of events with ids that goes on after Last-Event-ID and ends with an event named state.")
             .TakesQuery("after", "Events after this sequence number").TakesQuery("limit", "1 to 1000, default 100")
-            .Answers<IReadOnlyList<EventView>>();
+            .Answers(ApiExamples.Events, CloudflareJson.Default.IReadOnlyListEventView, ApiErrors.FinetuneNotFound("support-triage"), FinetuneEndpoints.Refused(400, ApiErrors.InvalidField, "'limit' must be a number from 1 to 1000"))
+            .AlsoStreams(ApiExamples.EventStream);
 
     private static async Task<IResult> GetAsync(HttpContext context, FinetuneService finetunes, IHostApplicationLifetime lifetime, TimeProvider clock, CancellationToken cancellationToken)
     {
@@ -40,7 +41,10 @@ internal static class EventEndpoints
         if (!stream)
         {
             var events = await finetunes.ListEventsAsync(finetune.Id, after, (int)limit, cancellationToken);
-            return Envelope.Ok([.. events.Select(EventView.Of)], CloudflareJson.Default.IReadOnlyListEventView);
+            return new Answer<IReadOnlyList<EventView>>([.. events.Select(EventView.Of)], CloudflareJson.Default.IReadOnlyListEventView)
+            {
+                Cursor = new((int)limit, events.Count, events.Count > 0 ? events[^1].Sequence.ToString() : null),
+            };
         }
         // A server that goes down ends its streams; the client comes back with Last-Event-ID.
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);

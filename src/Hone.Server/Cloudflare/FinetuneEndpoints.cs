@@ -20,19 +20,31 @@ internal static class FinetuneEndpoints
     {
         account.MapPost("/ai/finetunes", CreateAsync).NeedsWrite().WithSummary("Create a finetune")
             .WithDescription("Then upload training_data.jsonl, which starts the training, or a finished adapter.")
-            .TakesJson<CreateFinetuneView>().Answers<FinetuneView>();
-        account.MapGet("/ai/finetunes", ListAsync).WithSummary("List the account's finetunes").Answers<IReadOnlyList<OwnFinetuneView>>();
+            .TakesJson(ApiExamples.Create, CloudflareJson.Default.CreateFinetuneView)
+            .Answers(ApiExamples.Finetune, CloudflareJson.Default.FinetuneView, ApiErrors.MissingPermission, ApiErrors.MalformedJson("line 1, byte 1: nothing is there"),
+                Refused(400, ApiErrors.UnknownModel, "model is required"), Refused(400, ApiErrors.InvalidField, "name is required: 1 to 128 printable characters."),
+                Refused(409, ApiErrors.DuplicateName, "A finetune named \"support-triage\" exists already in this account"),
+                Refused(400, ApiErrors.QuotaExceeded, "The account has 100 finetunes, as many as are allowed; delete some first."), ApiErrors.TooLarge(MaxBody));
+        account.MapGet("/ai/finetunes", ListAsync).WithSummary("List the account's finetunes")
+            .TakesQuery("page", "With per_page: one page of them; without: all").TakesQuery("per_page", "1 to 1000").Answers([ApiExamples.OwnFinetune], CloudflareJson.Default.IReadOnlyListOwnFinetuneView);
         account.MapGet("/ai/finetunes/public", ListPublicAsync).WithSummary("List public finetunes")
             .TakesQuery("limit", "Default 20").TakesQuery("offset", "Default 0").TakesQuery("orderBy", "created_at, modified_at or name")
-            .Answers<IReadOnlyList<FinetuneView>>();
-        account.MapGet("/ai/finetunes/{finetune_id}", GetAsync).WithSummary("Get a finetune by id or name").Answers<OwnFinetuneView>();
-        account.MapDelete("/ai/finetunes/{finetune_id}", DeleteAsync).NeedsWrite().WithSummary("Delete a finetune").Answers<DeletedView>();
-        account.MapPost("/ai/finetunes/{finetune_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel a finetune's job").Answers<OwnFinetuneView>();
+            .Answers([ApiExamples.Finetune], CloudflareJson.Default.IReadOnlyListFinetuneView, Refused(400, ApiErrors.InvalidField, "'limit' must be a number, 0 or more"));
+        account.MapGet("/ai/finetunes/{finetune_id}", GetAsync).WithSummary("Get a finetune by id or name").WithDescription("Of another account's public one, the published fields alone.")
+            .Answers(ApiExamples.OwnFinetune, CloudflareJson.Default.OwnFinetuneView, ApiErrors.FinetuneNotFound("support-triage")).OrAnswers<FinetuneView>();
+        account.MapDelete("/ai/finetunes/{finetune_id}", DeleteAsync).NeedsWrite().WithSummary("Delete a finetune").Answers(ApiExamples.Deleted, CloudflareJson.Default.DeletedView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"));
+        account.MapPost("/ai/finetunes/{finetune_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel a finetune's job")
+            .Answers(ApiExamples.Cancelled, CloudflareJson.Default.OwnFinetuneView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"), Refused(400, ApiErrors.WrongState, "It is ready already; there is nothing to cancel."));
         account.MapPost("/ai/finetunes/{finetune_id}/pause", (HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken) => HoldAsync(context, finetunes.PauseAsync, cancellationToken))
-            .NeedsWrite().WithSummary("Pause a finetune's job").WithDescription("A running one writes a checkpoint and leaves its worker.").Answers<OwnFinetuneView>();
+            .NeedsWrite().WithSummary("Pause a finetune's job").WithDescription("A running one writes a checkpoint and leaves its worker.")
+            .Answers(ApiExamples.Paused, CloudflareJson.Default.OwnFinetuneView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"), Refused(400, ApiErrors.WrongState, "It is ready already; there is nothing to pause."));
         account.MapPost("/ai/finetunes/{finetune_id}/resume", (HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken) => HoldAsync(context, finetunes.ResumeAsync, cancellationToken))
-            .NeedsWrite().WithSummary("Resume a finetune's job").Answers<OwnFinetuneView>();
+            .NeedsWrite().WithSummary("Resume a finetune's job")
+            .Answers(ApiExamples.OwnFinetune, CloudflareJson.Default.OwnFinetuneView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"), Refused(400, ApiErrors.WrongState, "It is not paused."));
     }
+
+    /// <summary>An error of the AI endpoints, for the OpenAPI document.</summary>
+    public static ApiError Refused(int status, int code, string message) => new(status, code, message) { FromAi = true };
 
     /// <summary>The id or name that the path holds, or an answer where it can be neither.</summary>
     public static string? IdOrName(HttpContext context, out ApiError? error)
@@ -94,10 +106,19 @@ internal static class FinetuneEndpoints
         return given ?? alias ?? false;
     }
 
-    private static async Task<IResult> ListAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
+    private static async Task<IResult> ListAsync(HttpContext context, FinetuneService finetunes, ListCache lists, CancellationToken cancellationToken)
     {
-        var all = await finetunes.ListAsync(context.Caller().AccountId, cancellationToken);
-        return Envelope.Ok([.. all.Select(OwnFinetuneView.Of)], CloudflareJson.Default.IReadOnlyListOwnFinetuneView);
+        string accountId = context.Caller().AccountId;
+        if (context.Request.Query.Count == 0)
+            return new Bytes(await lists.GetAsync(accountId, async () => Own(await finetunes.ListAsync(accountId, cancellationToken), null)));
+        return Own(await finetunes.ListAsync(accountId, cancellationToken), Paging.Of(context.Request.Query, Paging.MaxPerPage));
+    }
+
+    /// <param name="paging">Null: all of them, as the original lists.</param>
+    private static Answer<IReadOnlyList<OwnFinetuneView>> Own(IReadOnlyList<Finetune> all, Paging? paging)
+    {
+        IReadOnlyList<OwnFinetuneView> page = [.. (paging is null ? all : paging.Take(all)).Select(OwnFinetuneView.Of)];
+        return new(page, CloudflareJson.Default.IReadOnlyListOwnFinetuneView) { Page = new(paging?.Page ?? 1, paging?.PerPage ?? Math.Max(1, all.Count), page.Count, all.Count) };
     }
 
     private static async Task<IResult> ListPublicAsync(HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken)
@@ -117,8 +138,13 @@ internal static class FinetuneEndpoints
             errors.Add(new(ApiErrors.InvalidField, $"'orderBy' is '{order.Shown(60)}', it must be created_at, modified_at or name"));
         if (errors.Count > 0)
             return new ApiError(400, errors) { FromAi = true };
-        var page = await finetunes.ListPublicAsync(Math.Min(limit, Paging.MaxPerPage), offset, orderBy!.Value, cancellationToken);
-        return Envelope.Ok([.. page.Select(FinetuneView.Of)], CloudflareJson.Default.IReadOnlyListFinetuneView);
+        limit = Math.Min(limit, Paging.MaxPerPage);
+        var found = await finetunes.ListPublicAsync(limit, offset, orderBy!.Value, cancellationToken);
+        IReadOnlyList<FinetuneView> page = [.. found.Select(FinetuneView.Of)];
+        return new Answer<IReadOnlyList<FinetuneView>>(page, CloudflareJson.Default.IReadOnlyListFinetuneView)
+        {
+            Page = new(limit == 0 ? 1 : offset / limit + 1, Math.Max(1, limit), page.Count, await finetunes.CountPublicAsync(cancellationToken)),
+        };
     }
 
     private static int Count(IQueryCollection query, string name, int otherwise, List<ApiMessage> errors)

@@ -13,7 +13,7 @@ internal static class ModelEndpoints
     /// <summary>The original's numbers: 1 its own models, 2 those that users brought. Here the embedded base, and what was added.</summary>
     private const int Embedded = 1, Added = 2;
 
-    private static readonly TaskView TextGeneration = new(
+    internal static readonly TaskView TextGeneration = new(
         "c329a1f9-323d-4e91-b2aa-582dd4188d34", "Text Generation",
         "Family of generative text models, such as large language models (LLM), that can be adapted for a variety of natural language tasks.");
 
@@ -23,13 +23,15 @@ internal static class ModelEndpoints
             .TakesQuery("search", "Part of the id or the description").TakesQuery("task", "A task's name: Text Generation").TakesQuery("author", "First part of the id, without its @cf/")
             .TakesQuery("source", "1: the embedded base, 2: models that were added").TakesQuery("hide_experimental", "true or false; no model here is experimental")
             .TakesQuery("format", "openrouter answers in that marketplace's form").TakesQuery("page", "Default 1").TakesQuery("per_page", "Default 100")
-            .Answers<IReadOnlyList<ModelView>>();
+            .Answers(ApiExamples.Models, CloudflareJson.Default.IReadOnlyListModelView, FinetuneEndpoints.Refused(400, ApiErrors.InvalidField, "'source' is 'x', it must be a number: 1 or 2"))
+            .OrAnswersBare<OpenRouterView>();
         account.MapGet("/ai/models/schema", SchemaAsync).WithSummary("What running a model takes and gives, as JSON Schema")
-            .TakesQuery("model", "The model's id").Answers<ModelSchemaView>();
+            .TakesQuery("model", "The model's id", RunFields.ExampleModel, required: true)
+            .Answers(ApiExamples.Schema, CloudflareJson.Default.ModelSchemaView, ApiErrors.BadInput("'model' is required: the id of a model, as models/search lists them"), ApiErrors.NoSuchModel("@cf/none/none"));
         account.MapGet("/ai/authors/search", AuthorsAsync).WithSummary("List the base models' authors")
-            .TakesQuery("page", "Default 1").TakesQuery("per_page", "Default 100").Answers<IReadOnlyList<AuthorView>>();
+            .TakesQuery("page", "Default 1").TakesQuery("per_page", "Default 100").Answers(ApiExamples.Authors, CloudflareJson.Default.IReadOnlyListAuthorView);
         account.MapGet("/ai/tasks/search", Tasks).WithSummary("List the base models' tasks")
-            .TakesQuery("page", "Default 1").TakesQuery("per_page", "Default 100").Answers<IReadOnlyList<TaskView>>();
+            .TakesQuery("page", "Default 1").TakesQuery("per_page", "Default 100").Answers(ApiExamples.Tasks, CloudflareJson.Default.IReadOnlyListTaskView);
         // SDKs spell it in one word, the documentation in two.
         foreach (string path in (string[])["/ai/tomarkdown/{**rest}", "/ai/to-markdown/{**rest}"])
             account.Map(path, () => ApiErrors.NotOffered("Conversion to Markdown")).ExcludeFromDescription();

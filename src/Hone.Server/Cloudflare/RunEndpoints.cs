@@ -23,10 +23,18 @@ internal static class RunEndpoints
 
     public static void MapRun(this IEndpointRouteBuilder account)
     {
-        account.MapPost("/ai/run", RunGenericAsync).WithSummary("Run a model named in the body").TakesJson(RunFields.Generic).Answers<RunView>();
+        ApiError[] errors =
+            [
+                ApiErrors.BadInput("'max_tokens' is 0, it must lie between 1 and 131072"), ApiErrors.NoSuchModel("@cf/none/none"), ApiErrors.FinetuneNotFound("nobody"),
+                ApiErrors.FinetuneNotReady("support-triage", "it is queued: its events tell how far it is"), ApiErrors.TooLong("the prompt is longer than the context"), ApiErrors.Busy, ApiErrors.TooLarge(MaxBody),
+                ApiErrors.EngineFailed(500, "the engine ended in the middle of the answer"), ApiErrors.EngineFailed(503, "the engine does not start"),
+            ];
+        account.MapPost("/ai/run", RunGenericAsync).WithSummary("Run a model named in the body").TakesJson(RunFields.Generic, ApiExamples.RunGeneric)
+            .Answers(ApiExamples.Run, CloudflareJson.Default.RunView, errors).AlsoStreams(ApiExamples.RunStream);
         account.MapPost("/ai/run/{**model}", RunModelAsync).WithSummary("Run a model")
             .WithDescription("With prompt or messages; response_format holds the answer to JSON, tools are functions that the model may call; lora takes a finetune's id or name; stream answers as text/event-stream.")
-            .TakesJson(RunFields.Shape.Schema).Answers<RunView>();
+            .TakesJson(RunFields.Shape.Schema, ApiExamples.RunInput)
+            .Answers(ApiExamples.Run, CloudflareJson.Default.RunView, errors).AlsoStreams(ApiExamples.RunStream);
     }
 
     private static async Task<IResult> RunModelAsync(HttpContext context, RunServices services, CancellationToken cancellationToken)

@@ -11,6 +11,9 @@ namespace Hone.Server.Cloudflare;
 /// </summary>
 internal static class RunFields
 {
+    /// <summary>For examples: the embedded base.</summary>
+    public const string ExampleModel = Core.Models.ModelCatalog.EmbeddedId;
+
     /// <summary>Characters of a prompt or of one message.</summary>
     private const int MaxText = 131_072;
     private const int MaxMessages = 2_048;

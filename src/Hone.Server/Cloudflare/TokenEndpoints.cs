@@ -12,43 +12,44 @@ internal static class TokenEndpoints
     public static void MapTokens(this IEndpointRouteBuilder api)
     {
         // The verifies answer for themselves what other endpoints leave to the filters.
-        api.MapGet("/user/tokens/verify", VerifyUserTokenAsync).WithSummary("Tell whether a token works").Answers<TokenVerifyView>();
-        api.MapGet("/accounts/{account_id}/tokens/verify", VerifyAccountTokenAsync).WithSummary("Tell whether an account's token works").Answers<TokenVerifyView>();
-        api.MapGet("/accounts/{account_id}", GetAccountAsync).WithSummary("Get an account").Answers<AccountView>();
+        api.MapGet("/user/tokens/verify", VerifyUserTokenAsync).WithSummary("Tell whether a token works").Answers(ApiExamples.Verified, CloudflareJson.Default.TokenVerifyView, ApiErrors.InvalidToken);
+        api.MapGet("/accounts/{account_id}/tokens/verify", VerifyAccountTokenAsync).WithSummary("Tell whether an account's token works").Answers(ApiExamples.Verified, CloudflareJson.Default.TokenVerifyView, ApiErrors.Unauthorized);
+        api.MapGet("/accounts/{account_id}", GetAccountAsync).WithSummary("Get an account").Answers(ApiExamples.OneAccount, CloudflareJson.Default.AccountView, ApiErrors.Unauthorized);
         var own = api.MapGroup("").AddEndpointFilter<UserAccess>();
-        own.MapGet("/user", GetUser).WithSummary("Get the caller").Answers<UserView>();
-        own.MapGet("/accounts", ListAccountsAsync).WithSummary("List the caller's accounts").Answers<IReadOnlyList<AccountView>>();
-        own.MapGet("/memberships", ListMembershipsAsync).WithSummary("List the caller's memberships").Answers<IReadOnlyList<MembershipView>>();
+        own.MapGet("/user", GetUser).WithSummary("Get the caller").Answers(ApiExamples.User, CloudflareJson.Default.UserView);
+        own.MapGet("/accounts", ListAccountsAsync).WithSummary("List the caller's accounts").TakesQuery("page", "Default 1").TakesQuery("per_page", "Default 20").Answers(ApiExamples.Accounts, CloudflareJson.Default.IReadOnlyListAccountView);
+        own.MapGet("/memberships", ListMembershipsAsync).WithSummary("List the caller's memberships").TakesQuery("page", "Default 1").TakesQuery("per_page", "Default 20").Answers(ApiExamples.Memberships, CloudflareJson.Default.IReadOnlyListMembershipView);
     }
 
-    private static async Task<IResult> VerifyUserTokenAsync(HttpContext context, AccountService accounts, CancellationToken cancellationToken)
+    private static async Task<IResult> VerifyUserTokenAsync(HttpContext context, Doorkeeper doorkeeper)
     {
-        if (RequestCredentials.Parse(context.Request.Headers, out var error) is not { } credentials)
-            return error!;
-        return await accounts.AuthenticateBearerAsync(credentials.Token, cancellationToken) is { } caller ? Verified(caller) : ApiErrors.InvalidToken;
+        var (caller, error) = await doorkeeper.AskAsync(context, ApiErrors.InvalidToken, bearerOnly: true);
+        return caller is null ? error! : Verified(caller);
     }
 
-    private static async Task<IResult> VerifyAccountTokenAsync(HttpContext context, string account_id, AccountService accounts, CancellationToken cancellationToken)
+    private static async Task<IResult> VerifyAccountTokenAsync(HttpContext context, string account_id, Doorkeeper doorkeeper)
     {
-        if (RequestCredentials.Parse(context.Request.Headers, out var error) is not { } credentials)
+        if (await OwnerAsync(context, account_id, doorkeeper, bearerOnly: true) is var (caller, error) && caller is null)
             return error!;
-        if (!AccountAccess.IsAccountId(account_id))
-            return ApiErrors.CouldNotRoute(context.Request.Path);
-        return await accounts.AuthenticateBearerAsync(credentials.Token, cancellationToken) is { } caller && Owns(caller, account_id)
-            ? Verified(caller)
-            : ApiErrors.Unauthorized;
+        return Verified(caller);
     }
 
-    private static async Task<IResult> GetAccountAsync(HttpContext context, string account_id, AccountService accounts, CancellationToken cancellationToken)
+    private static async Task<IResult> GetAccountAsync(HttpContext context, string account_id, AccountService accounts, Doorkeeper doorkeeper, CancellationToken cancellationToken)
     {
-        if (RequestCredentials.Parse(context.Request.Headers, out var error) is not { } credentials)
+        if (await OwnerAsync(context, account_id, doorkeeper, bearerOnly: false) is var (caller, error) && caller is null)
             return error!;
-        if (!AccountAccess.IsAccountId(account_id))
-            return ApiErrors.CouldNotRoute(context.Request.Path);
-        return await credentials.AuthenticateAsync(accounts, cancellationToken) is { } caller && Owns(caller, account_id)
-            && await accounts.FindAsync(caller.AccountId, cancellationToken) is { } account
-            ? Envelope.Ok(View(account), CloudflareJson.Default.AccountView)
-            : ApiErrors.Unauthorized;
+        return await accounts.FindAsync(caller.AccountId, cancellationToken) is { } account ? Envelope.Ok(View(account), CloudflareJson.Default.AccountView) : ApiErrors.Unauthorized;
+    }
+
+    /// <summary>The caller where the account is his own.</summary>
+    private static async ValueTask<(Principal? Caller, ApiError? Error)> OwnerAsync(HttpContext context, string accountId, Doorkeeper doorkeeper, bool bearerOnly)
+    {
+        bool sound = AccountAccess.IsAccountId(accountId);
+        var refused = sound ? ApiErrors.Unauthorized : ApiErrors.CouldNotRoute(context.Request.Path);
+        var (caller, error) = await doorkeeper.AskAsync(context, refused, bearerOnly);
+        if (caller is null)
+            return (null, error);
+        return sound && caller.AccountId.Equals(accountId, StringComparison.OrdinalIgnoreCase) ? (caller, null) : (null, refused);
     }
 
     private static Answer<UserView> GetUser(HttpContext context)
@@ -79,8 +80,6 @@ internal static class TokenEndpoints
         IReadOnlyList<T> page = [.. paging.Take(all)];
         return new(page, type) { Page = new(paging.Page, paging.PerPage, page.Count, all.Count) };
     }
-
-    private static bool Owns(Principal caller, string accountId) => caller.AccountId.Equals(accountId, StringComparison.OrdinalIgnoreCase);
 
     private static Answer<TokenVerifyView> Verified(Principal caller) =>
         new(new(caller.TokenId!, "active", caller.ExpiresAt), CloudflareJson.Default.TokenVerifyView) { Message = new(10000, "This API Token is valid and active") };

@@ -21,7 +21,8 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         using (Scope(logger, ray))
         {
             await AnswerAsync(context);
-            LogRequest(context.Request.Method, context.Request.Path.Value.Shown(), context.Response.StatusCode, clock.GetElapsedTime(start).TotalMilliseconds);
+            if (logger.IsEnabled(LogLevel.Information))
+                LogRequest(context.Request.Method, context.Request.Path.Value.Shown(), context.Response.StatusCode, clock.GetElapsedTime(start).TotalMilliseconds);
         }
     }
 
@@ -86,14 +87,19 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         _ => ApiErrors.Internal,
     };
 
+    /// <summary>What was said of the request itself stays: its id, and how its sender stands.</summary>
+    private static readonly string[] Kept = ["cf-ray", "cf-ai-req-id", "x-request-id", "Ratelimit", "Ratelimit-Policy"];
+
     private static void Clear(HttpContext context)
     {
         var headers = context.Response.Headers;
-        var (ray, id, request) = (headers["cf-ray"], headers["cf-ai-req-id"], headers["x-request-id"]);
+        var kept = Array.ConvertAll(Kept, name => headers[name]);
         context.Response.Clear();
-        headers["cf-ray"] = ray;
-        headers["cf-ai-req-id"] = id;
-        headers["x-request-id"] = request;
+        for (int i = 0; i < Kept.Length; i++)
+        {
+            if (kept[i].Count > 0)
+                headers[Kept[i]] = kept[i];
+        }
     }
 }
 

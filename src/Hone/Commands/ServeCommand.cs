@@ -31,16 +31,19 @@ internal sealed class ServeCommand : CliCommand
     private readonly Option<DirectoryInfo[]> _models = new("--models") { Description = "A folder of GGUF files to offer as base models; may be given several times.", HelpName = "DIR" };
     private readonly Option<bool> _noWorker = new("--no-worker") { Description = "Train nothing here: the API alone." };
     private readonly WorkerOptions _worker = new();
+    private readonly LimitOptions _limits = new();
     private readonly Option<bool> _insecure = new("--insecure-http") { Description = "Allow listening beyond this machine without TLS: tokens travel readable." };
+    private readonly Option<bool> _quiet = new("--quiet") { Description = "Log warnings and errors alone, not each request." };
     private readonly Option<bool> _json = new("--json") { Description = "Print the address and the credentials as one line of JSON." };
     private readonly Option<bool> _untilInputEnds = new("--until-input-ends") { Description = "Stop when standard input ends.", Hidden = true };
 
     public ServeCommand() : base("serve", "Serves the API, and trains what is uploaded to it.",
         "hone serve", "hone serve --data ./hone-data --listen http://127.0.0.1:8080 --slots 2 --memory-limit 12G")
     {
-        foreach (Option option in new Option[] { _listen, _data, _models, _noWorker, _insecure, _json, _untilInputEnds })
+        foreach (Option option in new Option[] { _listen, _data, _models, _noWorker, _insecure, _quiet, _json, _untilInputEnds })
             Options.Add(option);
         _worker.AddTo(this, _noWorker);
+        _limits.AddTo(this);
         Validators.Add(result =>
         {
             string listen = result.GetResult(_listen)?.GetValueOrDefault<string>() ?? ServeOptions.DefaultListen;
@@ -61,11 +64,14 @@ internal sealed class ServeCommand : CliCommand
     {
         IPEndPoint listen = ServeOptions.Parse(parse.GetRequiredValue(_listen)).Address!;
         string data = DataPath.Resolve(parse.GetValue(_data));
+        LimitOptions.Limits limits = _limits.Read(parse, data);
         bool started = false;
         await using WebApplication app = HoneServer.Build(new HoneServerOptions
         {
             Listen = listen,
-            Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(folder => folder.FullName)] },
+            Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(folder => folder.FullName)], Limits = limits.Core },
+            RateLimit = limits.Rate,
+            LogLevel = parse.GetValue(_quiet) ? LogLevel.Warning : LogLevel.Information,
             Services = services =>
             {
                 // A start that fails is explained in one line, below; the host would log its stack as well.

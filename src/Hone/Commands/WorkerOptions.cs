@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
@@ -10,7 +9,6 @@ namespace Hone.Commands;
 internal sealed class WorkerOptions
 {
     private const int LeastMemoryMb = 256;
-    private static readonly SearchValues<char> s_digits = SearchValues.Create("0123456789.");
 
     private readonly Option<int?> _slots = new("--slots") { Description = "Jobs at a time, 1 to 64; they share the cores. Default: 1.", HelpName = "N", CustomParser = argument => Number(argument, "--slots", 64) };
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of a trainer. Default: the machine's cores, shared by the slots.", HelpName = "N", CustomParser = argument => Number(argument, "--threads", 1024) };
@@ -59,22 +57,6 @@ internal sealed class WorkerOptions
         return megabytes;
     }
 
-    /// <summary>MiB in <c>900M</c>, <c>900 MiB</c>, <c>2.5G</c>, <c>1TB</c>: powers of 1,024 whatever the spelling, as the system counts memory. Null: none, or too little.</summary>
-    internal static int? Megabytes(string size)
-    {
-        ReadOnlySpan<char> text = size.AsSpan().Trim();
-        int letters = text.IndexOfAnyExcept(s_digits);
-        if (letters <= 0)
-            return null;
-        double? unit = text[letters..].Trim().ToString().ToUpperInvariant() switch
-        {
-            "M" or "MB" or "MIB" => 1,
-            "G" or "GB" or "GIB" => 1 << 10,
-            "T" or "TB" or "TIB" => 1 << 20,
-            _ => null,
-        };
-        return double.TryParse(text[..letters], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number) && number * unit is double megabytes and >= LeastMemoryMb and <= int.MaxValue
-            ? (int)megabytes
-            : null;
-    }
+    /// <summary>Null: none, or too little.</summary>
+    internal static int? Megabytes(string size) => ByteSize.Parse(size) >> 20 is { } megabytes and >= LeastMemoryMb and <= int.MaxValue ? (int)megabytes : null;
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Hone.Client;
@@ -26,10 +27,27 @@ internal sealed class ServerChild : IAsyncDisposable
 
     public string LastErrors => _process.LastErrors();
 
-    public static async Task<ServerChild> StartAsync(string dataFolder, CancellationToken cancellationToken)
+    /// <summary>Most memory it has held, in MB, since it started or since <see cref="ForgetPeakMemory"/>.</summary>
+    public double PeakMemoryMb()
+    {
+        foreach (string line in File.ReadLines($"/proc/{_process.Id}/status"))
+        {
+            if (line.StartsWith("VmHWM:", StringComparison.Ordinal))
+                return double.Parse(line.AsSpan(6, line.Length - 8).Trim(), CultureInfo.InvariantCulture) * 1024 / 1e6;
+        }
+        return 0;
+    }
+
+    /// <summary>The peak begins anew with what it holds now.</summary>
+    public void ForgetPeakMemory() => File.WriteAllText($"/proc/{_process.Id}/clear_refs", "5");
+
+    public static Task<ServerChild> StartAsync(string dataFolder, CancellationToken cancellationToken) => StartAsync(dataFolder, [], cancellationToken);
+
+    /// <param name="options">Of <c>hone serve</c>, beside those that make it a child.</param>
+    public static async Task<ServerChild> StartAsync(string dataFolder, IReadOnlyList<string> options, CancellationToken cancellationToken)
     {
         ChildProcess process = ChildProcess.Start(
-            new ChildStart { Executable = HoneExecutable.Locate(), Arguments = ["serve", "--listen", "http://127.0.0.1:0", "--data", dataFolder, "--json", "--until-input-ends"] },
+            new ChildStart { Executable = HoneExecutable.Locate(), Arguments = ["serve", "--listen", "http://127.0.0.1:0", "--data", dataFolder, "--json", "--until-input-ends", .. options] },
             NullLogger.Instance, TimeProvider.System);
         try
         {

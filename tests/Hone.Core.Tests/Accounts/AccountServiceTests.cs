@@ -31,6 +31,19 @@ public sealed class AccountServiceTests
     }
 
     [Fact]
+    public async Task AuthenticateBearer_RevokedByAnotherProcess_NullWithTheNextRequest()
+    {
+        await using TestHone server = await TestHone.StartAsync();
+        NewToken token = (await server.Accounts.CreateTokenAsync(server.AccountId, "a", TokenPermission.Write, null, Stop))!;
+        // As `hone tokens revoke` does beside a running server: its own connections, its own writer.
+        await using TestHone commandLine = TestHone.Create(folder: server.Folder);
+        for (int i = 0; i < 3; i++)
+            Assert.NotNull(await server.Accounts.AuthenticateBearerAsync(token.Secret, Stop));
+        Assert.True(await commandLine.Accounts.RevokeAsync(server.AccountId, token.Token.Id, Stop));
+        Assert.Null(await server.Accounts.AuthenticateBearerAsync(token.Secret, Stop));
+    }
+
+    [Fact]
     public async Task AuthenticateBearer_RevokedOrExpired_Null()
     {
         var clock = new FakeTimeProvider(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));

@@ -1,4 +1,5 @@
 using Hone.Core.Finetunes;
+using Hone.Core.Models;
 using Hone.Core.Store;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
@@ -37,6 +38,24 @@ public sealed class HoneDbContextTests
         Assert.Equal("wal", await db.Database.SqlQueryRaw<string>("SELECT journal_mode AS Value FROM pragma_journal_mode").SingleAsync(Stop));
         Assert.Equal(2, await db.Database.SqlQueryRaw<int>("SELECT synchronous AS Value FROM pragma_synchronous").SingleAsync(Stop));
         Assert.Equal(1, await db.Database.SqlQueryRaw<int>("SELECT foreign_keys AS Value FROM pragma_foreign_keys").SingleAsync(Stop));
+    }
+
+    [Fact]
+    public async Task FinetuneCount_CreatedDeletedAndFailed_IsTheNumberOfRows()
+    {
+        await using TestHone hone = await TestHone.StartAsync(new HoneLimits { FinetunesPerAccount = 3 });
+        for (int round = 0; round < 2; round++)
+        {
+            foreach (string name in (string[])["a", "b", "c"])
+                await hone.CreateAsync(name);
+            Assert.IsType<CreateResult.DuplicateName>(await hone.Finetunes.CreateAsync(hone.AccountId, new CreateFinetune { Model = ModelCatalog.EmbeddedId, Name = "a" }, Stop));
+            Assert.IsType<CreateResult.Invalid>(await hone.Finetunes.CreateAsync(hone.AccountId, new CreateFinetune { Model = ModelCatalog.EmbeddedId, Name = "d" }, Stop));
+            await using HoneDbContext db = hone.Store.Read();
+            Assert.Equal(3, await db.Database.SqlQueryRaw<int>("SELECT finetunes AS Value FROM accounts").SingleAsync(Stop));
+            foreach (string name in (string[])["a", "b", "c"])
+                await hone.Finetunes.DeleteAsync(hone.AccountId, name, Stop);
+            Assert.Equal(0, await db.Database.SqlQueryRaw<int>("SELECT finetunes AS Value FROM accounts").SingleAsync(Stop));
+        }
     }
 
     [Theory]

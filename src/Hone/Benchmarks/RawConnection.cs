@@ -1,0 +1,72 @@
+using System.Buffers.Text;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Hone.Benchmarks;
+
+/// <summary>
+/// HTTP/1.1 over a socket, one request after the other, with next to no work of its own: client and server share the cores, and it is the server that is measured.
+/// </summary>
+internal sealed class RawConnection : IDisposable
+{
+    private readonly Socket _socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+    private readonly byte[] _buffer = new byte[1 << 18];
+    private readonly byte[] _head;
+
+    private RawConnection(Uri url, string token) => _head = Encoding.ASCII.GetBytes($"Host: {url.Authority}\r\nAuthorization: Bearer {token}\r\n");
+
+    public static async Task<RawConnection> OpenAsync(Uri url, string token, CancellationToken cancellationToken)
+    {
+        var connection = new RawConnection(url, token);
+        await connection._socket.ConnectAsync(IPAddress.Loopback, url.Port, cancellationToken);
+        return connection;
+    }
+
+    /// <summary>A request's bytes, to be sent as often as one likes.</summary>
+    public byte[] Request(string method, string path, string? body) => [
+        .. Encoding.ASCII.GetBytes($"{method} {path} HTTP/1.1\r\n"), .. _head,
+        .. body is null ? "\r\n"u8.ToArray() : Encoding.UTF8.GetBytes($"Content-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}"),
+    ];
+
+    /// <returns>The status. The body is read to its end and let go.</returns>
+    public async ValueTask<int> SendAsync(ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
+    {
+        await _socket.SendAsync(request, cancellationToken);
+        int filled = 0;
+        while (true)
+        {
+            int read = await _socket.ReceiveAsync(_buffer.AsMemory(filled), cancellationToken);
+            if (read == 0)
+                throw new IOException("The server closed the connection.");
+            filled += read;
+            int end = _buffer.AsSpan(0, filled).IndexOf("\r\n\r\n"u8);
+            if (end < 0)
+                continue;
+            int length = ContentLength(_buffer.AsSpan(0, end));
+            for (int left = end + 4 + length - filled; left > 0;)
+            {
+                read = await _socket.ReceiveAsync(_buffer.AsMemory(0, Math.Min(left, _buffer.Length)), cancellationToken);
+                if (read == 0)
+                    throw new IOException("The server closed the connection.");
+                left -= read;
+                // The head may be overwritten; the status was in the first bytes.
+                if (left <= 0)
+                    break;
+            }
+            return Status;
+        }
+    }
+
+    private int Status { get; set; }
+
+    private int ContentLength(ReadOnlySpan<byte> head)
+    {
+        // HTTP/1.1 200 OK
+        Status = Utf8Parser.TryParse(head.Slice(9, 3), out int status, out _) ? status : 0;
+        int at = head.IndexOf("Content-Length: "u8);
+        return at >= 0 && Utf8Parser.TryParse(head[(at + 16)..], out int length, out _) ? length : throw new IOException("The answer has no length.");
+    }
+
+    public void Dispose() => _socket.Dispose();
+}

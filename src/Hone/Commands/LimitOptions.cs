@@ -1,0 +1,99 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Hone.Core;
+using Hone.Server.Auth;
+
+namespace Hone.Commands;
+
+/// <summary>
+/// What <c>hone serve</c> allows its clients. Each limit is an option, else an environment variable, else a field of <c>settings.json</c> in the data folder,
+/// else the default.
+/// </summary>
+internal sealed class LimitOptions
+{
+    public const string FileName = "settings.json";
+
+    /// <param name="Name">As an option: <c>--adapter-rank</c>; also <c>HONE_ADAPTER_RANK</c> and <c>adapter_rank</c>.</param>
+    /// <param name="Set">Null where the text is no such value.</param>
+    private sealed record Limit(string Name, string HelpName, string Description, string Expected, Func<Limits, string, Limits?> Set)
+    {
+        public string Variable => "HONE_" + Field.ToUpperInvariant();
+
+        public string Field => Name.Replace('-', '_');
+    }
+
+    internal sealed record Limits(HoneLimits Core, RateLimit? Rate);
+
+    private static readonly Limit[] s_all =
+    [
+        new("rate-limit", "N/SECONDS", "Requests of a token in so many seconds, or off. Default: 1200/300.", "requests and seconds such as 1200/300, or off",
+            (limits, text) => RateLimit.TryParse(text, out RateLimit? rate) ? limits with { Rate = rate } : null),
+        new("finetunes-per-account", "N", "Finetunes that an account may have. Default: 100.", "a number from 1 to 1000000",
+            (limits, text) => Number(text, 1_000_000) is { } number ? limits with { Core = limits.Core with { FinetunesPerAccount = number } } : null),
+        new("adapter-size", "SIZE", "Size of an uploaded adapter_model.safetensors, such as 300M. Default: 300M.", "a number and a unit, such as 300M or 1.5G",
+            (limits, text) => ByteSize.Parse(text) is { } bytes ? limits with { Core = limits.Core with { AdapterBytes = bytes } } : null),
+        new("adapter-rank", "N", "Rank of an uploaded adapter. Default: 32.", "a number from 1 to 4096",
+            (limits, text) => Number(text, 4096) is { } number ? limits with { Core = limits.Core with { AdapterRank = number } } : null),
+        new("training-data-size", "SIZE", "Size of an uploaded training or validation file. Default: 512M.", "a number and a unit, such as 512M or 2G",
+            (limits, text) => ByteSize.Parse(text) is { } bytes ? limits with { Core = limits.Core with { TrainingDataBytes = bytes } } : null),
+    ];
+
+    private readonly Option<string?>[] _options = [.. s_all.Select(limit => new Option<string?>("--" + limit.Name) { Description = limit.Description, HelpName = limit.HelpName })];
+
+    public void AddTo(Command command)
+    {
+        foreach (Option option in _options)
+            command.Options.Add(option);
+        command.Validators.Add(result =>
+        {
+            foreach ((Limit limit, Option<string?> option) in s_all.Zip(_options))
+            {
+                if (result.GetValue(option) is { } given && limit.Set(new Limits(new HoneLimits(), null), given) is null)
+                    result.AddError($"--{limit.Name} {given}: {limit.Expected} is expected.");
+            }
+        });
+    }
+
+    public Limits Read(ParseResult parse, string dataFolder) =>
+        Read([.. _options.Select(parse.GetValue)], Environment.GetEnvironmentVariable, Path.Combine(dataFolder, FileName));
+
+    internal static Limits Read(IReadOnlyList<string?> given, Func<string, string?> variable, string file)
+    {
+        Dictionary<string, string> fields = File.Exists(file) ? ReadFile(file) : [];
+        var limits = new Limits(new HoneLimits(), RateLimit.Default);
+        for (int i = 0; i < s_all.Length; i++)
+        {
+            Limit limit = s_all[i];
+            (string? text, string origin) = given[i] is { } option ? (option, $"--{limit.Name}")
+                : variable(limit.Variable) is { Length: > 0 } environment ? (environment, limit.Variable)
+                : (fields.GetValueOrDefault(limit.Field), $"{limit.Field} in {file}");
+            if (text is not null)
+                limits = limit.Set(limits, text) ?? throw new CliException($"{origin} is \"{text}\": {limit.Expected} is expected.");
+        }
+        return limits;
+    }
+
+    private static Dictionary<string, string> ReadFile(string file)
+    {
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(file), new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
+            var fields = new Dictionary<string, string>();
+            foreach (JsonProperty field in document.RootElement.EnumerateObject())
+            {
+                if (!Array.Exists(s_all, limit => limit.Field == field.Name))
+                    throw new CliException($"{file} has a field \"{field.Name}\", which is no setting.", $"there are {string.Join(", ", s_all.Select(limit => limit.Field))}.");
+                fields[field.Name] = field.Value.ToString();
+            }
+            return fields;
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw new CliException($"{file} cannot be read as settings: {e.Message}", "it holds one JSON object, such as {\"adapter_rank\": 64}.", e);
+        }
+    }
+
+    private static int? Number(string text, int most) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= 1 && number <= most ? number : null;
+}

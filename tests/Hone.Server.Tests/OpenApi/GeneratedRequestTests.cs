@@ -1,0 +1,187 @@
+using System.Diagnostics;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Hone.Core;
+using Hone.Core.Processes;
+
+namespace Hone.Server.Tests.OpenApi;
+
+/// <summary>Requests made from the published document, sound ones and broken ones: never a 5xx, never an answer off the schema, never slow, nothing of another account.</summary>
+[Trait("Category", "Native")]
+public sealed class GeneratedRequestTests : IAsyncLifetime
+{
+    private const int Requests = 5_000, Seed = 20261128;
+    private const string Secret = "strangers-own";
+    private static readonly TimeSpan Slow = TimeSpan.FromSeconds(1);
+
+    private readonly RunningServer server = new();
+
+    public async ValueTask InitializeAsync()
+    {
+        string script = Path.Combine(server.Folder, "script");
+        await File.WriteAllTextAsync(script, "");
+        await server.StartAsync(new HoneLimits(), new HoneExecutable(Path.Combine(AppContext.BaseDirectory, "Hone.Core.Tests.Child"), ["--script", script]));
+    }
+
+    public ValueTask DisposeAsync() => server.DisposeAsync();
+
+    [Fact]
+    public async Task Requests_MadeFromTheDocument_AreAnsweredWithinIt()
+    {
+        var api = await PublishedApi.ReadAsync(server);
+        var account = await server.NewAccountAsync();
+        var stranger = await server.NewAccountAsync();
+        string strangersId = await stranger.CreatedAsync(Secret);
+        string[] own = ["one", "two", await account.CreatedAsync("by id")];
+        foreach (string name in own[..2])
+            await account.CreatedAsync(name);
+        // Compiled and started before time counts: the engine, and each call once.
+        await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"say hello"}""");
+        var random = new Random(Seed);
+        var generator = new RequestGenerator(api, random, account, [.. own, strangersId, Secret, "nobody", "%01", "x%2Fy", new string('n', 2000)]);
+        foreach (var operation in api.Operations)
+            (await server.Http.SendAsync(generator.Make(operation))).Dispose();
+        var statuses = new Dictionary<int, int>();
+        for (int i = 0; i < Requests; i++)
+        {
+            var operation = api.Operations[random.Next(api.Operations.Count)];
+            using var request = generator.Make(operation);
+            string sent = $"request {i}, {operation}: {request.RequestUri} {generator.Body}";
+            long start = Stopwatch.GetTimestamp();
+            using var response = await server.Http.SendAsync(request);
+            string body = await response.Content.ReadAsStringAsync();
+            var took = Stopwatch.GetElapsedTime(start);
+            int status = (int)response.StatusCode;
+            statuses[status] = statuses.GetValueOrDefault(status) + 1;
+            Assert.True(status < 500, $"{sent} → {status} {body}");
+            Assert.True(took < Slow, $"{sent} took {took.TotalMilliseconds:0} ms");
+            Assert.False(body.Contains(stranger.Id, StringComparison.Ordinal) || (body.Contains(Secret, StringComparison.Ordinal) && status == 200), $"{sent} → {body} tells of another account");
+            CheckSchema(api, operation, status, response.Content.Headers.ContentType?.MediaType ?? "", body, sent);
+        }
+        // Most kinds of answers were seen, so the requests went everywhere.
+        foreach (int status in (int[])[200, 400, 403, 404])
+            Assert.True(statuses.GetValueOrDefault(status) > 50, $"{status} came {statuses.GetValueOrDefault(status)} times");
+        Assert.Equal(Secret, (await stranger.GetAsync($"/ai/finetunes/{strangersId}")).MustSucceed().Result.GetProperty("name").GetString());
+    }
+
+    private static void CheckSchema(PublishedApi api, Operation operation, int status, string mediaType, string body, string sent)
+    {
+        // A path that another pattern matches, or none, is not this operation's answer.
+        Assert.True(operation.Responses.TryGetPropertyValue(status.ToString(), out var response), $"{sent} → {status} is not in the document: {body}");
+        Assert.True(response!["content"]![mediaType] is not null, $"{sent} → {status} {mediaType} is not in the document");
+        if (mediaType == "application/json" && api.Check(response["content"]![mediaType]!["schema"]!, JsonElement.Parse(body)) is { } wrong)
+            Assert.Fail($"{sent} → {body}: {wrong}");
+    }
+}
+
+/// <summary>Makes a request for an operation: its parameters and its body by their schemas, each broken now and then.</summary>
+internal sealed class RequestGenerator(PublishedApi api, Random random, TestAccount account, string[] finetunes)
+{
+    /// <summary>Of the last request, for messages.</summary>
+    public string Body { get; private set; } = "";
+
+    public HttpRequestMessage Make(Operation operation)
+    {
+        string path = operation.Path;
+        var query = new List<string>();
+        foreach (var parameter in operation.Parameters)
+        {
+            string name = parameter["name"]!.GetValue<string>();
+            if (parameter["in"]!.GetValue<string>() == "path")
+                path = path.Replace($"{{{name}}}", PathValue(name), StringComparison.Ordinal);
+            else if (random.Next(2) == 0)
+                query.Add($"{name}={Uri.EscapeDataString(QueryValue(parameter))}");
+        }
+        var uri = new Uri($"{account.Server.Url.GetLeftPart(UriPartial.Authority)}{path}{(query.Count > 0 ? "?" + string.Join('&', query) : "")}", new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        var request = new HttpRequestMessage(new HttpMethod(operation.Method.ToUpperInvariant()), uri) { Content = Content(operation) };
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", random.Next(40) switch { 0 => account.ReadToken, 1 => "hone_none", 2 => "two words", _ => account.Token });
+        return request;
+    }
+
+    private string PathValue(string name) => name switch
+    {
+        "account_id" => random.Next(60) switch { 0 => new string('0', 32), 1 => "x", _ => account.Id },
+        "finetune_id" => finetunes[random.Next(finetunes.Length)],
+        "file_name" => Pick("training_data.jsonl", "adapter_config.json", "adapter.gguf", "nothing", "..%2F..%2Fhone.db"),
+        "model" => Pick(RunningServer.Model, RunningServer.Model, RunningServer.Model, Uri.EscapeDataString(RunningServer.Model), "@cf/none/none", "x"),
+        _ => throw new ArgumentException($"The test makes no values for the path's {name} yet."),
+    };
+
+    private string QueryValue(JsonObject parameter) => random.Next(3) == 0 && parameter["example"] is { } example ? example.ToString() : Pick("", "1", "2", "20", "0", "-1", "1e9", "99999999999999999999", "name", "created_at", "true", "x y", "ü", "'; DROP TABLE finetunes", "openrouter");
+
+    private HttpContent? Content(Operation operation)
+    {
+        Body = "";
+        var content = operation.Value["requestBody"]?["content"]?.AsObject();
+        if (content is null)
+            return null;
+        if (content.TryGetPropertyValue("multipart/form-data", out var form))
+        {
+            string file = Pick([.. form!["schema"]!["properties"]!["file_name"]!["enum"]!.AsArray().Select(n => n!.GetValue<string>()), "other.bin"]);
+            Body = file;
+            string bytes = Pick("", "{}", "{", """{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}""", "\u0000\u0001", """{"rank":4}""");
+            return random.Next(10) == 0
+                ? new StringContent(bytes, Encoding.UTF8, "multipart/form-data")
+                : TestAccount.Form(("file_name", null, Encoding.UTF8.GetBytes(file)), ("file", "f", Encoding.UTF8.GetBytes(bytes)));
+        }
+        var schema = content["application/json"]!["schema"]!.AsObject();
+        string json = random.Next(25) == 0 ? Pick("", "{", "[]", "null", "\u00ff", "{\"a\":" + new string('[', 70)) : Value(schema, "", 0)?.ToJsonString() ?? "null";
+        Body = json.Length > 500 ? json[..500] : json;
+        return new StringContent(json, Encoding.UTF8, Pick("application/json", "text/plain", "application/x-www-form-urlencoded"));
+    }
+
+    private JsonNode? Value(JsonObject given, string name, int depth)
+    {
+        var schema = api.Resolve(given);
+        if (random.Next(30) == 0)
+            return Junk();
+        if (schema["enum"] is JsonArray choices)
+            return choices[random.Next(choices.Count)]?.DeepClone();
+        string[] types = schema["type"] switch { JsonArray several => [.. several.Select(t => t!.GetValue<string>())], JsonValue one => [one.GetValue<string>()], _ => ["string"] };
+        double minimum = Number(schema, "minimum") ?? Number(schema, "exclusiveMinimum") ?? 0, maximum = Number(schema, "maximum") ?? 100;
+        switch (types[random.Next(types.Length)])
+        {
+            case "object":
+                var made = new JsonObject();
+                foreach (var (field, value) in schema["properties"]?.AsObject() ?? [])
+                {
+                    // Prompt and messages exclude each other: rather the one than both.
+                    bool other = field == "messages" && made.ContainsKey("prompt");
+                    if (random.Next(field is "prompt" or "model" or "input" or "name" or "role" or "content" ? 10 : 3) > (other ? 8 : 0) && !(other && random.Next(4) > 0))
+                        made[field] = Value(value!.AsObject(), field, depth + 1);
+                }
+                return made;
+            case "array":
+                var list = new JsonArray();
+                for (int i = random.Next(depth > 4 ? 1 : 3); i > 0; i--)
+                    list.Add(schema["items"] is JsonObject items ? Value(items, name, depth + 1) : Junk());
+                return list;
+            case "integer":
+                return random.Next(4) switch { 0 => minimum, 1 => maximum, 2 => minimum - 1, _ => Math.Floor(minimum + random.NextDouble() * (maximum - minimum)) };
+            case "number":
+                return random.Next(4) switch { 0 => minimum, 1 => maximum, 2 => maximum + 0.5, _ => minimum + random.NextDouble() * (maximum - minimum) };
+            case "boolean":
+                return random.Next(2) == 0;
+            case "null":
+                return null;
+            default:
+                return name switch
+                {
+                    // The engine's stand-in says back what follows the first word.
+                    "prompt" => Pick("say hello", "say", "", "say " + new string('x', 200_000)),
+                    "model" => Pick(RunningServer.Model, RunningServer.Model, RunningServer.Model, "@cf/none/none", ""),
+                    "lora" => finetunes[random.Next(finetunes.Length)],
+                    "name" => Pick($"made {random.Next(100_000)}", "one", "", "cf-public-x", "\u0007", new string('n', 129), "ü🜁", $"made {random.Next(100_000)}"),
+                    _ => Pick("text", "", "true", "ü", "\ud83d\ude00", new string('y', 5000)),
+                };
+        }
+    }
+
+    private static double? Number(JsonObject schema, string keyword) => schema[keyword] is JsonValue value && double.TryParse(value.ToString(), System.Globalization.CultureInfo.InvariantCulture, out double number) ? number : null;
+
+    private JsonNode? Junk() => random.Next(6) switch { 0 => null, 1 => "junk", 2 => -1.5, 3 => new JsonArray("a", 1), 4 => new JsonObject { ["a"] = new JsonObject() }, _ => true };
+
+    private string Pick(params string[] values) => values[random.Next(values.Length)];
+}

@@ -1,0 +1,51 @@
+using Hone.Commands;
+using Hone.Server.Auth;
+
+namespace Hone.Tests.Commands;
+
+public sealed class LimitOptionsTests : IDisposable
+{
+    private static readonly string?[] s_nothing = new string?[5];
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("hone-limits-").FullName;
+
+    private string Settings => Path.Combine(_folder, LimitOptions.FileName);
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void Read_Nothing_IsTheOriginals()
+    {
+        LimitOptions.Limits limits = LimitOptions.Read(s_nothing, _ => null, Settings);
+        Assert.Equal(100, limits.Core.FinetunesPerAccount);
+        Assert.Equal(300L << 20, limits.Core.AdapterBytes);
+        Assert.Equal(32, limits.Core.AdapterRank);
+        Assert.Equal(new RateLimit(1200, TimeSpan.FromMinutes(5)), limits.Rate);
+    }
+
+    [Fact]
+    public void Read_OptionThenEnvironmentThenFile_FirstWins()
+    {
+        File.WriteAllText(Settings, """{ "adapter_rank": 48, "finetunes_per_account": 5, "adapter_size": "1.5G", "rate_limit": "off" /* all of them */, }""");
+        string?[] given = [null, "7", null, null, null];
+        LimitOptions.Limits limits = LimitOptions.Read(given, name => name switch { "HONE_ADAPTER_RANK" => "64", "HONE_FINETUNES_PER_ACCOUNT" => "6", _ => null }, Settings);
+        Assert.Equal((7, 64, 3L << 29), (limits.Core.FinetunesPerAccount, limits.Core.AdapterRank, limits.Core.AdapterBytes));
+        Assert.Null(limits.Rate);
+    }
+
+    [Theory]
+    [InlineData("""{"adapter_rank": 0}""", "adapter_rank in ")]
+    [InlineData("""{"adapter_size": "big"}""", "adapter_size in ")]
+    [InlineData("""{"adapter_rang": 4}""", "which is no setting")]
+    [InlineData("[1]", "cannot be read as settings")]
+    [InlineData("{", "cannot be read as settings")]
+    public void Read_BadFile_SaysWhere(string json, string expected)
+    {
+        File.WriteAllText(Settings, json);
+        Assert.Contains(expected, Assert.Throws<CliException>(() => LimitOptions.Read(s_nothing, _ => null, Settings)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Read_BadVariable_NamesIt() =>
+        Assert.StartsWith("HONE_RATE_LIMIT is \"10\"", Assert.Throws<CliException>(() => LimitOptions.Read(s_nothing, name => name == "HONE_RATE_LIMIT" ? "10" : null, Settings)).Message, StringComparison.Ordinal);
+}
