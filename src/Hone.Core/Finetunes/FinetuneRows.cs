@@ -11,8 +11,8 @@ internal static class FinetuneRows
         """;
 
     private const string InsertFinetune = """
-        INSERT INTO finetunes (id, account_id, name, model, description, public, state, created_at, modified_at, priority, fence, attempts, workers_lost, cancel_requested, seed)
-        VALUES (@id, @account, @name, @model, @description, @public, @state, @now, @now, @priority, 0, 0, 0, 0, @seed)
+        INSERT INTO finetunes (id, account_id, name, model, description, public, state, created_at, modified_at, priority, fence, attempts, workers_lost, cancel_requested, pause_requested, is_job, seed)
+        VALUES (@id, @account, @name, @model, @description, @public, @state, @now, @now, @priority, 0, 0, 0, 0, 0, 0, @seed)
         """;
 
     private const string InsertEvent = """

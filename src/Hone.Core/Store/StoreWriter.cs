@@ -112,6 +112,8 @@ public sealed class StoreWriter : IAsyncDisposable
         {
             connection = store.OpenConnection();
             Prepared = new PreparedWrites(connection);
+            // The commit that fills the log pays for copying it into the database: rarely, and pages that changed often are copied once.
+            Prepared.Run("PRAGMA wal_autocheckpoint = 4000");
             Db = HoneStore.ContextOver(connection);
         }
 

@@ -31,7 +31,7 @@ internal static class ApiExamples
 
     public static IReadOnlyList<EventView> Events { get; } = [new(1, Created, "info", "message", $"Created fine-tuning job: {Id}", null)];
 
-    public static RunView Run { get; } = new("billing", new(42, 2, 44));
+    public static RunView Run { get; } = new("billing", null, null, new(42, 2, 44));
 
     public static IReadOnlyList<ModelView> Models { get; } =
         [new("3b6b1a0e-6b1c-5d62-9a0d-0d8b0d9c5a11", 1, RunFields.ExampleModel, "SmolLM2 135M Instruct.", Task, Created, [], [new("lora", "true"), new("context_window", "8192")])];

@@ -57,7 +57,7 @@ public sealed class ErrorTableTests(ErrorTableTests.Server server) : IClassFixtu
         }),
         ["adapter's rank too high"] = new(400, 1006, "at most 8 is accepted", null, true, async a => await a.UploadAsync(await a.CreatedAsync("rank"), "adapter_config.json",
             JsonSerializer.SerializeToUtf8Bytes(new { peft_type = "LORA", r = 9, lora_alpha = 9, target_modules = (string[])["q_proj"], base_model_name_or_path = "x" }))),
-        ["training data refused"] = new(400, 1007, "training_config.json", null, true, async a => await a.UploadAsync(await a.CreatedAsync("rows"), "training_config.json", """{"rank":0}"""u8.ToArray())),
+        ["training configuration refused"] = new(400, 1007, "rank must be a whole", null, true, async a => await a.UploadAsync(await a.CreatedAsync("rows"), "training_config.json", """{"rank":0}"""u8.ToArray())),
         ["state wrong"] = new(400, 1008, "there is nothing to cancel", null, true, async a =>
         {
             await a.CreatedAsync("ended");

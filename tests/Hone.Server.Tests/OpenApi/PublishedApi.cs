@@ -48,10 +48,10 @@ public sealed class PublishedApi
         string text = schema.ToJsonString();
         if (!schemas.TryGetValue(text, out var compiled))
         {
-            // References point into the document's components: the schema takes them along.
+            // References point into the document's components: the schema takes them along, under the name that it has for them.
             var whole = schema.DeepClone().AsObject();
-            whole["components"] = components.DeepClone();
-            schemas.Add(text, compiled = JsonSchema.FromText(whole.ToJsonString()));
+            whole["$defs"] = components["schemas"]!.DeepClone();
+            schemas.Add(text, compiled = JsonSchema.FromText(whole.ToJsonString().Replace("#/components/schemas/", "#/$defs/", StringComparison.Ordinal)));
         }
         var result = compiled.Evaluate(value, Options);
         return result.IsValid ? null : string.Join("; ", (result.Details ?? []).Where(d => d.Errors is not null).SelectMany(d => d.Errors!.Select(e => $"{d.InstanceLocation}: {e.Value}")).Take(5));
