@@ -7,4 +7,6 @@ namespace Hone.Training.Benchmarks;
 [JsonSerializable(typeof(ServeFigures))]
 [JsonSerializable(typeof(LintFigures))]
 [JsonSerializable(typeof(RowsFigures))]
+[JsonSerializable(typeof(ProfileFigures))]
+[JsonSerializable(typeof(ScaleFigures))]
 public sealed partial class FiguresJson : JsonSerializerContext;

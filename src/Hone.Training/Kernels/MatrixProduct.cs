@@ -42,6 +42,11 @@ internal static unsafe class MatrixProduct
             RowProduct.Run(y, accumulate, terms);
             return;
         }
+        if (TurnedProduct.Takes(y, terms))
+        {
+            TurnedProduct.Run(y, accumulate, terms);
+            return;
+        }
         int panels = Blocks(y.Columns, ProductTile.Columns);
         bool fewPanels = panels < Cores.Count * 4;
         int blocks = fewPanels ? Math.Min(Cores.Count * 3, Blocks(y.Rows, ProductTile.Rows * 4)) : Blocks(y.Rows, BlockRows);
@@ -51,24 +56,30 @@ internal static unsafe class MatrixProduct
         Cores.For(groups * blocks, i =>
         {
             int row = i % blocks * rows, panel = i / blocks * group;
-            Block(y, accumulate, terms, row, Math.Min(y.Rows, row + rows), panel, Math.Min(panels, panel + group));
+            // The turn that this thread most likely takes next begins with another panel, unless it is one of other rows.
+            int next = (i + Cores.Count) / blocks * group;
+            Block(y, accumulate, terms, row, Math.Min(y.Rows, row + rows), panel, Math.Min(panels, panel + group), next < panels ? next : panel);
         });
     }
 
+    /// <summary>A term's sums are summed in steps of this depth.</summary>
+    public static int StepDepth(int depth) => Blocks(Blocks(depth, Blocks(depth, PanelDepth)), 8) * 8;
+
     /// <summary>The same on the calling thread alone.</summary>
     public static void RunHere(Matrix y, bool accumulate, params ReadOnlySpan<ProductTerm> terms) =>
-        Block(y, accumulate, terms, 0, y.Rows, 0, Blocks(y.Columns, ProductTile.Columns));
+        Block(y, accumulate, terms, 0, y.Rows, 0, Blocks(y.Columns, ProductTile.Columns), 0);
 
-    private static void Block(Matrix y, bool accumulate, ReadOnlySpan<ProductTerm> terms, int rowStart, int rowEnd, int panelStart, int panelEnd)
+    private static void Block(Matrix y, bool accumulate, ReadOnlySpan<ProductTerm> terms, int rowStart, int rowEnd, int panelStart, int panelEnd, int next)
     {
         int width = ProductTile.Columns, height = ProductTile.Rows;
         float* panel = Panel();
         float* edge = panel + PanelDepth * width;
-        bool first = !accumulate, few = rowEnd - rowStart <= UnpackedTiles * height;
+        int tiles = Blocks(rowEnd - rowStart, height);
+        bool first = !accumulate, few = tiles <= UnpackedTiles;
         foreach (ref readonly ProductTerm term in terms)
         {
             nint strideX = term.TurnedX ? 1 : term.X.Stride, stepX = term.TurnedX ? term.X.Stride : 1;
-            int steps = Blocks(term.Depth, PanelDepth), depth = Blocks(Blocks(term.Depth, steps), 8) * 8;
+            int depth = StepDepth(term.Depth);
             for (int k = 0; k < term.Depth; k += depth)
             {
                 int length = Math.Min(depth, term.Depth - k);
@@ -94,8 +105,10 @@ internal static unsafe class MatrixProduct
                     {
                         ProductPanel.Pack(term, inTerm, k, length, panel);
                     }
+                    Ahead ahead = term.Transposed || weight != panel ? default : Ahead.Of(term, width, p + 1 < panelEnd ? (p + 1, k) : k + depth < term.Depth ? (panelStart, k + depth) : (next, 0), depth, tiles);
                     for (int row = rowStart; row < rowEnd; row += height)
                     {
+                        ahead.Fetch();
                         int rows = Math.Min(height, rowEnd - row);
                         float* x = term.X.Data + row * strideX + k * stepX, target = y.Data + row * y.Stride + column;
                         if (columns == width)
@@ -131,6 +144,32 @@ internal static unsafe class MatrixProduct
         t_panel ??= GC.AllocateUninitializedArray<float>((PanelDepth + ProductTile.Rows) * ProductTile.Columns + CacheLine / sizeof(float), pinned: true);
         nint address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(t_panel));
         return (float*)((address + CacheLine - 1) / CacheLine * CacheLine);
+    }
+
+    /// <summary>The next panel's lines, asked for tile by tile while this one is computed with.</summary>
+    private struct Ahead
+    {
+        private float* _source;
+        private nint _stride;
+        private int _done, _each, _rows;
+
+        public static Ahead Of(in ProductTerm term, int width, (int Panel, int K) place, int depth, int tiles)
+        {
+            int column = place.Panel * width - term.Column, rows = Math.Min(depth, term.Depth - place.K);
+            if (column < 0 || column + width > term.Columns)
+                return default;
+            Matrix weight = term.Weight.Values;
+            return new Ahead { _source = weight.Data + place.K * weight.Stride + column, _stride = weight.Stride, _each = Blocks(rows, tiles), _rows = rows };
+        }
+
+        public void Fetch()
+        {
+            int rows = Math.Min(_each, _rows - _done);
+            if (rows <= 0)
+                return;
+            ProductPanel.Prefetch(_source, _stride, _done, rows);
+            _done += rows;
+        }
     }
 
     private static int Blocks(int count, int size) => (count + size - 1) / size;

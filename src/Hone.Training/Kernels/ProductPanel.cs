@@ -7,7 +7,9 @@ namespace Hone.Training.Kernels;
 /// <summary>Copies a block of a weight into the order in which <see cref="ProductTile"/> reads it: [depth, columns of a tile].</summary>
 internal static unsafe class ProductPanel
 {
-    private const int Lanes = 8;
+    /// <summary>Of a turned block.</summary>
+    public const int Lanes = 8;
+
     private const int RowsSlot = 5, ColumnsSlot = 6;
 
     /// <summary>Columns of a stored matrix that are widened together: a block's, or as many as a wide tile has.</summary>
@@ -55,9 +57,15 @@ internal static unsafe class ProductPanel
         Pack(rows, transposed: true, columns, 0, k - from, depth, panel);
     }
 
-    private static void Pack(Matrix weight, bool transposed, int columns, int column, int k, int depth, float* panel)
+    /// <param name="columns">Of the weight, as the product sees it.</param>
+    public static void Pack(Matrix weight, bool transposed, int columns, int column, int k, int depth, float* panel)
     {
         int width = ProductTile.Columns;
+        if (!transposed && Vector512.IsHardwareAccelerated && width == 32 && column >= 0 && column + width <= columns)
+        {
+            Copy(weight.Data + k * weight.Stride + column, weight.Stride, depth, panel);
+            return;
+        }
         for (int group = 0; group < width; group += Lanes)
         {
             int first = column + group;
@@ -83,15 +91,37 @@ internal static unsafe class ProductPanel
         }
         float* rows = weight.Data + column * stride + k;
         int done = 0;
-        if (Avx.IsSupported)
-        {
-            for (; done + Lanes <= depth; done += Lanes)
-                Turn(rows + done, stride, panel + done * width, width);
-        }
+        for (; done + Lanes <= depth; done += Lanes)
+            Turn(rows + done, stride, panel + done * width, width);
         for (; done < depth; done++)
         {
             for (int lane = 0; lane < Lanes; lane++)
                 panel[done * width + lane] = rows[lane * stride + done];
+        }
+    }
+
+    /// <summary>32 columns of W as they are.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Copy(float* source, nint stride, int depth, float* panel)
+    {
+        for (int i = 0; i < depth; i++, source += stride, panel += 32)
+        {
+            Vector512<float> left = Vector512.Load(source), right = Vector512.Load(source + 16);
+            left.StoreAligned(panel);
+            right.StoreAligned(panel + 16);
+        }
+    }
+
+    /// <summary>A part of the lines that a panel of an unpacked W is copied from, on their way from memory while another panel is computed with.</summary>
+    /// <param name="done">Rows already asked for.</param>
+    public static void Prefetch(float* source, nint stride, int done, int rows)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (float* row = source + done * stride; rows > 0; rows--, row += stride)
+        {
+            Sse.Prefetch1(row);
+            Sse.Prefetch1(row + 16);
         }
     }
 
@@ -116,9 +146,18 @@ internal static unsafe class ProductPanel
     }
 
     /// <summary>An 8 × 8 block, rows to columns.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Turn(float* source, nint stride, float* target, nint width)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Turn(float* source, nint stride, float* target, nint width)
     {
+        if (!Avx.IsSupported)
+        {
+            for (int row = 0; row < Lanes; row++)
+            {
+                for (int column = 0; column < Lanes; column++)
+                    target[column * width + row] = source[row * stride + column];
+            }
+            return;
+        }
         Vector256<float> r0 = Vector256.Load(source), r1 = Vector256.Load(source + stride), r2 = Vector256.Load(source + 2 * stride), r3 = Vector256.Load(source + 3 * stride);
         Vector256<float> r4 = Vector256.Load(source + 4 * stride), r5 = Vector256.Load(source + 5 * stride), r6 = Vector256.Load(source + 6 * stride), r7 = Vector256.Load(source + 7 * stride);
         Vector256<float> t0 = Avx.UnpackLow(r0, r1), t1 = Avx.UnpackHigh(r0, r1), t2 = Avx.UnpackLow(r2, r3), t3 = Avx.UnpackHigh(r2, r3);

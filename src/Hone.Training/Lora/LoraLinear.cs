@@ -32,6 +32,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <returns>[N, Σout]</returns>
     public Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedProjection? saved = null)
     {
+        using Profile.Measure measured = Profile.Of(Operation.Products, x.shape[0]);
         Tensor y = empty(x.shape[0], weight.Rows); // [N, Σout]
         bool dora = adapters.Any(a => a.Adapter.Group(shape.Name) is { UsesDora: true });
         bool biasFirst = bias is not null && !dora; // DoRA does not scale the bias
@@ -165,6 +166,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <summary>The adapter's terms of the product: <c>s · u Bᵀ</c> for each module.</summary>
     private ProductTerm[] Low(LoraGroup group, Tensor x, LoraAdapter adapter, SavedProjection? saved)
     {
+        using Profile.Measure measured = Profile.Of(Operation.AdapterProducts);
         Tensor u = empty(x.shape[0], group.A.shape[0]); // [n, Σr]
         Matrix low = Matrix.Of(u);
         MatrixProduct.Run(low, false, new ProductTerm(Matrix.Of(Dropped(x, adapter, training: saved is not null)), Matrix.Of(group.A), Transposed: true));
@@ -190,6 +192,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <summary>Adds dB, its bias's db and DoRA's dm, and returns du [N, Σr]; null where the projection is not adapted.</summary>
     public Tensor? BackwardProjected(Tensor dy, LoraAdapter adapter, SavedProjection saved)
     {
+        using Profile.Measure measured = Profile.Of(Operation.AdapterGradients);
         if (adapter.Group(shape.Name) is not { } group)
             return null;
         if (group.UsesDora)
@@ -248,6 +251,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <summary>Adds dA.</summary>
     public void BackwardA(Tensor? du, Tensor x, LoraAdapter adapter)
     {
+        using Profile.Measure measured = Profile.Of(Operation.AdapterGradients);
         if (du is null)
             return;
         MatrixProduct.Run(Matrix.Of(adapter.Group(shape.Name)!.GradA!), true, new ProductTerm(Matrix.Of(du), Matrix.Of(Dropped(x, adapter, training: true)), Transposed: false, TurnedX: true));
@@ -256,6 +260,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <summary>dx [N, in], after <see cref="BackwardProjected"/>.</summary>
     public Tensor BackwardInput(Tensor dy, Tensor? du, LoraAdapter adapter, SavedProjection saved)
     {
+        using Profile.Measure measured = Profile.Of(Operation.InputGradients);
         dy = saved.ScaledGradient ?? dy;
         Tensor dx = empty(dy.shape[0], weight.Columns);
         var frozen = new ProductTerm(Matrix.Of(dy), weight.Values(), Transposed: false);

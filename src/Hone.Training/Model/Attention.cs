@@ -81,7 +81,14 @@ internal abstract unsafe class Attention
             max = MathF.Max(max, x[i]);
 
         Vector256<float> offset = Vector256.Create(max), sums = default;
-        for (i = 0; i + 8 <= length; i += 8)
+        i = 0;
+        for (; Vector512.IsHardwareAccelerated && i + 16 <= length; i += 16)
+        {
+            Vector512<float> e = Exponential.Of(Vector512.Load(x + i) - Vector512.Create(max));
+            e.Store(x + i);
+            sums = sums + e.GetLower() + e.GetUpper();
+        }
+        for (; i + 8 <= length; i += 8)
         {
             Vector256<float> e = Exponential.Of(Vector256.Load(x + i) - offset);
             e.Store(x + i);

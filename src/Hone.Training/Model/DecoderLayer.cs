@@ -1,3 +1,4 @@
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Training;
 using TorchSharp;
@@ -83,7 +84,11 @@ internal sealed class DecoderLayer(
         return dNormed is null ? null : BackwardBefore(norms.BeforeAttention, dNormed, saved.Input, saved.BeforeAttention, dMiddle).MoveToOuterDisposeScope();
     }
 
-    private Tensor Added(Tensor answer, Tensor x) => (residualMultiplier == 1 ? answer : answer.mul_(residualMultiplier)).add_(x);
+    private Tensor Added(Tensor answer, Tensor x)
+    {
+        using Profile.Measure measured = Profile.Of(Operation.Residual);
+        return (residualMultiplier == 1 ? answer : answer.mul_(residualMultiplier)).add_(x);
+    }
 
     private Tensor Scaled(Tensor dy) => residualMultiplier == 1 ? dy : dy.mul(residualMultiplier);
 

@@ -21,6 +21,7 @@ internal sealed unsafe class GatedUnit(Activation activation)
     /// <returns>[N, F]</returns>
     public Tensor Forward(Tensor gateUp)
     {
+        using Profile.Measure measured = Profile.Of(Operation.GatedUnit);
         if (activation == Activation.Silu)
             return SwiGlu.Forward(gateUp);
         if (activation == Activation.Gelu)
@@ -39,6 +40,7 @@ internal sealed unsafe class GatedUnit(Activation activation)
     /// <returns>[N, 2F] and [N, F]</returns>
     public (Tensor DGateUp, Tensor H) Backward(Tensor dh, Tensor gateUp)
     {
+        using Profile.Measure measured = Profile.Of(Operation.GatedUnit);
         if (activation == Activation.Silu)
             return SwiGlu.Backward(dh, gateUp);
         if (activation == Activation.Gelu)

@@ -27,8 +27,11 @@ internal sealed class OutputHead(FrozenWeight weight, double multiplier, double?
     }
 
     /// <summary>Logits before the cap.</summary>
-    public void Run(Matrix normed, Matrix logits) => weight.ForBlocks((row, block) =>
-        MatrixProduct.Run(logits.ColumnRange(row, block.Rows), false, new ProductTerm(normed, block, Transposed: true, (float)multiplier)));
+    public void Run(Matrix normed, Matrix logits)
+    {
+        using Profile.Measure measured = Profile.Of(Operation.Head, normed.Rows);
+        weight.ForBlocks((row, block) => MatrixProduct.Run(logits.ColumnRange(row, block.Rows), false, new ProductTerm(normed, block, Transposed: true, (float)multiplier)));
+    }
 
     /// <summary>A row's cap, in place.</summary>
     public void Cap(Span<float> logits)
@@ -59,14 +62,14 @@ internal sealed class OutputHead(FrozenWeight weight, double multiplier, double?
     }
 
     /// <summary>dx from the gradient of the logits before the cap; adds dW where W is trained.</summary>
-    /// <param name="dLogits">[M, V]</param>
+    /// <param name="dLogits">[M, V], or wider.</param>
     public void Backward(Tensor dLogits, Matrix normed, Matrix dNormed)
     {
-        Matrix rows = Matrix.Of(dLogits);
+        Matrix rows = Matrix.Of(dLogits).ColumnRange(0, Vocabulary);
         weight.ForBlocks((row, block) => MatrixProduct.Run(dNormed, row > 0, new ProductTerm(rows.ColumnRange(row, block.Rows), block, Transposed: false, (float)multiplier)));
         if (gradient is null)
             return;
-        using Tensor turned = dLogits.t().contiguous(); // [V, M]
+        using Tensor turned = dLogits.narrow(1, 0, Vocabulary).t().contiguous(); // [V, M]
         MatrixProduct.Run(Matrix.Of(gradient), true, new ProductTerm(Matrix.Of(turned), normed, Transposed: false, (float)multiplier));
     }
 

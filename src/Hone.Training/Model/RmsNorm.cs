@@ -17,6 +17,7 @@ internal sealed class RmsNorm(Tensor weight, double epsilon) : IDisposable
     /// <returns>y [N, D] and 1 / rms [N].</returns>
     public (Tensor Y, Tensor InverseRms) Forward(Tensor x)
     {
+        using Profile.Measure measured = Profile.Of(Operation.Norms);
         Tensor inverse = empty(x.shape[0]), y = empty(x.shape);
         Matrix source = Matrix.Of(x), target = Matrix.Of(y), scale = Matrix.Of(inverse), w = Matrix.Of(weight);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
@@ -35,6 +36,7 @@ internal sealed class RmsNorm(Tensor weight, double epsilon) : IDisposable
     /// <summary>y again, from the saved 1 / rms.</summary>
     public Tensor Apply(Tensor x, Tensor inverseRms)
     {
+        using Profile.Measure measured = Profile.Of(Operation.Norms);
         Tensor y = empty(x.shape);
         Matrix source = Matrix.Of(x), target = Matrix.Of(y), scale = Matrix.Of(inverseRms), w = Matrix.Of(weight);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
@@ -49,6 +51,7 @@ internal sealed class RmsNorm(Tensor weight, double epsilon) : IDisposable
     /// <returns>[N, D]</returns>
     public Tensor Backward(Tensor dy, Tensor x, Tensor inverseRms, Tensor residual)
     {
+        using Profile.Measure measured = Profile.Of(Operation.Norms);
         Tensor dx = empty(x.shape);
         Matrix source = Matrix.Of(x), upper = Matrix.Of(dy), target = Matrix.Of(dx), scale = Matrix.Of(inverseRms), w = Matrix.Of(weight), passed = Matrix.Of(residual);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>

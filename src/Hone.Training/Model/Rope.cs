@@ -79,6 +79,7 @@ internal sealed record LayerPositions(RopeAngles? Angles, float[]? QueryGrowth)
     /// <param name="heads">Those of queries and keys.</param>
     public void Turn(Tensor qkv, int heads, AttentionShape shape)
     {
+        using Profile.Measure measured = Profile.Of(Operation.Rotary);
         Angles?.Rotate(qkv, heads, shape.HeadDim);
         Grow(qkv, shape);
     }
@@ -86,6 +87,7 @@ internal sealed record LayerPositions(RopeAngles? Angles, float[]? QueryGrowth)
     /// <summary>The gradient before <see cref="Turn"/> from that behind it, in place.</summary>
     public void TurnBack(Tensor dQkv, int heads, AttentionShape shape)
     {
+        using Profile.Measure measured = Profile.Of(Operation.Rotary);
         Grow(dQkv, shape);
         Angles?.RotateBack(dQkv, heads, shape.HeadDim);
     }

@@ -43,6 +43,11 @@ internal static unsafe class SwiGlu
     private static void ForwardRow(float* gateUp, float* h, int width)
     {
         int i = 0;
+        for (; Vector512.IsHardwareAccelerated && i + 16 <= width; i += 16)
+        {
+            Vector512<float> gate = Vector512.Load(gateUp + i), e = Exponential.Of(-gate);
+            (gate / (Vector512<float>.One + e) * Vector512.Load(gateUp + width + i)).Store(h + i);
+        }
         for (; i + 8 <= width; i += 8)
         {
             Vector256<float> gate = Vector256.Load(gateUp + i), e = Exponential.Of(-gate);
@@ -56,6 +61,14 @@ internal static unsafe class SwiGlu
     private static void BackwardRow(float* dh, float* gateUp, float* dGateUp, float* h, int width)
     {
         int i = 0;
+        for (; Vector512.IsHardwareAccelerated && i + 16 <= width; i += 16)
+        {
+            Vector512<float> gate = Vector512.Load(gateUp + i), up = Vector512.Load(gateUp + width + i), d = Vector512.Load(dh + i);
+            Vector512<float> e = Exponential.Of(-gate), s = Vector512<float>.One / (Vector512<float>.One + e), silu = s * gate;
+            (d * up * s * (Vector512<float>.One + gate * (e * s))).Store(dGateUp + i);
+            (d * silu).Store(dGateUp + width + i);
+            (silu * up).Store(h + i);
+        }
         for (; i + 8 <= width; i += 8)
         {
             Vector256<float> gate = Vector256.Load(gateUp + i), up = Vector256.Load(gateUp + width + i), d = Vector256.Load(dh + i);

@@ -25,6 +25,7 @@ internal sealed class AdamW(long size, double weightDecay) : IDisposable
     /// <param name="gradientScale">Multiplies the gradients first: the clipping factor.</param>
     public void Update(Tensor parameters, Tensor gradients, int step, double learningRate, double gradientScale)
     {
+        using Profile.Measure measured = Profile.Of(Operation.Optimizer);
         Matrix p = Matrix.Of(parameters), m = Matrix.Of(FirstMoment), v = Matrix.Of(SecondMoment), g = Matrix.Of(gradients);
         float decay = (float)(1 - learningRate * weightDecay), scale = (float)gradientScale;
         float rate = (float)(learningRate / (1 - Math.Pow(Beta1, step))), root = (float)(1 / Math.Sqrt(1 - Math.Pow(Beta2, step)));
@@ -57,6 +58,7 @@ internal sealed class AdamW(long size, double weightDecay) : IDisposable
     /// <summary>Euclidean norm, summed in float64: over millions of small squares a float32 sum comes out visibly short.</summary>
     public static double Norm(Tensor vector)
     {
+        using Profile.Measure measured = Profile.Of(Operation.Optimizer);
         Span<float> values = Floats(vector);
         Vector<double> sum = Vector<double>.Zero;
         int i = 0;

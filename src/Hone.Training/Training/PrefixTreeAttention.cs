@@ -46,6 +46,7 @@ internal sealed unsafe class PrefixTreeAttention : Attention
 
     public override Tensor Forward(int layer, Tensor qkv, SavedAttention? saved)
     {
+        using Profile.Measure measured = Profile.Of(Operation.Attention);
         int window = _shape.WindowOf(layer);
         Tensor result = empty(qkv.shape[0], _shape.QueryWidth); // [N, H·d]
         Matrix all = Matrix.Of(qkv), target = Matrix.Of(result);
@@ -75,6 +76,7 @@ internal sealed unsafe class PrefixTreeAttention : Attention
     /// <returns>[N, (H + 2K)·d], as <paramref name="qkv"/>.</returns>
     public Tensor Backward(int layer, Tensor dOutput, Tensor qkv, SavedAttention saved)
     {
+        using Profile.Measure measured = Profile.Of(Operation.AttentionGradient);
         int window = _shape.WindowOf(layer);
         int d = _shape.HeadDim, pairs = _shape.KeyValueHeads;
         Tensor result = empty(qkv.shape);

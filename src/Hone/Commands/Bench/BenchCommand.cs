@@ -71,5 +71,10 @@ internal abstract class BenchCommand : CliCommand
         return 0;
     }
 
-    private static string Text(JsonElement number) => number.GetDouble().ToString("#,0.##", System.Globalization.CultureInfo.InvariantCulture);
+    private static string Text(JsonElement figure) => figure.ValueKind switch
+    {
+        JsonValueKind.Null => "–",
+        JsonValueKind.String => figure.GetString()!,
+        _ => figure.GetDouble().ToString("#,0.##", System.Globalization.CultureInfo.InvariantCulture),
+    };
 }

@@ -10,9 +10,12 @@ internal sealed class BenchTrainCommand : BenchCommand
     private readonly Option<FileInfo?> _rows = new("--rows") { Description = "Training rows. Default: those of the support triage example.", HelpName = "FILE" };
     private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure.", HelpName = "N", DefaultValueFactory = _ => 40 };
 
-    public BenchTrainCommand() : base("train", "Training speed beside the machine's rate of matrix products: LoRA of rank 8 on all linear layers, 4 rows a step.", computes: true, "float32",
-        "hone bench train --steps 20 --json", "hone bench train --precision as_stored")
+    private readonly Option<bool> _profile = new("--profile") { Description = "Where a step's time goes, by operation, instead." };
+
+    public BenchTrainCommand() : base("train", "Training speed beside the machine's rate of matrix products and beside padded batches, operation by operation: LoRA of rank 8 on all linear layers.", computes: true, "float32",
+        "hone bench train --steps 20 --json", "hone bench train --precision as_stored", "hone bench train --profile")
     {
+        Options.Add(_profile);
         Options.Add(_rows);
         Options.Add(_steps);
         Validators.Add(result =>
@@ -25,9 +28,14 @@ internal sealed class BenchTrainCommand : BenchCommand
     }
 
     protected override IEnumerable<string> Own(ParseResult parse)
-        => ["--rows", parse.GetValue(_rows)?.FullName ?? Quickstart.Examples.Open(null).Training, "--steps", parse.GetValue(_steps).ToString(CultureInfo.InvariantCulture)];
+        => ["--rows", parse.GetValue(_rows)?.FullName ?? Quickstart.Examples.Open(null).Training, "--steps", parse.GetValue(_steps).ToString(CultureInfo.InvariantCulture), .. parse.GetValue(_profile) ? ["--profile"] : Array.Empty<string>()];
 
     protected override string Measure(string modelPath, int? threads, ParseResult parse)
-        => JsonSerializer.Serialize(
-            TrainBenchmark.Run(modelPath, parse.GetValue(_rows)!.FullName, parse.GetValue(_steps), threads, AsStored(parse), Console.Error.WriteLine), FiguresJson.Default.TrainFigures);
+    {
+        string rows = parse.GetValue(_rows)!.FullName;
+        int steps = parse.GetValue(_steps);
+        return parse.GetValue(_profile)
+            ? JsonSerializer.Serialize(TrainBenchmark.RunProfile(modelPath, rows, steps, threads, AsStored(parse), Console.Error.WriteLine), FiguresJson.Default.ProfileFigures)
+            : JsonSerializer.Serialize(TrainBenchmark.Run(modelPath, rows, steps, threads, AsStored(parse), Console.Error.WriteLine), FiguresJson.Default.TrainFigures);
+    }
 }

@@ -1,0 +1,23 @@
+using System.Text.Json;
+
+namespace Hone.Tests;
+
+public sealed class BenchTests
+{
+    /// <summary>The short form: every figure is there and a number above 0; how fast is no matter here.</summary>
+    [Fact]
+    public async Task BenchTrain_OneStep_HasEveryFigure()
+    {
+        CommandResult result = await CommandLine.RunAsync("bench", "train", "--steps", "1", "--json");
+
+        Assert.Equal((0, ""), (result.Code, result.Error));
+        using JsonDocument figures = JsonDocument.Parse(result.Output);
+        string[] expected =
+        [
+            "gemm_gflops", "efficiency", "tokens_per_s", "rows_per_s", "padded_rows_per_s", "rows_ratio", "shared_rows_per_s", "shared_padded_rows_per_s", "shared_rows_ratio",
+            "peak_mb", "first_step_s", "threads", "steps",
+        ];
+        Assert.Equal(expected, figures.RootElement.EnumerateObject().Select(figure => figure.Name));
+        Assert.All(figures.RootElement.EnumerateObject(), figure => Assert.True(figure.Value.GetDouble() > 0, figure.Name));
+    }
+}
