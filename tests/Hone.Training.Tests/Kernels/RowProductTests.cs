@@ -104,7 +104,8 @@ public sealed class RowProductTests
             float[] pairs = [.. Enumerable.Range(0, Rows * Columns).Select(_ => BitConverter.UInt32BitsToSingle(Sixteen() | Sixteen() << 16))];
             using (FileStream stream = File.Create(path))
             {
-                GgufWriter.Write(stream, [], [new GgufData("matrix", [Rows, Columns], pairs)]);
+                foreach (ReadOnlyMemory<byte> piece in GgufWriter.Pieces([], [new GgufTensorSource("matrix", [Rows, Columns], () => pairs)]))
+                    stream.Write(piece.Span);
                 // Behind the name, the number of sizes and the sizes: the type.
                 byte[] written = new byte[stream.Position];
                 stream.Position = 0;

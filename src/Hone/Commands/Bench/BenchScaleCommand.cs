@@ -11,7 +11,7 @@ internal sealed class BenchScaleCommand : BenchCommand
     private readonly Option<int[]> _ranks = Numbers("--ranks", "Ranks of the adapter.", [1, 8, 32, 128]);
     private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure of each.", HelpName = "N", DefaultValueFactory = _ => 2 };
 
-    public BenchScaleCommand() : base("scale", "What a token costs in rows of several lengths, and with adapters of several ranks.", computes: true,
+    public BenchScaleCommand() : base("scale", "What a token costs in rows of several lengths, and with adapters of several ranks.", computes: true, "float32",
         "hone bench scale", "hone bench scale --lengths 128 512 --ranks 8 --steps 1 --json")
     {
         Options.Add(_lengths);
