@@ -32,8 +32,8 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <returns>[N, Σout]</returns>
     public Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedProjection? saved = null)
     {
-        using Profile.Measure measured = Profile.Of(Operation.Products, x.shape[0]);
-        Tensor y = empty(x.shape[0], weight.Rows); // [N, Σout]
+        using Profile.Measure measured = Profile.Of(Operation.Products, x.size(0));
+        Tensor y = empty(x.size(0), weight.Rows); // [N, Σout]
         bool dora = adapters.Any(a => a.Adapter.Group(shape.Name) is { UsesDora: true });
         bool biasFirst = bias is not null && !dora; // DoRA does not scale the bias
         if (biasFirst)
@@ -167,7 +167,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     private ProductTerm[] Low(LoraGroup group, Tensor x, LoraAdapter adapter, SavedProjection? saved)
     {
         using Profile.Measure measured = Profile.Of(Operation.AdapterProducts);
-        Tensor u = empty(x.shape[0], group.A.shape[0]); // [n, Σr]
+        Tensor u = empty(x.size(0), group.A.size(0)); // [n, Σr]
         Matrix low = Matrix.Of(u);
         MatrixProduct.Run(low, false, new ProductTerm(Matrix.Of(Dropped(x, adapter, training: saved is not null)), Matrix.Of(group.A), Transposed: true));
         if (saved is not null)
@@ -199,7 +199,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             dy = saved.ScaledGradient = BackwardScaled(dy, group, saved);
         foreach (LoraPart part in group.Parts.Where(p => p.GradBias is not null))
             part.GradBias!.add_(dy.narrow(1, part.OutOffset, part.Out).sum(0, keepdim: true), part.Scale);
-        Tensor du = empty(dy.shape[0], group.A.shape[0]); // [N, Σr]
+        Tensor du = empty(dy.size(0), group.A.size(0)); // [N, Σr]
         Matrix upper = Matrix.Of(dy), low = Matrix.Of(du), u = Matrix.Of(saved.U!);
         (LoraPart Part, Matrix Dy, Matrix B, Matrix GradB)[] parts =
             [.. group.Parts.Select(p => (p, upper.ColumnRange(p.OutOffset, p.Out), Matrix.Of(p.B), Matrix.Of(p.GradB!)))];
@@ -262,7 +262,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     {
         using Profile.Measure measured = Profile.Of(Operation.InputGradients);
         dy = saved.ScaledGradient ?? dy;
-        Tensor dx = empty(dy.shape[0], weight.Columns);
+        Tensor dx = empty(dy.size(0), weight.Columns);
         var frozen = new ProductTerm(Matrix.Of(dy), weight.Values(), Transposed: false);
         if (du is null)
         {
@@ -275,7 +275,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             MatrixProduct.Run(Matrix.Of(dx), false, frozen, low);
             return dx;
         }
-        using Tensor masked = empty(dx.shape);
+        using Tensor masked = empty_like(dx);
         MatrixProduct.Run(Matrix.Of(dx), false, frozen);
         MatrixProduct.Run(Matrix.Of(masked), false, low);
         return dx.add_(masked.mul_(Mask(dx.shape, adapter)));

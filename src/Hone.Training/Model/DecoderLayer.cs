@@ -43,14 +43,14 @@ internal sealed class DecoderLayer(
     {
         using var scope = NewDisposeScope();
         Tensor normed = Norm(norms.BeforeAttention, x, saved?.BeforeAttention);
-        Tensor projected = qkv.Forward(normed, adapters(x.shape[0]), saved?.QkvInput);           // [N, (H + 2K)·d]
+        Tensor projected = qkv.Forward(normed, adapters(x.size(0)), saved?.QkvInput);           // [N, (H + 2K)·d]
         norms.Heads?.Forward(projected, saved?.HeadNorm);
         positions.Turn(projected, _turnedHeads, shape);
         Tensor attended = attention.Forward(index, projected, saved?.Attention);                 // [N, H·d]
         Tensor passed = x;
         if (wanted is not null)
             (attended, passed) = (attended.index_select(0, wanted), x.index_select(0, wanted));  // [U, …] from here on
-        IReadOnlyList<AdapterRows> rows = adapters(passed.shape[0]);
+        IReadOnlyList<AdapterRows> rows = adapters(passed.size(0));
         Tensor answer = Norm(norms.AfterAttention, output.Forward(attended, rows, saved?.Output), saved?.AfterAttention);
         Tensor middle = Added(answer, passed);                                                   // [N, D]
         Tensor normed2 = Norm(norms.BeforeFeedForward, middle, saved?.BeforeFeedForward);
@@ -74,7 +74,7 @@ internal sealed class DecoderLayer(
         Tensor dAttended = output.Backward(dAnswer, saved.Attended, adapter, saved.Output, needsInput: true)!;
         if (wanted is not null)
         {
-            dAttended = zeros(saved.Qkv.shape[0], dAttended.shape[1]).index_copy_(0, wanted, dAttended);
+            dAttended = zeros(saved.Qkv.size(0), dAttended.size(1)).index_copy_(0, wanted, dAttended);
             dMiddle = zeros_like(saved.Input).index_copy_(0, wanted, dMiddle);
         }
         Tensor dQkv = attention.Backward(index, dAttended, saved.Qkv, saved.Attention);          // [N, (H + 2K)·d]

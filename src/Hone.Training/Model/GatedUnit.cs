@@ -26,7 +26,7 @@ internal sealed unsafe class GatedUnit(Activation activation)
             return SwiGlu.Forward(gateUp);
         if (activation == Activation.Gelu)
             return Exact(gateUp).H;
-        Tensor h = empty(gateUp.shape[0], gateUp.shape[1] / 2);
+        Tensor h = empty(gateUp.size(0), gateUp.size(1) / 2);
         Matrix source = Matrix.Of(gateUp), target = Matrix.Of(h);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
         {
@@ -46,10 +46,10 @@ internal sealed unsafe class GatedUnit(Activation activation)
         if (activation == Activation.Gelu)
         {
             (Tensor exact, Tensor slope, Tensor value) = Exact(gateUp);
-            Tensor up = gateUp.narrow(1, exact.shape[1], exact.shape[1]);
+            Tensor up = gateUp.narrow(1, exact.size(1), exact.size(1));
             return (cat([slope.mul_(up).mul_(dh), value.mul_(dh)], 1), exact);
         }
-        Tensor dGateUp = empty(gateUp.shape), h = empty(dh.shape);
+        Tensor dGateUp = empty_like(gateUp), h = empty_like(dh);
         Matrix upper = Matrix.Of(dh), source = Matrix.Of(gateUp), target = Matrix.Of(dGateUp), unit = Matrix.Of(h);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
         {
@@ -62,7 +62,7 @@ internal sealed unsafe class GatedUnit(Activation activation)
     /// <summary>GELU with the error function: h, f′(gate) and f(gate).</summary>
     private static (Tensor H, Tensor Slope, Tensor Value) Exact(Tensor gateUp)
     {
-        long width = gateUp.shape[1] / 2;
+        long width = gateUp.size(1) / 2;
         Tensor gate = gateUp.narrow(1, 0, width), up = gateUp.narrow(1, width, width);
         Tensor share = special.erf(gate.mul(Math.Sqrt(0.5))).add_(1).mul_(0.5); // Φ(gate)
         Tensor density = gate.square().mul_(-0.5).exp_().mul_(1 / Math.Sqrt(2 * Math.PI));

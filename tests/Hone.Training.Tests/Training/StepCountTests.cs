@@ -7,7 +7,15 @@ using Hone.Training.Training;
 
 namespace Hone.Training.Tests.Training;
 
+/// <summary>Nothing beside it: what other tests allocate would be counted too.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class CountedAlone
+{
+    public const string Name = "counted alone";
+}
+
 /// <summary>What a step of the embedded base does, counted rather than timed.</summary>
+[Collection(CountedAlone.Name)]
 public sealed partial class StepCountTests(EmbeddedBaseFixture fixture) : IClassFixture<EmbeddedBaseFixture>
 {
     private const int Steps = 5;
