@@ -59,6 +59,7 @@ public static class ServeBenchmark
         Task generate = Task.Factory.StartNew(() => generator.Run(stop.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
         var ask = new Client(socket, model);
+        LoadMilliseconds(adapters, Adapter(folder, 0) with { AdapterKey = "first" }); // compiled
         double[] loads = [.. Enumerable.Range(0, Adapters).Select(i => LoadMilliseconds(adapters, Adapter(folder, i)))];
         ask.Many(Streams, tokens, i => Adapter(folder, i % Adapters)); // compiled, and the threads awake
         ask.Prompt(FirstTokenPrompt);

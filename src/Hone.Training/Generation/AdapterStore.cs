@@ -62,6 +62,9 @@ internal sealed class AdapterStore(Decoder decoder, int bound = 100, long maxByt
         }
     }
 
+    /// <summary>Memory of an adapter that answers: its parameters, and each B turned.</summary>
+    public static long BytesOf(LoraAdapter adapter) => (adapter.Parameters.numel() + adapter.Modules.Values.Sum(m => (long)m.Rank * m.Out)) * sizeof(float);
+
     private void Drop(Entry entry)
     {
         _byKey.Remove(entry.Key);
@@ -85,7 +88,7 @@ internal sealed class AdapterStore(Decoder decoder, int bound = 100, long maxByt
     {
         public string Key => key;
         public LoraAdapter Adapter => adapter;
-        public long Bytes { get; } = adapter.Parameters.numel() * sizeof(float);
+        public long Bytes { get; } = BytesOf(adapter);
         public int Users { get; set; }
         public bool IsDropped { get; set; }
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Hone.Formats.Gguf;
@@ -6,7 +7,7 @@ using Hone.Formats.Models;
 namespace Hone.Training.Kernels;
 
 /// <summary>
-/// <c>x · Wᵀ</c> for the few rows that answering has, W read where it lies and stored values widened in registers. Up to eight rows of x share one reading of
+/// <c>x · Wᵀ</c> for the few rows that answering has (and <c>x · W</c> for the second matrices of adapters), W read where it lies and stored values widened in registers. Up to eight rows of x share one reading of
 /// W. A row's sums are the same bits whatever rows are beside it, and whether W is stored or was widened before.
 /// </summary>
 internal static unsafe class RowProduct
@@ -80,6 +81,12 @@ internal static unsafe class RowProduct
         foreach (ref readonly ProductTerm term in terms)
         {
             int from = Math.Max(start, term.Column), to = Math.Min(end, term.Column + term.Columns);
+            if (!term.Transposed)
+            {
+                Across(y, term, from, to, adds);
+                adds = true;
+                continue;
+            }
             for (int row = 0; row < y.Rows && from < to; row += Group)
             {
                 var rows = new RowGroup(y, term, row, Math.Min(Group, y.Rows - row), adds);
@@ -99,6 +106,40 @@ internal static unsafe class RowProduct
                 }
             }
             adds = true;
+        }
+    }
+
+    /// <summary>
+    /// x · W with W [depth, columns] in memory, for the short depth that adapters have: a column's sum is taken in the order of the depth, with the same roundings in
+    /// vectors and behind them, so a range's end changes no bit.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Across(Matrix y, in ProductTerm term, int from, int to, bool accumulate)
+    {
+        Matrix w = term.Weight.Values;
+        int depth = term.Depth, lanes = Vector512<float>.Count;
+        for (int row = 0; row < y.Rows; row++)
+        {
+            float* x = term.X.Data + row * term.X.Stride, target = y.Data + row * y.Stride;
+            int column = from;
+            for (; column + lanes <= to; column += lanes)
+            {
+                float* weight = w.Data + (column - term.Column);
+                Vector512<float> sums = default;
+                for (int k = 0; k < depth; k++, weight += w.Stride)
+                    sums = Vector512.FusedMultiplyAdd(Vector512.Create(x[k]), Vector512.Load(weight), sums);
+                sums *= term.Scale;
+                (accumulate ? Vector512.Load(target + column) + sums : sums).Store(target + column);
+            }
+            for (; column < to; column++)
+            {
+                float* weight = w.Data + (column - term.Column);
+                float sum = 0;
+                for (int k = 0; k < depth; k++, weight += w.Stride)
+                    sum = MathF.FusedMultiplyAdd(x[k], *weight, sum);
+                sum *= term.Scale;
+                target[column] = accumulate ? target[column] + sum : sum;
+            }
         }
     }
 
@@ -156,29 +197,21 @@ internal static unsafe class RowProduct
         nint* offsets = stackalloc nint[Group];
         float* halves = StoredBlocks.HalfValues;
         nint blocks = depth / Block;
-        int step = rows.Count > 1 ? 2 : 4, height = rows.Count > 4 ? 8 : 4, last = to - 1;
+        int step = rows.Count > 1 ? 2 : 4, height = rows.Count > 4 ? 8 : rows.Count > 1 ? 4 : 1, last = to - 1;
         rows.Offsets(offsets);
         for (int column = from; column < to; column += step)
         {
             byte* a = places.Of(column), b = places.Of(Math.Min(column + 1, last));
-            if (step == 4)
-            {
-                byte* c = places.Of(Math.Min(column + 2, last)), d = places.Of(Math.Min(column + 3, last));
-                WideRowKernel.OneByFour<TBlock>(a, b, c, d, blocks, halves, rows.X, sums);
-                for (int i = 0; i < step && column + i < to; i++)
-                    rows.Store(column + i, 0, sums[i] + Rest(rows.X, i < 2 ? i == 0 ? a : b : i == 2 ? c : d, depth));
-                continue;
-            }
-            if (height == 4)
+            if (height == 1)
+                WideRowKernel.OneByFour<TBlock>(a, b, places.Of(Math.Min(column + 2, last)), places.Of(Math.Min(column + 3, last)), blocks, halves, rows.X, sums);
+            else if (height == 4)
                 WideRowKernel.FourByTwo<TBlock>(a, b, blocks, halves, rows.X, offsets, sums);
             else
                 WideRowKernel.EightByTwo<TBlock>(a, b, blocks, halves, rows.X, offsets, sums);
-            for (int i = 0; i < rows.Count; i++)
-            {
-                rows.Store(column, i, sums[i] + Rest(rows.X + offsets[i], a, depth));
-                if (column < last)
-                    rows.Store(column + 1, i, sums[height + i] + Rest(rows.X + offsets[i], b, depth));
-            }
+            int columns = Math.Min(step, to - column);
+            for (int i = 0; blocks * Block < depth && i < columns * rows.Count; i++)
+                sums[i % columns * height + i / columns] += Rest(rows.X + offsets[i / columns], places.Of(column + i % columns), depth);
+            rows.Store(column, columns, sums, height);
         }
     }
 
@@ -261,6 +294,20 @@ internal static unsafe class RowProduct
         {
             for (int i = 0; i < Group; i++)
                 to[i] = Math.Min(i, count - 1) * _strideX;
+        }
+
+        /// <param name="sums">[columns, height]</param>
+        public void Store(int column, int columns, float* sums, int height)
+        {
+            float* target = _y + column;
+            for (int i = 0; i < count; i++, target += _strideY)
+            {
+                for (int c = 0; c < columns; c++)
+                {
+                    float sum = _scale * sums[c * height + i];
+                    target[c] = accumulate ? target[c] + sum : sum;
+                }
+            }
         }
 
         public void Store(int column, int i, float sum)

@@ -254,6 +254,7 @@ internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart
         foreach (LoraPart part in Parts)
         {
             part.B.Dispose();
+            part.DisposeTurned();
             part.GradB?.Dispose();
             part.Magnitude?.Dispose();
             part.GradMagnitude?.Dispose();
@@ -266,6 +267,13 @@ internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart
 
 internal sealed record LoraPart(string Module, int OutOffset, int Out, int RankOffset, int Rank, double Scale, Tensor B, Tensor? GradB)
 {
+    private Tensor? _turnedB;
+
+    /// <summary>Bᵀ [r, out] of an adapter that only answers, made once: the few rows of an answer add it column by column. Null where B changes.</summary>
+    public Tensor? TurnedB => GradB is not null ? null : _turnedB ??= B.t().contiguous().DetachFromDisposeScope();
+
+    public void DisposeTurned() => _turnedB?.Dispose();
+
     /// <summary>DoRA's m [1, out]: the norm of each row of the adapted weight.</summary>
     public Tensor? Magnitude { get; init; }
     public Tensor? GradMagnitude { get; init; }

@@ -80,7 +80,9 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             lows.Add(empty(count, a.Rows)); // u [n, Σr]
             Matrix low = Matrix.Of(lows[^1]);
             sums.Add(new RowSum(low, false, new ProductTerm(input.RowRange(first, count), a, Transposed: true)));
-            added.Add(new RowSum(output.RowRange(first, count), true, Low(group, low)));
+            added.Add(new RowSum(output.RowRange(first, count), true, [.. group.Parts.Select(p => p.TurnedB is { } turned
+                ? new ProductTerm(low.ColumnRange(p.RankOffset, p.Rank), Matrix.Of(turned), Transposed: false, (float)p.Scale, p.OutOffset)
+                : Low(p, low))]));
         }
         RowProduct.RunAll([.. sums]);
         RowProduct.RunAll([.. added]);
@@ -172,11 +174,11 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         MatrixProduct.Run(low, false, new ProductTerm(Matrix.Of(Dropped(x, adapter, training: saved is not null)), Matrix.Of(group.A), Transposed: true));
         if (saved is not null)
             saved.U = u.DetachFromDisposeScope();
-        return Low(group, low);
+        return [.. group.Parts.Select(p => Low(p, low))];
     }
 
-    private static ProductTerm[] Low(LoraGroup group, Matrix low) =>
-        [.. group.Parts.Select(p => new ProductTerm(low.ColumnRange(p.RankOffset, p.Rank), Matrix.Of(p.B), Transposed: true, (float)p.Scale, p.OutOffset))];
+    private static ProductTerm Low(LoraPart part, Matrix low) =>
+        new(low.ColumnRange(part.RankOffset, part.Rank), Matrix.Of(part.B), Transposed: true, (float)part.Scale, part.OutOffset);
 
     /// <summary>Both halves of the backward pass, where the forward pass's input is at hand.</summary>
     /// <param name="dy">[N, Σout]</param>

@@ -46,7 +46,7 @@ public sealed class AdapterStoreTests : IDisposable
     {
         long bytes;
         using (var one = new AdapterStore(_model.Decoder))
-            bytes = Take(one, 0).Parameters.numel() * sizeof(float);
+            bytes = AdapterStore.BytesOf(Take(one, 0));
         using var store = new AdapterStore(_model.Decoder, Many, 3 * bytes);
         LoraAdapter[] loaded = [.. Enumerable.Range(0, 3).Select(i => Take(store, i))];
         Take(store, 0);
