@@ -40,6 +40,11 @@ public sealed class LargeUploadTests
             using var refused = await http.PostAsync($"{root}/larger/finetune-assets", Form(TooLarge, fileFirst));
             (await Reply.OfAsync(refused)).MustFail(413, 3006, "adapter_model.safetensors");
             Assert.Empty(Directory.EnumerateFiles(Path.Combine(folder, "blobs", "tmp")));
+
+            // The other dialect takes more, and does not hold it either.
+            using var training = Purposed(TooLarge, fileFirst);
+            using var file = await http.PostAsync("/v1/files", training);
+            Assert.Equal(TooLarge, (await Reply.OfAsync(file)).Body.GetProperty("bytes").GetInt64());
         }
         finally
         {
@@ -72,6 +77,18 @@ public sealed class LargeUploadTests
         file.Headers.TryAddWithoutValidation("Content-Disposition", "form-data; name=\"file\"; filename=\"blob\"");
         var form = new MultipartFormDataContent("----hone-test");
         foreach (var part in fileFirst ? (HttpContent[])[file, name] : [name, file])
+            form.Add(part);
+        return form;
+    }
+
+    private static MultipartFormDataContent Purposed(long size, bool fileFirst)
+    {
+        HttpContent purpose = new ByteArrayContent("fine-tune"u8.ToArray());
+        HttpContent file = new StreamContent(new Adapter(size), 1 << 16);
+        purpose.Headers.TryAddWithoutValidation("Content-Disposition", "form-data; name=\"purpose\"");
+        file.Headers.TryAddWithoutValidation("Content-Disposition", "form-data; name=\"file\"; filename=\"rows.jsonl\"");
+        var form = new MultipartFormDataContent("----hone-test");
+        foreach (var part in fileFirst ? (HttpContent[])[file, purpose] : [purpose, file])
             form.Add(part);
         return form;
     }

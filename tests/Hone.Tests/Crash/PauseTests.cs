@@ -69,7 +69,7 @@ public sealed class PauseTests : IDisposable
     private static async Task<string> QueueAsync(CrashServer server, string name, string method)
     {
         string id = await server.CreateAsync("@local/small", name);
-        await server.UploadAsync(id, "training_config.json", """{"n_epochs":60,"batch_size":4,"rank":4,"learning_rate":0.001,"max_length":128,"seed":7,"dropout":0.1}""");
+        await server.UploadAsync(id, "training_config.json", """{"n_epochs":50,"batch_size":4,"rank":4,"learning_rate":0.001,"max_length":128,"seed":7,"dropout":0.1}""");
         await server.UploadAsync(id, "validation_data.jsonl", string.Concat(Enumerable.Range(20, 4).Select(i => Row(i, method))));
         await server.UploadAsync(id, "training_data.jsonl", string.Concat(Enumerable.Range(1, 12).Select(i => Row(i, method))));
         return id;
