@@ -1,7 +1,6 @@
 using Hone.Core.Inference;
 using Hone.Formats.Inference;
 using Hone.Server.Cloudflare;
-using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -12,7 +11,7 @@ internal static class ChatEndpoints
     private const int MaxBody = 16 << 20;
 
     public static void MapChat(this IEndpointRouteBuilder api) =>
-        api.MapPost("/chat/completions", CreateAsync).WithSummary("Answer a conversation").WithDescription("stream answers as text/event-stream.").TakesJson(ChatFields.Shape.Schema);
+        api.MapPost("/chat/completions", CreateAsync).WithSummary("Answer a conversation").WithDescription("stream answers as text/event-stream.");
 
     private static async Task<IResult> CreateAsync(HttpContext context, RunServices services, TimeProvider clock, CancellationToken cancellationToken)
     {

@@ -2,7 +2,6 @@ using System.Text.Json;
 using Hone.Core.Inference;
 using Hone.Formats.Inference;
 using Hone.Server.Cloudflare;
-using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -51,7 +50,7 @@ internal static class CompletionEndpoints
         }));
 
     public static void MapCompletions(this IEndpointRouteBuilder api) =>
-        api.MapPost("/completions", CreateAsync).WithSummary("Go on from a text").WithDescription("stream answers as text/event-stream.").TakesJson(Shape.Schema);
+        api.MapPost("/completions", CreateAsync).WithSummary("Go on from a text").WithDescription("stream answers as text/event-stream.");
 
     private static async Task<IResult> CreateAsync(HttpContext context, RunServices services, TimeProvider clock, CancellationToken cancellationToken)
     {

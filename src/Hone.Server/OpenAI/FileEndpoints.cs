@@ -1,7 +1,6 @@
 using Hone.Core.Blobs;
 using Hone.Core.Files;
 using Hone.Server.Auth;
-using Hone.Server.Hosting;
 using Hone.Server.Requests;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Net.Http.Headers;
@@ -18,7 +17,7 @@ internal static class FileEndpoints
     public static void MapFiles(this IEndpointRouteBuilder api)
     {
         api.MapPost("/files", UploadAsync).NeedsWrite().WithSummary("Upload a file");
-        api.MapGet("/files", ListAsync).WithSummary("List files").TakesQuery("purpose", "fine-tune or fine-tune-results").TakesQuery("limit", "1 to 10000, default 10000").TakesQuery("order", "asc or desc, default desc").TakesQuery("after", "The last file of the page before");
+        api.MapGet("/files", ListAsync).WithSummary("List files");
         api.MapGet("/files/{file_id}", GetAsync).WithSummary("Get a file");
         api.MapGet("/files/{file_id}/content", ContentAsync).WithSummary("Get a file's bytes");
         api.MapDelete("/files/{file_id}", DeleteAsync).NeedsWrite().WithSummary("Delete a file");

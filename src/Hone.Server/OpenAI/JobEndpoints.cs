@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Hone.Core.Finetunes;
 using Hone.Server.Auth;
-using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -15,9 +14,8 @@ internal static class JobEndpoints
 
     public static void MapJobs(this IEndpointRouteBuilder api)
     {
-        api.MapPost("/fine_tuning/jobs", CreateAsync).NeedsWrite().WithSummary("Create a fine-tuning job").TakesJson(JobFields.Shape.Schema);
-        api.MapGet("/fine_tuning/jobs", ListAsync).WithSummary("List fine-tuning jobs")
-            .TakesQuery("limit", "1 to 1000, default 20").TakesQuery("after", "The last job of the page before").TakesQuery("metadata[k]", "Jobs with this value under the key k");
+        api.MapPost("/fine_tuning/jobs", CreateAsync).NeedsWrite().WithSummary("Create a fine-tuning job");
+        api.MapGet("/fine_tuning/jobs", ListAsync).WithSummary("List fine-tuning jobs");
         api.MapGet("/fine_tuning/jobs/{job_id}", GetAsync).WithSummary("Get a fine-tuning job");
         api.MapPost("/fine_tuning/jobs/{job_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel a fine-tuning job");
         api.MapPost("/fine_tuning/jobs/{job_id}/pause", (HttpContext context, string job_id, FinetuneService finetunes, JobViews views, CancellationToken cancellationToken) =>

@@ -36,7 +36,7 @@ internal sealed record OpenAIError(int Status, string Message, string? Param = n
         int code = error.Errors[0].Code;
         OpenAIError said = error.Status switch
         {
-            _ when code == ApiErrors.NoRoute.Errors[0].Code => new(404, $"Invalid URL ({method} {path.Shown()})", null, "unknown_url"),
+            _ when code == ApiErrors.NoRoute.Errors[0].Code => new(404, $"Invalid URL ({method} {path.Shown()}){(OpenAIPaths.Missing(path) is { } why ? $": {why}" : "")}", null, "unknown_url"),
             401 => new(401, message, null, "invalid_api_key"),
             405 => new(405, $"Not allowed to {method} on {path.Shown()}. {message}", null, "method_not_supported"),
             413 => new(413, message, null, "request_too_large"),

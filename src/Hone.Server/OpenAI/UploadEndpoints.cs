@@ -2,7 +2,6 @@ using System.Text.Json;
 using Hone.Core;
 using Hone.Core.Files;
 using Hone.Server.Auth;
-using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -42,9 +41,9 @@ internal static class UploadEndpoints
 
     public static void MapUploads(this IEndpointRouteBuilder api)
     {
-        api.MapPost("/uploads", CreateAsync).NeedsWrite().WithSummary("Announce a file in parts").TakesJson(Create.Schema);
+        api.MapPost("/uploads", CreateAsync).NeedsWrite().WithSummary("Announce a file in parts");
         api.MapPost("/uploads/{upload_id}/parts", AddPartAsync).NeedsWrite().WithSummary("Upload a part");
-        api.MapPost("/uploads/{upload_id}/complete", CompleteAsync).NeedsWrite().WithSummary("Make a file of the parts").TakesJson(Complete.Schema);
+        api.MapPost("/uploads/{upload_id}/complete", CompleteAsync).NeedsWrite().WithSummary("Make a file of the parts");
         api.MapPost("/uploads/{upload_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel an upload");
     }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import OpenAI, { AuthenticationError, BadRequestError, NotFoundError, PermissionDeniedError, toFile } from 'openai';
+import OpenAI, { AuthenticationError, BadRequestError, NotFoundError, PermissionDeniedError, RateLimitError, toFile } from 'openai';
 import { model, root, startHone } from '../hone.mjs';
 
 let hone;
@@ -11,7 +11,8 @@ let client;
 let rows;
 
 before(async () => {
-  hone = await startHone();
+  // Jobs are asked for often here.
+  hone = await startHone('--rate-limit', 'off');
   client = new OpenAI({ apiKey: hone.token, baseURL: `${hone.url}/v1`, maxRetries: 0 });
   rows = (await readFile(path.join(root, 'examples/support-triage/train.jsonl'), 'utf8')).trimEnd().split('\n');
 });
@@ -201,7 +202,7 @@ describe('chat.completions', () => {
   });
 
   test('under the account\'s address as well', async () => {
-    const other = new OpenAI({ apiKey: hone.token, baseURL: `${hone.baseURL}/accounts/${hone.accountId}/ai/v1`, maxRetries: 0 });
+    const other = new OpenAI({ apiKey: hone.token, baseURL: `${hone.url}/client/v4/accounts/${hone.accountId}/ai/v1`, maxRetries: 0 });
     assert.equal((await other.models.retrieve(model)).id, model);
     assert.ok((await other.files.list()).data.length >= 0);
   });
@@ -255,5 +256,17 @@ describe('errors', () => {
     await assert.rejects(client.fineTuning.jobs.create({ model, training_file: 'file-none' }), (error) => error instanceof BadRequestError && error.param === 'training_file');
     const wrong = new OpenAI({ apiKey: 'wrong', baseURL: `${hone.url}/v1`, maxRetries: 0 });
     await assert.rejects(wrong.models.list(), (error) => error instanceof AuthenticationError && error.code === 'invalid_api_key');
+  });
+
+  test('too many requests are a RateLimitError that says when to come back', async () => {
+    const strict = await startHone('--rate-limit', '2/300', '--no-worker');
+    try {
+      const hasty = new OpenAI({ apiKey: strict.token, baseURL: `${strict.url}/v1`, maxRetries: 0 });
+      await hasty.models.list();
+      await hasty.models.list();
+      await assert.rejects(hasty.models.list(), (error) => error instanceof RateLimitError && error.code === 'rate_limit_exceeded' && Number(error.headers.get('retry-after')) > 0);
+    } finally {
+      await strict.stop();
+    }
   });
 });

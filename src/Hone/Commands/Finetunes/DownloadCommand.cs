@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Hone.Client;
 using Hone.Formats.Adapters;
+using Hone.Formats.Jobs;
 using Hone.Terminals;
 
 namespace Hone.Commands.Finetunes;
@@ -66,7 +67,7 @@ internal sealed class DownloadCommand : CliCommand
         FinetuneAsset[] chosen = [.. assets.Where(asset => wanted.Count > 0
             ? wanted.Contains(asset.FileName)
             : asset.FileName.StartsWith("adapter_", StringComparison.Ordinal) || asset.FileName.StartsWith("report.", StringComparison.Ordinal)
-                || asset.FileName.StartsWith("curves.", StringComparison.Ordinal) || asset.FileName == "rows.jsonl")];
+                || asset.FileName.StartsWith("curves.", StringComparison.Ordinal) || asset.FileName is "rows.jsonl" or JobFiles.StepMetrics)];
         if (chosen.Length == 0)
             throw NoAdapter(finetune);
         Directory.CreateDirectory(folder);
