@@ -6,7 +6,7 @@ namespace Hone.Core.Tests.Child;
 
 /// <summary>
 /// Listens like an engine and does what the prompt says: <c>say WORDS</c>, <c>crash</c> (after one token), <c>cut</c> (the connection, after one token), <c>garbage</c>,
-/// <c>hold FIFO</c> (one token, then nothing; writes to the FIFO when the client is gone), <c>whoami</c>, <c>seed</c>, <c>request</c> (as JSON), <c>probably WORDS</c> (with log-probabilities), <c>call FUNCTION</c>. The script's <c>[engine]</c> section may say <c>silent</c>, <c>exit CODE</c>, <c>garbage</c>
+/// <c>hold FIFO</c> (one token, then nothing; writes to the FIFO when the client is gone), <c>whoami</c>, <c>seed</c>, <c>request</c> (as JSON), <c>probably WORDS</c> (with log-probabilities), <c>call FUNCTION [ARGUMENTS]</c>, <c>begin WORD</c> (and run into max_tokens). The script's <c>[engine]</c> section may say <c>silent</c>, <c>exit CODE</c>, <c>garbage</c>
 /// or <c>once FILE</c> (exit 9 at the start where the file exists).
 /// </summary>
 internal static class EngineDouble
@@ -66,8 +66,12 @@ internal static class EngineDouble
                 await SendAsync(new GenerateEvent.Done("stop", 3, words.Length - 1));
                 break;
             case "call":
-                await SendAsync(new GenerateEvent.ToolCall(0, "call_1", words[1], """{"city":"Oslo"}"""));
+                await SendAsync(new GenerateEvent.ToolCall(0, "call_1", words[1], words.Length > 2 ? words[2] : """{"city":"Oslo"}"""));
                 await SendAsync(new GenerateEvent.Done("tool_calls", 3, 4));
+                break;
+            case "begin":
+                await SendAsync(new GenerateEvent.Token(words[1]));
+                await SendAsync(new GenerateEvent.Done("length", 3, 1));
                 break;
             case "whoami":
                 await SendAsync(new GenerateEvent.Token(Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)));

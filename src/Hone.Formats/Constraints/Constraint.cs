@@ -18,19 +18,26 @@ public sealed class Constraint
     private NodeTable _table = new();
     private Node _first;
 
-    internal Constraint(TokenVocabulary vocabulary, Func<NodeTable, Node> root)
+    /// <param name="vocabulary">The model's tokens.</param>
+    /// <param name="rules">Of all JSON values in it.</param>
+    /// <param name="root">Makes its first state.</param>
+    internal Constraint(TokenVocabulary vocabulary, IEnumerable<Rule> rules, Func<NodeTable, Node> root)
     {
         (_vocabulary, _root) = (vocabulary, root);
+        HasOpenObjects = Rule.All(rules).Any(r => r.Shapes.Exists(s => s is ValueShape.Map { Others: not null }));
         _first = root(_table);
         MaskOf(_first); // paid for where the constraint is made, not where tokens are
     }
+
+    /// <summary>Some object may have members whose names are not given.</summary>
+    internal bool HasOpenObjects { get; }
 
     /// <summary>A JSON value that satisfies the schema, and nothing around it.</summary>
     /// <exception cref="SchemaException">The schema cannot be enforced, or nothing satisfies it.</exception>
     public static Constraint Json(JsonElement schema, TokenVocabulary vocabulary)
     {
         Rule rule = SchemaRules.Compile(schema);
-        return new Constraint(vocabulary, table => table.Of(rule));
+        return new Constraint(vocabulary, [rule], table => table.Of(rule));
     }
 
     public ConstraintState Start()

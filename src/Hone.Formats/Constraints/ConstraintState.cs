@@ -6,10 +6,10 @@ public sealed class ConstraintState
     private readonly Constraint _constraint;
     private readonly TokenVocabulary _vocabulary;
     private readonly List<byte> _written = [];
-    private readonly NameWatch _names = new();
+    private readonly NameWatch? _names;
 
     internal ConstraintState(Constraint constraint, TokenVocabulary vocabulary, NodeTable table, Node node) =>
-        (_constraint, _vocabulary, Table, Node) = (constraint, vocabulary, table, node);
+        (_constraint, _vocabulary, _names, Table, Node) = (constraint, vocabulary, constraint.HasOpenObjects ? new NameWatch() : null, table, node);
 
     internal NodeTable Table { get; private set; }
 
@@ -26,7 +26,7 @@ public sealed class ConstraintState
     {
         TokenMask mask = _constraint.MaskOf(this);
         List<int>? repeating = null;
-        if (_names.HasNames)
+        if (_names is { HasNames: true })
         {
             foreach (int token in _vocabulary.Quoting)
             {
@@ -45,7 +45,7 @@ public sealed class ConstraintState
         if (Node == Table.Nothing)
             throw new InvalidOperationException($"The token {token} is not allowed here.");
         _written.AddRange(bytes);
-        _names.Write(bytes);
+        _names?.Write(bytes);
     }
 
     /// <summary>The same state by the nodes of another table.</summary>

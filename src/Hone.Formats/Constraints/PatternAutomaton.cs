@@ -13,14 +13,14 @@ internal sealed class PatternAutomaton
 
     /// <summary>Every text in which the pattern finds a match.</summary>
     /// <exception cref="SchemaException"/>
-    public static TextAutomaton Compile(PatternTree pattern, string path, int mostStates)
+    public static TextAutomaton Compile(PatternTree pattern, string path, int mostStates, int mostEdges)
     {
         var machine = new PatternAutomaton(path);
         CharacterSet anything = CharacterSet.Of((0, CharacterSet.End));
         PatternTree around = new PatternTree.Repeat(new PatternTree.Characters(anything), 0, -1);
         int first = machine.Add(), last = machine.Add();
         machine.Build(new PatternTree.Sequence([around, pattern, around]), first, last);
-        return machine.Determine(first, last, mostStates);
+        return machine.Determine(first, last, mostStates, mostEdges);
     }
 
     private int Add()
@@ -71,7 +71,7 @@ internal sealed class PatternAutomaton
         }
     }
 
-    private TextAutomaton Determine(int first, int last, int mostStates)
+    private TextAutomaton Determine(int first, int last, int mostStates, int mostEdges)
     {
         var ids = new Dictionary<string, int>();
         var sets = new List<int[]>();
@@ -94,8 +94,13 @@ internal sealed class PatternAutomaton
         }
 
         IdOf(After(Closure([first]), CharacterSet.Beginning));
+        long count = 0;
         for (int s = 0; s < sets.Count; s++)
+        {
             edges.Add(EdgesOf(sets[s], IdOf));
+            if ((count += edges[^1].Length) > mostEdges)
+                throw new SchemaException(_path, $"the pattern takes more than {mostEdges:N0} edges; use simpler classes, or fewer repeats of them");
+        }
         return TextAutomaton.Trimmed([.. edges], [.. sets.Select(set => After(set, CharacterSet.End).Contains(last))]);
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using Hone.Formats.Tokenizers;
 
@@ -11,6 +12,11 @@ internal sealed class PatternReader
 {
     private const int DeepestGroup = 200;
     private const int MostRepeats = 5_000;
+
+    private const int MostKnownProperties = 200;
+
+    // Going through all of Unicode takes milliseconds.
+    private static readonly ConcurrentDictionary<string, CharacterSet> s_properties = new();
 
     private readonly string _pattern;
     private readonly string _path;
@@ -196,7 +202,12 @@ internal sealed class PatternReader
         string name = _pattern[(_at + 2)..end];
         string value = name[(name.IndexOf('=', StringComparison.Ordinal) + 1)..]; // Script=Han, gc=L
         _at = end;
-        return CharacterClasses.Named(value) is { } contains ? CharacterSet.Where(contains) : throw Invalid($"there is no class \\p{{{(name.Length > 40 ? name[..40] + "…" : name)}}}");
+        if (s_properties.TryGetValue(value, out CharacterSet? known))
+            return known;
+        CharacterSet set = CharacterClasses.Named(value) is { } contains ? CharacterSet.Where(contains) : throw Invalid($"there is no class \\p{{{(name.Length > 40 ? name[..40] + "…" : name)}}}");
+        if (s_properties.Count < MostKnownProperties)
+            s_properties[value] = set;
+        return set;
     }
 
     private int EscapedCharacter(bool inClass)

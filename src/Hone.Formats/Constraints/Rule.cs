@@ -13,11 +13,28 @@ internal sealed class Rule(string path)
 
     /// <summary>Some value satisfies it. Known when all rules are.</summary>
     public bool IsSatisfiable { get; set; }
+
+    /// <summary>These and all that they are made of.</summary>
+    public static IReadOnlyCollection<Rule> All(IEnumerable<Rule> rules)
+    {
+        var all = new HashSet<Rule>();
+        var work = new Stack<Rule>(rules);
+        while (work.TryPop(out Rule? rule))
+        {
+            if (!all.Add(rule))
+                continue;
+            foreach (Rule part in rule.Alternatives.Concat(rule.Shapes.SelectMany(s => s.Parts)))
+                work.Push(part);
+        }
+        return all;
+    }
 }
 
 /// <summary>How values of one kind are written.</summary>
 internal abstract record ValueShape
 {
+    public virtual IEnumerable<Rule> Parts => [];
+
     /// <summary>Some written values, as bytes.</summary>
     public sealed record Literals(TextAutomaton Automaton) : ValueShape;
 
@@ -29,12 +46,18 @@ internal abstract record ValueShape
     /// <param name="Others">Of those behind them.</param>
     /// <param name="Least">Number of items, at least.</param>
     /// <param name="Most">At most.</param>
-    public sealed record List(IReadOnlyList<Rule> First, Rule Others, int Least, int? Most) : ValueShape;
+    public sealed record List(IReadOnlyList<Rule> First, Rule Others, int Least, int? Most) : ValueShape
+    {
+        public override IEnumerable<Rule> Parts => First.Append(Others);
+    }
 
     /// <param name="Members">In the order in which they are written.</param>
     /// <param name="Others">Of other members; null where there are none.</param>
     /// <param name="OtherNames">The names that those may have.</param>
-    public sealed record Map(IReadOnlyList<Member> Members, Rule? Others, TextAutomaton OtherNames) : ValueShape;
+    public sealed record Map(IReadOnlyList<Member> Members, Rule? Others, TextAutomaton OtherNames) : ValueShape
+    {
+        public override IEnumerable<Rule> Parts => Others is null ? Members.Select(m => m.Value) : Members.Select(m => m.Value).Append(Others);
+    }
 }
 
 internal sealed record Member(string Name, Rule Value, bool IsRequired);

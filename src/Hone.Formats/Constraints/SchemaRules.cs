@@ -9,6 +9,8 @@ namespace Hone.Formats.Constraints;
 internal sealed class SchemaRules
 {
     private const int MostRules = 20_000;
+    private const int MostLookUps = 200_000;
+    private const long MostEdges = 1_000_000;
     private const int DeepestAny = 16;
     private const int DeepestLookAhead = 40;
 
@@ -20,6 +22,8 @@ internal sealed class SchemaRules
     private readonly List<Rule> _any = [];
     private readonly HashSet<Rule> _unresolved = [];
     private int _depth;
+    private int _lookUps;
+    private long _edges;
 
     /// <summary>A schema that holds; of its groups <c>anyOf</c> (1) and <c>oneOf</c> (2) so many are taken care of by branches that hold beside it.</summary>
     private readonly record struct Part(Schema Schema, int Handled);
@@ -42,6 +46,8 @@ internal sealed class SchemaRules
 
     private Rule RuleOf(IEnumerable<Part> parts, string path)
     {
+        if (++_lookUps > MostLookUps)
+            throw new SchemaException(path, "the schema has too many combinations of anyOf, oneOf, allOf and properties; make it simpler");
         Dictionary<Schema, int> together = Flatten(parts);
         if (together.Count == 0)
             return Any(0);
@@ -195,8 +201,11 @@ internal sealed class SchemaRules
 
     private TextAutomaton Cached(string key, Func<TextAutomaton> make)
     {
-        if (!_automata.TryGetValue(key, out TextAutomaton? automaton))
-            _automata.Add(key, automaton = make());
+        if (_automata.TryGetValue(key, out TextAutomaton? automaton))
+            return automaton;
+        _automata.Add(key, automaton = make());
+        if ((_edges += automaton.Edges) > MostEdges)
+            throw new SchemaException("$", $"the patterns, formats and limits of the schema take more than {MostEdges:N0} edges together; make them simpler");
         return automaton;
     }
 

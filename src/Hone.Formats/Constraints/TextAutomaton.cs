@@ -10,6 +10,7 @@ internal readonly record struct Edge(int Low, int High, int Target);
 internal sealed class TextAutomaton
 {
     private const int MostStates = 20_000;
+    private const int MostEdges = 400_000;
 
     private static int s_count;
 
@@ -22,6 +23,8 @@ internal sealed class TextAutomaton
     public int Id { get; } = Interlocked.Increment(ref s_count);
 
     public int States => _edges.Length;
+
+    public long Edges => _edges.Sum(e => (long)e.Length);
 
     /// <summary>No text at all is taken.</summary>
     public bool IsEmpty => _edges.Length == 0;
@@ -193,7 +196,7 @@ internal sealed class TextAutomaton
     /// <summary>What a pattern finds a match in.</summary>
     /// <exception cref="SchemaException"/>
     public static TextAutomaton Matching(string pattern, string path) =>
-        PatternAutomaton.Compile(PatternReader.Read(pattern, path), path, MostStates);
+        PatternAutomaton.Compile(PatternReader.Read(pattern, path), path, MostStates, MostEdges);
 
     /// <summary>The texts of this automaton that have so many symbols.</summary>
     /// <exception cref="SchemaException"/>
@@ -219,9 +222,10 @@ internal sealed class TextAutomaton
         var ids = new Dictionary<(int, int), int> { [(0, 0)] = 0 };
         List<(int A, int B)> pairs = [(0, 0)];
         var edges = new List<Edge[]>();
+        long count = 0;
         for (int i = 0; i < pairs.Count; i++)
         {
-            if (pairs.Count > MostStates)
+            if (pairs.Count > MostStates || (count += edges.Count > 0 ? edges[^1].Length : 0) > MostEdges)
                 throw new SchemaException(path, $"its patterns, formats and lengths together take more than {MostStates:N0} states; make them simpler");
             (Edge[] left, Edge[] right) = (_edges[pairs[i].A], other._edges[pairs[i].B]);
             var both = new List<Edge>();

@@ -48,7 +48,7 @@ public sealed class TokenVocabulary
 
     internal ReadOnlySpan<byte> BytesOf(int token) => _bytes[token];
 
-    internal static byte[] BytesOfSpecial(int id) => [SpecialMark, (byte)(id >> 24), (byte)(id >> 16), (byte)(id >> 8), (byte)id];
+    internal static byte[] BytesOfSpecial(int id) => [SpecialMark, .. Enumerable.Range(0, 5).Select(i => (byte)(0x80 | (id >> (6 * i) & 63)))]; // none of them ASCII
 
     private void Build()
     {

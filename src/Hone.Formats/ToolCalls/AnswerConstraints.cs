@@ -61,7 +61,8 @@ public sealed class AnswerConstraints(BaseModel model)
         ToolDefinitions? tools = hasTools ? ToolDefinitions.Read(request.Tools!.Value) : null;
         string choice = ToolChoice.Check(request.ToolChoice, tools);
         Rule? value = request.Schema is { } schema ? SchemaRules.Compile(schema) : null;
-        return new Constraint(Vocabulary, tools is { All.Count: > 0 } ? Format.Answer(tools.All, choice, request.ParallelToolCalls, value) : Plain);
+        Rule[] rules = [.. (tools?.All ?? []).Select(t => t.Arguments), .. value is null ? Array.Empty<Rule>() : [value]];
+        return new Constraint(Vocabulary, rules, tools is { All.Count: > 0 } ? Format.Answer(tools.All, choice, request.ParallelToolCalls, value) : Plain);
 
         Node Plain(NodeTable table) => value is null ? table.Automaton(TextAutomaton.NotBeginningWith([])) : table.Of(value);
     }

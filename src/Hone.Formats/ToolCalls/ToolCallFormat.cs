@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using Hone.Formats.ChatTemplates;
 using Hone.Formats.Constraints;
 using Hone.Formats.Models;
+using Hone.Formats.Tokenizers;
 
 namespace Hone.Formats.ToolCalls;
 
@@ -33,10 +34,10 @@ public sealed partial class ToolCallFormat
     private readonly Kind _kind;
     private readonly int? _argumentsToken;
 
-    private ToolCallFormat(Kind kind, bool isConvention, BaseModel model)
+    private ToolCallFormat(Kind kind, bool isConvention, Tokenizer tokenizer)
     {
         (_kind, IsConvention) = (kind, isConvention);
-        int? Special(string text) => model.Tokenizer.TokenId(text) is { } id && model.Tokenizer.IsSpecial(id) ? id : null;
+        int? Special(string text) => tokenizer.TokenId(text) is { } id && tokenizer.IsSpecial(id) ? id : null;
         Begin = kind switch { Kind.Hermes => HermesMark, Kind.Llama => LlamaBeginning, _ => ToolsMark };
         BeginToken = Special(Begin);
         _argumentsToken = Special(ArgumentsMark);
@@ -57,12 +58,14 @@ public sealed partial class ToolCallFormat
     /// <summary>Templates of this kind take no longer ids.</summary>
     public int IdLength => _kind is Kind.MistralList or Kind.MistralNames ? 9 : 24;
 
-    public static ToolCallFormat Of(BaseModel model)
+    public static ToolCallFormat Of(BaseModel model) => Of(model.ChatTemplate, model.Tokenizer, model.BosToken, model.EosToken);
+
+    internal static ToolCallFormat Of(ChatTemplate? template, Tokenizer tokenizer, string? bosToken, string? eosToken)
     {
-        string? text = Render(model);
+        string? text = Render(template, bosToken, eosToken);
         int at = text?.LastIndexOf(Called, StringComparison.Ordinal) ?? -1;
         if (at < 0)
-            return new ToolCallFormat(Kind.Hermes, true, model);
+            return new ToolCallFormat(Kind.Hermes, true, tokenizer);
         (string before, string after) = (text![..at], text[(at + Called.Length)..]);
         Kind? kind = (before, after) switch
         {
@@ -72,7 +75,7 @@ public sealed partial class ToolCallFormat
             _ when LlamaBefore().IsMatch(before) && ParametersAfter().IsMatch(after) => Kind.Llama,
             _ => null,
         };
-        return new ToolCallFormat(kind ?? Kind.Hermes, kind is null, model);
+        return new ToolCallFormat(kind ?? Kind.Hermes, kind is null, tokenizer);
     }
 
     [GeneratedRegex("<tool_call>\\s*\\{\\s*\"name\":\\s*\"$")]
@@ -91,18 +94,18 @@ public sealed partial class ToolCallFormat
     private static partial Regex ParametersAfter();
 
     /// <summary>Null where there is no template, or it refuses.</summary>
-    private static string? Render(BaseModel model)
+    private static string? Render(ChatTemplate? template, string? bosToken, string? eosToken)
     {
         const string Tools = """[{"type":"function","function":{"name":"zqGIVENzq","description":"d","parameters":{"type":"object","properties":{"a":{"type":"string","description":"d"}},"required":["a"]}}}]""";
         const string Messages = $$$$"""[{"role":"user","content":"Hi"},{"role":"assistant","content":"","tool_calls":[{"id":"abcdef123","type":"function","function":{"name":"{{{{Called}}}}","arguments":{"a":"b"}}}]},{"role":"tool","name":"f","tool_call_id":"abcdef123","content":"c"},{"role":"assistant","content":"d"}]""";
         try
         {
-            string? text = model.ChatTemplate?.Render(new ChatTemplateInput
+            string? text = template?.Render(new ChatTemplateInput
             {
                 Messages = JsonElement.Parse(Messages),
                 Tools = JsonElement.Parse(Tools),
-                BosToken = model.BosToken,
-                EosToken = model.EosToken,
+                BosToken = bosToken,
+                EosToken = eosToken,
                 Limits = s_limits,
             }, CancellationToken.None).Text;
             return text is not null && text.Contains("zqGIVENzq", StringComparison.Ordinal) ? text : null;

@@ -9,4 +9,5 @@ namespace Hone.Training.Benchmarks;
 [JsonSerializable(typeof(RowsFigures))]
 [JsonSerializable(typeof(ProfileFigures))]
 [JsonSerializable(typeof(ScaleFigures))]
+[JsonSerializable(typeof(GrammarFigures))]
 public sealed partial class FiguresJson : JsonSerializerContext;

@@ -64,14 +64,38 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
         Constraint constraint = Constraint.Json(JsonElement.Parse("""{"type":"object","properties":{"a":{"const":1}},"additionalProperties":{"const":1}}"""), vocabulary.Tokens);
         var random = new Random(3);
         int members = 0;
-        for (int i = 0; i < 40; i++)
+        for (int i = 0; i < 100; i++)
         {
-            (string text, _) = Decode(constraint, random, 400, vocabulary.Letters);
-            string[] names = [.. System.Text.RegularExpressions.Regex.Matches(text, "\"([^\"]*)\":").Select(m => m.Groups[1].Value)];
-            Assert.Equal(names.Distinct(), names);
-            members += names.Length;
+            (string text, bool complete) = Decode(constraint, random, 400, vocabulary.Letters);
+            Assert.True(complete, text);
+            JsonElement value = JsonElement.Parse(text);
+            AssertNamesDiffer(value);
+            members += value.GetPropertyCount();
         }
-        Assert.True(members > 400, $"{members} members");
+        Assert.True(members > 150, $"{members} members");
+    }
+
+    [Theory]
+    [InlineData("{\"x\":1,\"x", false)]
+    [InlineData("{\"x\":1,\"y", true)]
+    [InlineData("{\"x\":{\"y\":1},\"y", true)]
+    [InlineData("{\"x\":{\"y\":1,\"x", true)]
+    [InlineData("{\"x\":{\"y\":1},\"x", false)]
+    [InlineData("{\"x\\\"\":1,\"x", true)]
+    [InlineData("{\"x\\\"\":1,\"x\\\"", false)]
+    public void Mask_BehindAName_AllowsItsEndWhereItIsNew(string text, bool isNew)
+    {
+        ConstraintState state = Constraint.Json(JsonElement.Parse("""{"type":"object"}"""), vocabulary.Tokens).Start();
+        foreach (char c in text)
+        {
+            int token = vocabulary.TokenOf(c.ToString());
+            Assert.True(state.Mask()[token], $"'{c}' of {text}");
+            state.Accept(token);
+        }
+        TokenMask mask = state.Mask();
+        Assert.Equal(isNew, mask[vocabulary.TokenOf("\"")]);
+        Assert.Equal(isNew, mask[vocabulary.TokenOf("\":")]);
+        Assert.True(mask[vocabulary.TokenOf("z")]);
     }
 
     [Theory]
@@ -224,12 +248,14 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
             Tokens = new TokenVocabulary(tokenizer, stops);
             Stops = [.. stops];
             Closing = [.. Stops, .. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => Encoding.UTF8.GetString(tokenizer.BytesOf(id)) is "\"" or "\"}" or "}" or "]" or "]}" or "\"]" or "\"," or "\":" or "," or ":")];
-            Letters = [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => tokenizer.BytesOf(id) is { Length: > 0 } bytes && bytes.All(b => b is (byte)'"' or (byte)'a' or (byte)'b' or (byte)',' or (byte)':' or (byte)'1' or (byte)'{'))];
+            Letters = [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => tokenizer.BytesOf(id) is { Length: > 0 } bytes && bytes.All(b => b is (byte)'"' or (byte)'a' or (byte)'b' or (byte)',' or (byte)':' or (byte)'1' or (byte)'{' or (byte)'}'))];
         }
 
         internal TokenVocabulary Tokens { get; }
 
         internal HashSet<int> Stops { get; }
+
+        internal int TokenOf(string text) => Enumerable.Range(0, Tokens.Size).First(id => Tokens.BytesOf(id).SequenceEqual(Encoding.UTF8.GetBytes(text)));
 
         internal int[] Closing { get; }
 

@@ -142,6 +142,32 @@ public sealed class RunEndpointTests : IAsyncLifetime
         Assert.Null(await stream.NextAsync());
     }
 
+    [Theory]
+    [InlineData("""{"type":"json_object"}""")]
+    [InlineData("""{"type":"json_schema","json_schema":{"type":"object","properties":{"a":{"type":"integer"}}}}""")]
+    [InlineData("""{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object"}}}""")]
+    public async Task Run_ResponseFormat_AnswersTheValueOrWhatThereIsOfIt(string format)
+    {
+        var account = await server.NewAccountAsync();
+        var whole = (await account.PostAsync($"/ai/run/{RunningServer.Model}", $$"""{"prompt":"say {\"a\":1}","response_format":{{format}}}""")).MustSucceed().Result;
+        Assert.Equal("""{"response":{"a":1},"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}""", whole.GetRawText());
+        var cut = (await account.PostAsync($"/ai/run/{RunningServer.Model}", $$"""{"prompt":"begin {\"a\":","response_format":{{format}}}""")).MustSucceed().Result;
+        Assert.Equal(("{\"a\":", "length"), (cut.GetProperty("response").GetString(), cut.GetProperty("finish_reason").GetString()));
+    }
+
+    [Fact]
+    public async Task Run_Tools_AnswersCallsWithArgumentsAsObjects()
+    {
+        var account = await server.NewAccountAsync();
+        const string Body = """{"prompt":"call f {\"x\":[1]}","tools":[{"name":"f","description":"d","parameters":{"type":"object","properties":{"x":{"type":"array"}}}}]""";
+        var result = (await account.PostAsync($"/ai/run/{RunningServer.Model}", Body + "}")).MustSucceed().Result;
+        Assert.Equal("""{"response":"","tool_calls":[{"name":"f","arguments":{"x":[1]}}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}""", result.GetRawText());
+        using var stream = await EventReader.OpenAsync(account.Server, account.Request(HttpMethod.Post, $"/ai/run/{RunningServer.Model}", TestAccount.Text(Body + ",\"stream\":true}")));
+        Assert.Equal("""{"response":"","tool_calls":[{"name":"f","arguments":{"x":[1]}}]}""", (await stream.NextAsync())!.Text);
+        Assert.Equal("""{"response":"","usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}""", (await stream.NextAsync())!.Text);
+        Assert.Equal("[DONE]", (await stream.NextAsync())!.Text);
+    }
+
     [Fact]
     public async Task Run_EngineRefuses_IsTheCallersError()
     {

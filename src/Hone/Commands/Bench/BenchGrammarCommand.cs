@@ -1,0 +1,31 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Hone.Training.Benchmarks;
+
+namespace Hone.Commands.Bench;
+
+internal sealed class BenchGrammarCommand : BenchCommand
+{
+    private readonly Option<int> _properties = new("--properties") { Description = "Properties of the schema.", HelpName = "N", DefaultValueFactory = _ => 100 };
+    private readonly Option<int> _tokens = new("--tokens") { Description = "Tokens to generate, three times.", HelpName = "N", DefaultValueFactory = _ => 1000 };
+
+    public BenchGrammarCommand() : base("grammar", "What holding answers to a JSON Schema costs: compiling it, and each token's mask.", computes: false, "hone bench grammar", "hone bench grammar --properties 20 --json")
+    {
+        Options.Add(_properties);
+        Options.Add(_tokens);
+        Validators.Add(result =>
+        {
+            if (result.GetResult(_properties)?.GetValueOrDefault<int>() is < 1 or > 1000)
+                result.AddError("--properties is a number from 1 to 1000.");
+            if (result.GetResult(_tokens)?.GetValueOrDefault<int>() is < 1 or > 100_000)
+                result.AddError("--tokens is a number from 1 to 100000.");
+        });
+    }
+
+    protected override IEnumerable<string> Own(ParseResult parse) =>
+        ["--properties", parse.GetValue(_properties).ToString(CultureInfo.InvariantCulture), "--tokens", parse.GetValue(_tokens).ToString(CultureInfo.InvariantCulture)];
+
+    protected override string Measure(string modelPath, int? threads, ParseResult parse)
+        => JsonSerializer.Serialize(GrammarBenchmark.Run(modelPath, parse.GetValue(_properties), parse.GetValue(_tokens)), FiguresJson.Default.GrammarFigures);
+}
