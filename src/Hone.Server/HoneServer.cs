@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Hone.Core;
 using Hone.Core.Finetunes;
 using Hone.Core.Inference;
@@ -59,7 +60,12 @@ public static class HoneServer
         services.AddHostedService<DataFolderOwner>();
         services.AddHoneCore(options.Core);
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownTimeout);
-        services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, CloudflareJson.Default));
+        // For the document: names as the answers have them.
+        services.ConfigureHttpJsonOptions(json =>
+        {
+            json.SerializerOptions.PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower;
+            json.SerializerOptions.TypeInfoResolverChain.Insert(0, CloudflareJson.Default);
+        });
         services.AddOpenApi(openApi => openApi.AddSchemaTransformer(ApiDescription.DescribeSchema).AddDocumentTransformer(ApiDescription.DescribeDocument));
         services.AddHoneEngines(options.Engines ?? new EngineSettings { DataFolder = options.Core.DataFolder });
         services.AddSingleton(provider => new RateLimits(options.RateLimit, provider.GetRequiredService<TimeProvider>()));

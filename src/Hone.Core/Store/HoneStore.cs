@@ -107,7 +107,8 @@ public sealed class HoneStore : IAsyncDisposable
     private sealed class ConnectionSettings : DbConnectionInterceptor
     {
         public static readonly ConnectionSettings Instance = new();
-        private const string Settings = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL;";
+        // Half a megabyte of pages for each connection: the system's own cache has the rest.
+        private const string Settings = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA cache_size = -512;";
 
         public override void ConnectionOpened(DbConnection connection, ConnectionEndEventData eventData) => Apply(connection);
 

@@ -114,6 +114,7 @@ public sealed class StoreWriter : IAsyncDisposable
             Prepared = new PreparedWrites(connection);
             // The commit that fills the log pays for copying it into the database: rarely, and pages that changed often are copied once.
             Prepared.Run("PRAGMA wal_autocheckpoint = 4000");
+            Prepared.Run("PRAGMA cache_size = -8000");
             Db = HoneStore.ContextOver(connection);
         }
 

@@ -62,7 +62,7 @@ public sealed class GeneratedRequestTests : IAsyncLifetime
         }
         // Most kinds of answers were seen, so the requests went everywhere.
         foreach (int status in (int[])[200, 400, 403, 404])
-            Assert.True(statuses.GetValueOrDefault(status) > 50, $"{status} came {statuses.GetValueOrDefault(status)} times");
+            Assert.True(statuses.GetValueOrDefault(status) > 20, $"{status} came {statuses.GetValueOrDefault(status)} times");
         Assert.Equal(Secret, (await stranger.GetAsync($"/ai/finetunes/{strangersId}")).MustSucceed().Result.GetProperty("name").GetString());
     }
 

@@ -72,7 +72,7 @@ public sealed class PublishedApiTests(RunningServer server) : IClassFixture<Runn
             Assert.True(example is not null, $"{what}: no example");
             checkedExamples++;
             if (api.Check(schema, JsonElement.Parse(example.ToJsonString())) is { } wrong)
-                Assert.Fail($"{what} {example.ToJsonString()}: {wrong}");
+                Assert.Fail($"{what} {example.ToJsonString()}: {wrong} by {schema.ToJsonString()}");
         }
     }
 }
