@@ -34,7 +34,8 @@ public static class ProveCommand
             Path.Combine(output, AdapterConfig.FileName), Path.Combine(output, AdapterConfig.WeightsFileName), model, new AdapterLimits { MaxRank = int.MaxValue, MaxBytes = long.MaxValue }, cancellationToken: cancellation);
         if (!check.Ok)
             throw new JobFailedException("proof_failed", $"The trained adapter does not fit its base: {string.Join(" ", check.Errors)}");
-        using Decoder decoder = DecoderLoader.Load(model);
+        BasePrecision precision = run.Precision;
+        using Decoder decoder = DecoderLoader.Load(model.Weights, precision);
         using LoraAdapter adapter = PeftAdapter.Load(output, decoder);
         (double fromTrainer, double fromBase, int rows) = Proof.Compare(folder, decoder, adapter);
         if (!(fromTrainer <= Proof.Tolerance))
@@ -43,12 +44,17 @@ public static class ProveCommand
             throw new JobFailedException("proof_failed", $"The adapter changes nothing: its logits differ from the base model's by {fromBase:g3}. Train longer, or with a higher learning rate.");
         CrashPoint.Here("prove.compared");
 
+        // Answers come from the base that engines have.
+        using Decoder? served = precision.Rounds ? DecoderLoader.Load(model.Weights, BasePrecision.AsStored) : null;
+        using LoraAdapter? servedAdapter = served is null ? null : PeftAdapter.Load(output, served);
+        double? servedDifference = served is null ? null : Proof.Compare(folder, served, servedAdapter!).FromTrainer;
+
         CurvesReport curves = Curves.Write(output, run);
         RunReport report = run with
         {
             Curves = curves,
-            Proof = new ProofReport(rows, fromTrainer, Proof.Tolerance, fromBase),
-            Answers = Answer(folder, job, model, decoder, adapter, cancellation),
+            Proof = new ProofReport(rows, fromTrainer, Proof.Tolerance, fromBase) { BasePrecision = precision.Name, ServedDifference = servedDifference },
+            Answers = Answer(folder, job, model, served ?? decoder, servedAdapter ?? adapter, cancellation),
             Files = [.. PeftAdapter.FileNames.Append(RowAttribution.FileName).Concat(curves.Files).Select(n => OutputFiles.Describe(output, n))],
         };
         AtomicFile.WriteAllText(Path.Combine(output, "report.json"), JsonSerializer.Serialize(report, ReportJson.Default.RunReport) + "\n");

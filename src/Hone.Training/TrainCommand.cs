@@ -45,9 +45,11 @@ public static class TrainCommand
         CrashPoint.Here("train.rows");
         // 2
         TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Count / (pairs ? 2 : 1), rows.TrainedTokens, pairs);
+        Func<TrainSettings, bool>? isOfCheckpoint = job.ResumeFrom is { } from && Checkpoint.FingerprintOf(Path.Combine(folder, from)) is { } left ? s => Fingerprint(s, rows, job) == left : null;
+        settings = MachineChoices.Complete(settings, job, model, rows, isOfCheckpoint, checksLosses: true, cancellation);
         events.Write(new TrainerEvent.Settings(settings.Origins));
         // 3
-        using Decoder decoder = DecoderLoader.Load(model, settings.KeepsBaseAsStored);
+        using Decoder decoder = DecoderLoader.Load(model.Weights, settings.Precision);
         using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);
         using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
         string fingerprint = Fingerprint(settings, rows, job);
@@ -140,11 +142,11 @@ public static class TrainCommand
         }
     }
 
-    /// <summary>Settings, rows and base in one hash; the times between checkpoints change nothing.</summary>
+    /// <summary>Settings, rows and base in one hash; the times between checkpoints and what is computed again change nothing.</summary>
     private static string Fingerprint(TrainSettings settings, EncodedRowFile rows, JobSpec job)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (Setting setting in settings.Origins.Where(s => s.Key is not ("checkpoint_every" or "eval_every")))
+        foreach (Setting setting in settings.Origins.Where(s => s.Key is not ("checkpoint_every" or "eval_every" or "recompute")))
             hash.AppendData(Encoding.UTF8.GetBytes($"{setting.Key}={setting.Value}\n"));
         hash.AppendData(Encoding.UTF8.GetBytes(job.ModelSha256 ?? job.ModelId));
         hash.AppendData(Encoding.UTF8.GetBytes(rows.Sha256));

@@ -7,11 +7,11 @@ namespace Hone.Training.Tests;
 /// <summary>A tiny random model of the references, with room for an adapter on all its linear modules.</summary>
 internal sealed class TinyModel : IDisposable
 {
-    public TinyModel(string folder, bool asStored = false)
+    public TinyModel(string folder, BasePrecision precision = default)
     {
         _weights = ModelWeights.Open(folder);
         Config = _weights.Config;
-        Decoder = DecoderLoader.Load(Config, _weights.ReadFloat32, asStored ? _weights.Stored : null);
+        Decoder = DecoderLoader.Load(_weights, precision);
     }
 
     private readonly ModelWeights _weights;
@@ -22,7 +22,7 @@ internal sealed class TinyModel : IDisposable
 
     public Decoder Decoder { get; }
 
-    public static TinyModel Llama(bool asStored = false) => new(Path.GetDirectoryName(Reference.Files("models/llama/reference.safetensors").First())!, asStored);
+    public static TinyModel Llama(BasePrecision precision = default) => new(Path.GetDirectoryName(Reference.Files("models/llama/reference.safetensors").First())!, precision);
 
     /// <summary>Both matrices random, so that every gradient is alive.</summary>
     public LoraAdapter Adapter(long seed, double dropout = 0)

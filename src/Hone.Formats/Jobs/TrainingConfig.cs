@@ -43,8 +43,14 @@ public sealed record TrainingConfig
     public double? WeightDecay { get; init; }
     public double? MaxGradNorm { get; init; }
 
-    /// <summary><c>float32</c>; what else a machine can do is probed.</summary>
+    /// <summary><c>float32</c>, <c>as_stored</c>, <c>bfloat16</c>, <c>nf4</c> or <c>fp4</c>; null: the faster one of float32 and bfloat16 that a probe finds right.</summary>
     public string? Precision { get; init; }
+
+    /// <summary>With <c>nf4</c> and <c>fp4</c>: the blocks' scales are rounded to 8 bits, as bitsandbytes' <c>bnb_4bit_use_double_quant</c>.</summary>
+    public bool? UseDoubleQuant { get; init; }
+
+    /// <summary>The forward pass keeps each layer's input alone, and the backward pass computes the rest again: same numbers, less memory, more time.</summary>
+    public bool? Recompute { get; init; }
 
     /// <summary>Steps between evaluations on the validation rows; null: each epoch.</summary>
     public int? EvalEvery { get; init; }
@@ -64,8 +70,8 @@ public sealed record TrainingConfig
     public IReadOnlyList<string> NotOffered()
     {
         var refused = new List<string>();
-        if (Precision is "bfloat16" or "float16")
-            refused.Add($"$.precision: products in {Precision} are not offered. Use float32; or as_stored, which keeps the base in memory as its file stores it and computes the same numbers as float32.");
+        if (Precision is "float16")
+            refused.Add("$.precision: products in float16 are not offered: their range is too small for gradients. Use float32 or bfloat16; or as_stored, which keeps the base in memory as its file stores it and computes the same numbers as float32.");
         return refused;
     }
 }

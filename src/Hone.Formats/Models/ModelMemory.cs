@@ -66,7 +66,7 @@ public sealed record AdapterSize(IReadOnlyCollection<LinearModule> Adapted, int 
 /// <item>answering: L · 2·K·d for each token in the cache, whose room is whole pages, and what an engine keeps of earlier ones.</item>
 /// </list>
 /// </summary>
-public static class ModelMemory
+public static partial class ModelMemory
 {
     /// <summary>The runtime, the tensor library, the tokenizer, and the code that the first pass compiles.</summary>
     public const long Runtime = 256L << 20;
@@ -84,7 +84,7 @@ public static class ModelMemory
     public const int AttentionBlock = 256;
 
     /// <summary>A layer's probabilities are kept for the backward pass where they are no more than these, else computed again.</summary>
-    public const long KeptProbabilities = 8 << 20;
+    public const long KeptProbabilities = 1 << 20;
 
     /// <summary>Measured with glibc, which gives large blocks back to itself and not to the system.</summary>
     public const double Holes = 1.35;

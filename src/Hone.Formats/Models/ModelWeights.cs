@@ -1,4 +1,5 @@
 using Hone.Formats.Gguf;
+using Hone.Formats.Models.FourBit;
 
 namespace Hone.Formats.Models;
 
@@ -101,6 +102,26 @@ public sealed class ModelWeights : IDisposable
 
     /// <summary>A matrix as the file stores it, to be widened in parts; null where only <see cref="ReadFloat32"/> can read it.</summary>
     public StoredMatrix? Stored(string huggingFaceName) => _source.Stored(_byName[huggingFaceName]);
+
+    /// <summary>A matrix rounded to four-bit blocks, read in runs of 256 KB; query and key rows that a file may hold in another order are read at once.</summary>
+    /// <param name="nested">The blocks' scales are rounded too.</param>
+    public FourBitMatrix Quantize(string huggingFaceName, FourBitKind kind, bool nested)
+    {
+        ModelTensor tensor = _byName[huggingFaceName];
+        long elements = Elements(tensor.Shape);
+        var quantizer = new FourBitQuantizer(kind, checked((int)tensor.Shape[0]), checked((int)tensor.Shape[1]));
+        var run = new float[tensor.PermutedHeads == 0 ? Math.Min(RunValues, elements) : elements];
+        for (long start = 0; start < elements; start += run.Length)
+        {
+            Span<float> values = run.AsSpan(0, (int)Math.Min(run.Length, elements - start));
+            if (tensor.PermutedHeads == 0)
+                _source.ReadRun(_source.StoredName(tensor)!, start, values);
+            else
+                _source.Read(tensor, values);
+            quantizer.Add(start, values);
+        }
+        return quantizer.Finish(nested);
+    }
 
     /// <summary>The first value of each tensor that is not finite: with one, every answer is wrong. Reads all weights, in runs of 256 KB.</summary>
     public IReadOnlyList<string> FindNotFinite(CancellationToken cancellationToken)

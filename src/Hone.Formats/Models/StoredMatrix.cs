@@ -2,23 +2,28 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Hone.Formats.Gguf;
+using Hone.Formats.Models.FourBit;
 
 namespace Hone.Formats.Models;
 
 /// <summary>
 /// A matrix [rows, columns] as a model's mapped file stores it, widened row by row or block by block: the values that <see cref="ModelWeights.ReadFloat32"/>
-/// gives. It must not be used once the model is disposed.
+/// gives; or one rounded to four-bit blocks. It must not be used once the model is disposed.
 /// </summary>
 public readonly unsafe struct StoredMatrix
 {
     /// <summary>Types with longer blocks are widened by whole rows: a panel of a product would widen most of a block in vain.</summary>
     private const int LongestPart = 32;
 
+    /// <summary>No file's type.</summary>
+    private const GgmlType FourBits = (GgmlType)(-1);
+
     private readonly byte* _data;
     private readonly GgmlType _type;
     private readonly long _rowBytes;
     private readonly int _blockBytes;
     private readonly int _halfHead;
+    private readonly FourBitMatrix? _fourBit;
 
     private StoredMatrix(byte* data, GgmlType type, int rows, int columns, int permutedHeads)
     {
@@ -29,6 +34,13 @@ public readonly unsafe struct StoredMatrix
         _halfHead = permutedHeads > 0 ? rows / permutedHeads / 2 : 0;
     }
 
+    private StoredMatrix(FourBitMatrix matrix)
+    {
+        (_fourBit, _type) = (matrix, FourBits);
+        (Block, Rows, Columns) = (matrix.RunValues, matrix.Rows, matrix.Columns);
+    }
+
+    /// <summary>The file's; a number that no file has for what was rounded at load.</summary>
     public GgmlType Type => _type;
 
     public int Rows { get; }
@@ -45,9 +57,16 @@ public readonly unsafe struct StoredMatrix
     internal static StoredMatrix? Of(byte* data, GgmlType type, int rows, int columns, int permutedHeads = 0) =>
         GgmlTypes.Block(type) is not null ? new StoredMatrix(data, type, rows, columns, permutedHeads) : null;
 
+    public static StoredMatrix Of(FourBitMatrix matrix) => new(matrix);
+
     /// <summary>A run of one row; <paramref name="column"/> and <paramref name="count"/> are multiples of <see cref="Block"/>.</summary>
-    public void WidenRow(int row, int column, int count, float* target) =>
-        Dequantizer.Decode(_type, Address(row) + (long)(column / Block) * _blockBytes, target, count);
+    public void WidenRow(int row, int column, int count, float* target)
+    {
+        if (_fourBit is null)
+            Dequantizer.Decode(_type, Address(row) + (long)(column / Block) * _blockBytes, target, count);
+        else
+            _fourBit.Widen((long)row * Columns + column, count, target);
+    }
 
     /// <summary>The same run of several rows, each <paramref name="stride"/> behind the one before.</summary>
     public void WidenRows(int row, int rows, int column, int count, float* target, nint stride)

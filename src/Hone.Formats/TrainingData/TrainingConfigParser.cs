@@ -12,7 +12,7 @@ public static class TrainingConfigParser
     private static readonly string[] s_keys =
     [
         "method", "n_epochs", "batch_size", "learning_rate", "learning_rate_multiplier", "lr_scheduler", "warmup_ratio", "rank", "alpha", "dropout", "target_modules",
-        "use_rslora", "use_dora", "lora_bias", "modules_to_save", "layers_to_transform", "max_length", "train_on", "seed", "weight_decay", "max_grad_norm", "precision", "eval_every", "checkpoint_every",
+        "use_rslora", "use_dora", "lora_bias", "modules_to_save", "layers_to_transform", "max_length", "train_on", "seed", "weight_decay", "max_grad_norm", "precision", "use_double_quant", "recompute", "eval_every", "checkpoint_every",
         "checkpoint_steps", "stop_when_worse", "strict", "beta",
     ];
 
@@ -23,6 +23,8 @@ public static class TrainingConfigParser
         ("lora_rank", "rank"), ("lora_alpha", "alpha"), ("lora_dropout", "dropout"), ("lr_scheduler_type", "lr_scheduler"), ("max_seq_length", "max_length"), ("max_seq_len", "max_length"),
         ("cutoff_len", "max_length"), ("context_length", "max_length"), ("random_seed", "seed"), ("eval_steps", "eval_every"), ("save_steps", "checkpoint_steps"), ("clip", "max_grad_norm"),
         ("dtype", "precision"), ("scheduler", "lr_scheduler"), ("modules", "target_modules"),
+        ("bnb_4bit_quant_type", "precision"), ("load_in_4bit", "precision"), ("quantization", "precision"), ("bnb_4bit_use_double_quant", "use_double_quant"), ("double_quant", "use_double_quant"),
+        ("gradient_checkpointing", "recompute"), ("activation_checkpointing", "recompute"), ("recompute_activations", "recompute"),
     ];
 
     /// <returns>A config when there is no error; else null and every error, by place.</returns>
@@ -87,7 +89,9 @@ public static class TrainingConfigParser
                 "seed" => c with { Seed = v.Long(0, int.MaxValue) },
                 "weight_decay" => c with { WeightDecay = v.Number(0, 1, "from 0 to 1") },
                 "max_grad_norm" => c with { MaxGradNorm = v.Number(0, 1e6, "greater than 0 and at most 1000000", lowest: false) },
-                "precision" => c with { Precision = v.OneOf("float32", "as_stored", "bfloat16", "float16") },
+                "precision" => c with { Precision = v.OneOf("float32", "as_stored", "bfloat16", "nf4", "fp4", "float16") },
+                "use_double_quant" => c with { UseDoubleQuant = v.Boolean() },
+                "recompute" => c with { Recompute = v.Boolean() },
                 "eval_every" => c with { EvalEvery = v.Whole(1, int.MaxValue) },
                 "checkpoint_every" => c with { CheckpointEvery = v.Number(0, 86400, "seconds, greater than 0 and at most 86400", lowest: false) },
                 "checkpoint_steps" => c with { CheckpointSteps = v.Whole(1, int.MaxValue) },
@@ -100,6 +104,8 @@ public static class TrainingConfigParser
             scope.Error(root.GetProperty("learning_rate_multiplier"), "$.learning_rate_multiplier", "conflict", "learning_rate_multiplier scales the automatic rate, but learning_rate is given.", "Keep one of the two.");
         if (c.LoraBias == true && c.UseDora == true)
             scope.Error(root.GetProperty("lora_bias"), "$.lora_bias", "conflict", "lora_bias cannot stand beside use_dora.", "Keep one of the two.");
+        if (c.UseDoubleQuant == true && c.Precision is not ("nf4" or "fp4"))
+            scope.Error(root.GetProperty("use_double_quant"), "$.use_double_quant", "conflict", $"use_double_quant has no effect on the precision {c.Precision ?? "auto"}.", "Set the precision to nf4 or fp4, or take it out.");
         if (c.Beta is not null && c.Method == "supervised")
             scope.Error(root.GetProperty("beta"), "$.beta", "conflict", "beta has no effect on the method supervised.", "Take it out, or set the method to dpo.");
         return c;

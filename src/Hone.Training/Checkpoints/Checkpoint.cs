@@ -32,6 +32,15 @@ internal static class Checkpoint
                 ["progress"] = JsonSerializer.Serialize(progress, CheckpointJson.Default.TrainProgress),
             });
 
+    /// <summary>Of the run that left it; null where there is no such file or it tells none.</summary>
+    public static string? FingerprintOf(string path)
+    {
+        if (!File.Exists(path))
+            return null;
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        return file.Metadata.GetValueOrDefault("fingerprint");
+    }
+
     /// <returns>Null where the checkpoint belongs to other settings or data.</returns>
     public static TrainProgress? TryLoad(string path, LoraAdapter adapter, AdamW optimizer, string fingerprint)
     {

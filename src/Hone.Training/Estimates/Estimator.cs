@@ -21,7 +21,10 @@ public static class Estimator
     private const int PackedSteps = 2000;
 
     /// <summary>No further step is probed after this time.</summary>
-    private const double ProbeSeconds = 20;
+    private const double ProbeSeconds = 6;
+
+    /// <summary>Of the step that warms up.</summary>
+    private const int WarmTokens = 128;
 
     /// <exception cref="InvalidFileException">Model or rows cannot be trained on.</exception>
     public static CostEstimate Run(EstimateRequest request, CancellationToken cancellation)
@@ -58,7 +61,8 @@ public static class Estimator
         int items = rows.Count / (pairs ? 2 : 1);
         long trained = rows.TrainedTokens;
         TrainSettings settings = TrainSettings.Resolve(request.Config, model.Config, job.JobId, items, trained, pairs);
-        using Decoder decoder = DecoderLoader.Load(model, settings.KeepsBaseAsStored);
+        settings = MachineChoices.Complete(settings, job, model, rows, null, checksLosses: false, cancellation);
+        using Decoder decoder = DecoderLoader.Load(model.Weights, settings.Precision);
         using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);
         adapter.Initialize(settings.Seed, decoder.RowNorms);
         using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
@@ -91,14 +95,14 @@ public static class Estimator
         var size = new AdapterSize(
             [.. model.LinearModules.Where(m => adapter.Modules.ContainsKey(m.Name))], settings.Rank, settings.UseDora, [.. AdapterPlaces.Of(model.Config).Whole.Where(m => whole.Contains(m.Name))]);
         long stored = ModelFiles.Stamp(model.Path).Size;
-        return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, passes.Count > 1, settings.KeepsBaseAsStored).Total);
+        return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, passes.Count > 1, settings.Precision, settings.Recompute).Total);
     }
 
     /// <summary>Steps of few, of middling and of many tokens.</summary>
     private static (double TokensPerSecond, int Steps, double Seconds) Probe(Trainer trainer, (int Step, long Tokens)[] bySize, CancellationToken cancellation)
     {
         var began = Stopwatch.StartNew();
-        trainer.Step(1, trainer.RowsOf(bySize[bySize.Length / 4].Step)); // compiled and warm from here on
+        trainer.Step(1, [.. trainer.RowsOf(bySize[0].Step).Select(Beginning)]); // compiled and warm from here on
         double seconds = 0;
         long tokens = 0;
         int probed = 0;
@@ -114,6 +118,15 @@ public static class Estimator
             probed++;
         }
         return (tokens / seconds, probed, began.Elapsed.TotalSeconds);
+    }
+
+    private static EncodedRow Beginning(EncodedRow row)
+    {
+        if (row.Tokens.Length <= WarmTokens)
+            return row;
+        bool[] trained = row.Trained[..WarmTokens];
+        trained[^1] = true; // a step without a label is none
+        return new EncodedRow(row.Line, row.Tokens[..WarmTokens], trained);
     }
 
     /// <summary>Of a pass forward, for each token of its rows.</summary>

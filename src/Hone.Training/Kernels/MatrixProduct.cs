@@ -37,6 +37,11 @@ internal static unsafe class MatrixProduct
     /// <param name="terms">The first one spans all columns of y unless <paramref name="accumulate"/>.</param>
     public static void Run(Matrix y, bool accumulate, params ProductTerm[] terms)
     {
+        if (terms[0].Weight.Brain is not null)
+        {
+            BrainProduct.Run(y, accumulate, terms);
+            return;
+        }
         if (RowProduct.IsUsed && terms.All(t => t is { Transposed: true, TurnedX: false }))
         {
             RowProduct.Run(y, accumulate, terms);

@@ -37,20 +37,24 @@ internal sealed unsafe class StoredRows(StoredMatrix[] parts)
     }
 }
 
-/// <summary>A product's second operand: float32 in memory, or rows as a file stores them.</summary>
+/// <summary>A product's second operand: float32 in memory, rows as a file stores them, or bfloat16.</summary>
 internal readonly struct Operand
 {
-    private Operand(Matrix values, StoredRows? stored) => (Values, Stored) = (values, stored);
+    private Operand(Matrix values, StoredRows? stored, BrainMatrix? brain = null) => (Values, Stored, Brain) = (values, stored, brain);
 
     public Matrix Values { get; }
 
     public StoredRows? Stored { get; }
 
-    public int Rows => Stored?.Rows ?? Values.Rows;
+    public BrainMatrix? Brain { get; }
 
-    public int Columns => Stored?.Columns ?? Values.Columns;
+    public int Rows => Stored?.Rows ?? Brain?.Rows ?? Values.Rows;
+
+    public int Columns => Stored?.Columns ?? Brain?.Columns ?? Values.Columns;
 
     public static implicit operator Operand(Matrix values) => new(values, null);
 
     public static implicit operator Operand(StoredRows stored) => new(default, stored);
+
+    public static implicit operator Operand(BrainMatrix brain) => new(default, null, brain);
 }

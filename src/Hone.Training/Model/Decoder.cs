@@ -35,6 +35,12 @@ internal sealed class Decoder : IDisposable
 
     public ModelConfig Config { get; }
 
+    /// <summary>
+    /// Of each layer but the last, the forward pass keeps the input alone, and the backward pass computes the rest again when its turn comes: the same bits, with
+    /// half as much computing again and a fraction of the memory.
+    /// </summary>
+    public bool Recomputes { get; set; }
+
     public AttentionShape AttentionShape => ShapeOf(Config);
 
     public IReadOnlyList<ProjectionShape> Projections => [.. _layers.SelectMany(l => l.Projections).Select(p => p.Shape)];
@@ -108,7 +114,11 @@ internal sealed class Decoder : IDisposable
         {
             Tensor x = Embed(batch.Tokens, WholeBatch(batch, adapter)); // [N, D]
             for (int l = 0; l < _layers.Length; l++)
+            {
                 x = _layers[l].Forward(x, places[l], attention, adapter, saved[l] = new SavedLayer(), Wanted(l, wanted)); // [U, D] from the last one
+                if (Recomputes && l < _layers.Length - 1)
+                    saved[l].KeepInputAlone();
+            }
 
             Tensor last = x.index_select(0, rowOfLabel);                    // [M, D]
             (Tensor normed, Tensor inverseRms) = _finalNorm.Forward(last);
@@ -119,6 +129,8 @@ internal sealed class Decoder : IDisposable
             int lowest = embedding is null ? LowestAdapted(adapter) : 0;
             for (int l = _layers.Length - 1; l >= lowest; l--)
             {
+                if (Recomputes && l < _layers.Length - 1)
+                    _layers[l].Forward(saved[l].Input, places[l], attention, adapter, saved[l], null).Dispose();
                 Tensor? below = _layers[l].Backward(dx!, places[l], attention, adapter, saved[l], Wanted(l, wanted), needsInput: l > lowest || embedding is not null); // [N, D]
                 dx!.Dispose();
                 saved[l].Dispose();

@@ -122,15 +122,15 @@ internal sealed class DecoderLayer(
 /// <summary>What one layer keeps of its forward pass, about (2·D + H·d + (H + 2K)·d + 2F) numbers a token, and 2·D with norms behind its halves.</summary>
 internal sealed class SavedLayer : IDisposable
 {
-    public SavedNorm BeforeAttention { get; } = new(keepsInput: false);
-    public SavedHeadNorm HeadNorm { get; } = new();
-    public SavedProjection QkvInput { get; } = new();
-    public SavedAttention Attention { get; } = new();
-    public SavedProjection Output { get; } = new();
-    public SavedNorm AfterAttention { get; } = new(keepsInput: true);
-    public SavedNorm BeforeFeedForward { get; } = new(keepsInput: false);
-    public SavedFeedForward FeedForward { get; } = new();
-    public SavedNorm AfterFeedForward { get; } = new(keepsInput: true);
+    public SavedNorm BeforeAttention { get; private set; } = new(keepsInput: false);
+    public SavedHeadNorm HeadNorm { get; private set; } = new();
+    public SavedProjection QkvInput { get; private set; } = new();
+    public SavedAttention Attention { get; private set; } = new();
+    public SavedProjection Output { get; private set; } = new();
+    public SavedNorm AfterAttention { get; private set; } = new(keepsInput: true);
+    public SavedNorm BeforeFeedForward { get; private set; } = new(keepsInput: false);
+    public SavedFeedForward FeedForward { get; private set; } = new();
+    public SavedNorm AfterFeedForward { get; private set; } = new(keepsInput: true);
     public Tensor Input { get; private set; } = null!;
 
     /// <summary>Queries and keys turned.</summary>
@@ -146,10 +146,26 @@ internal sealed class SavedLayer : IDisposable
         Middle = middle.DetachFromDisposeScope();
     }
 
+    /// <summary>All that can be computed again goes.</summary>
+    public void KeepInputAlone()
+    {
+        DisposeComputed();
+        (BeforeAttention, BeforeFeedForward) = (new SavedNorm(keepsInput: false), new SavedNorm(keepsInput: false));
+        (AfterAttention, AfterFeedForward) = (new SavedNorm(keepsInput: true), new SavedNorm(keepsInput: true));
+        (HeadNorm, Attention, FeedForward) = (new SavedHeadNorm(), new SavedAttention(), new SavedFeedForward());
+        (QkvInput, Output) = (new SavedProjection(), new SavedProjection());
+    }
+
+    private void DisposeComputed()
+    {
+        foreach (IDisposable? part in new IDisposable?[] { BeforeAttention, HeadNorm, QkvInput, Attention, Output, AfterAttention, BeforeFeedForward, FeedForward, AfterFeedForward, Qkv, Attended, Middle })
+            part?.Dispose();
+    }
+
     public void Dispose()
     {
-        foreach (IDisposable? part in new IDisposable?[] { BeforeAttention, HeadNorm, QkvInput, Attention, Output, AfterAttention, BeforeFeedForward, FeedForward, AfterFeedForward, Input, Qkv, Attended, Middle })
-            part?.Dispose();
+        DisposeComputed();
+        Input?.Dispose();
     }
 }
 

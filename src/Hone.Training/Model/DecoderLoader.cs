@@ -12,21 +12,31 @@ internal delegate void ReadTensor(string name, long start, Span<float> destinati
 
 /// <summary>
 /// Builds the decoder of a base model. Its matrices are widened to float32, once, straight into the tensors that the decoder uses; or they stay as the file
-/// stores them, memory-mapped, and a matrix is widened when its turn comes.
+/// stores them, memory-mapped, and a matrix is widened when its turn comes; or its linear weights are rounded, see <see cref="WeightForm"/>.
 /// </summary>
 internal static class DecoderLoader
 {
     /// <param name="asStored">The matrices stay as they are stored: less memory, the same numbers, more time.</param>
-    public static Decoder Load(BaseModel model, bool asStored = false)
+    public static Decoder Load(BaseModel model, bool asStored = false) => Load(model.Weights, asStored ? BasePrecision.AsStored : BasePrecision.Float32);
+
+    public static Decoder Load(ModelWeights weights, BasePrecision precision)
     {
-        if (asStored && model.FindNotFinite(CancellationToken.None) is [string first, ..])
+        // Where the matrices are loaded they are looked at on the way.
+        if (precision.Form is not (WeightForm.Float32 or WeightForm.BFloat16) && weights.FindNotFinite(CancellationToken.None) is [string first, ..])
             throw new InvalidFileException(first);
-        return Load(model.Config, model.ReadFloat32, asStored ? model.Stored : null);
+        if (precision.IsFourBit)
+        {
+            var rounded = new FourBitWeights(weights, precision);
+            return Load(weights.Config, rounded.Read, rounded.Stored);
+        }
+        if (precision.Form == WeightForm.BFloat16)
+            return new Loading(weights.Config, weights.ReadFloat32, null, new WidenBuffer(), brain: true).Load();
+        return Load(weights.Config, weights.ReadFloat32, precision.Form == WeightForm.AsStored ? weights.Stored : null);
     }
 
     /// <param name="stored">Where the matrices stay as they are stored: gives those that can be widened in parts.</param>
     public static Decoder Load(ModelConfig config, ReadTensor read, Func<string, StoredMatrix?>? stored = null) =>
-        new Loading(config, read, stored, stored is null ? null : new WidenBuffer()).Load();
+        new Loading(config, read, stored, stored is null ? null : new WidenBuffer(), brain: false).Load();
 
     public static void RefuseNotFinite(string name, ReadOnlySpan<float> values)
     {
@@ -35,7 +45,8 @@ internal static class DecoderLoader
             throw new InvalidFileException($"The base model's tensor {name} holds {values[bad]} at index {bad}: every answer would be wrong. Get the model's file anew.");
     }
 
-    private sealed class Loading(ModelConfig config, ReadTensor read, Func<string, StoredMatrix?>? stored, WidenBuffer? buffer)
+    /// <param name="brain">The linear weights are rounded to bfloat16.</param>
+    private sealed class Loading(ModelConfig config, ReadTensor read, Func<string, StoredMatrix?>? stored, WidenBuffer? buffer, bool brain)
     {
         private readonly List<Action> _loads = [];
         private readonly List<Tensor> _norms = [];
@@ -102,7 +113,7 @@ internal static class DecoderLoader
             {
                 string expert = $"{module}.experts.{e}.";
                 gateUp[e] = Frozen(config.HiddenSize, new($"{expert}{experts.Names[0]}.weight", 0, width), new($"{expert}{experts.Names[1]}.weight", width, width));
-                down[e] = Matrix($"{expert}{experts.Names[2]}.weight", config.HiddenSize, experts.IntermediateSize);
+                down[e] = Frozen(experts.IntermediateSize, new WeightPart($"{expert}{experts.Names[2]}.weight", 0, config.HiddenSize));
             }
             return new ExpertFeedForward(experts, router, gateUp, down, _unit);
         }
@@ -133,11 +144,13 @@ internal static class DecoderLoader
             return weight;
         }
 
-        private FrozenWeight Matrix(string name, int rows, int columns) => Frozen(columns, new WeightPart(name, 0, rows));
+        /// <summary>Embedding or output matrix: never rounded.</summary>
+        private FrozenWeight Matrix(string name, int rows, int columns) => Loaded(new FrozenWeight(columns, [new WeightPart(name, 0, rows)], read, stored, brain ? null : buffer));
 
-        private FrozenWeight Frozen(int columns, params WeightPart[] parts)
+        private FrozenWeight Frozen(int columns, params WeightPart[] parts) => Loaded(new FrozenWeight(columns, parts, read, stored, buffer, brain));
+
+        private FrozenWeight Loaded(FrozenWeight weight)
         {
-            var weight = new FrozenWeight(columns, parts, read, stored, buffer);
             _loads.AddRange(weight.Loads);
             return weight;
         }

@@ -10,8 +10,8 @@ namespace Hone.Training.Model;
 internal readonly record struct WeightPart(string Name, int Row, int Rows);
 
 /// <summary>
-/// A frozen matrix [rows, columns], or several stacked: widened to float32 once, or left as the model's file stores it and widened whenever it is used. The
-/// numbers are the same. Used by one thread.
+/// A frozen matrix [rows, columns], or several stacked: widened to float32 once, or left as the model's file stores it and widened whenever it is used, with the
+/// same numbers; or rounded to bfloat16. Used by one thread.
 /// </summary>
 internal sealed unsafe class FrozenWeight : IDisposable
 {
@@ -23,18 +23,22 @@ internal sealed unsafe class FrozenWeight : IDisposable
     private readonly WidenBuffer? _buffer;
     private readonly bool _borrowed;
     private readonly StoredRows? _stored;
+    private readonly BrainMatrix? _brain;
     private Tensor? _values;
 
     /// <param name="stored">Gives the parts that can be widened as they are packed.</param>
     /// <param name="buffer">Where another stored matrix is widened; null: it is widened once, by <see cref="Loads"/>.</param>
-    public FrozenWeight(int columns, WeightPart[] parts, ReadTensor read, Func<string, StoredMatrix?>? stored, WidenBuffer? buffer)
+    /// <param name="brain">It is rounded to bfloat16 by <see cref="Loads"/>.</param>
+    public FrozenWeight(int columns, WeightPart[] parts, ReadTensor read, Func<string, StoredMatrix?>? stored, WidenBuffer? buffer, bool brain = false)
     {
         (_parts, _read, _buffer) = (parts, read, buffer);
         Rows = parts.Sum(p => p.Rows);
         Columns = columns;
         if (stored is not null && Array.ConvertAll(parts, p => stored(p.Name)) is var all && all.All(m => m is not null))
             _stored = new StoredRows([.. all.Select(m => m!.Value)]);
-        if (buffer is null)
+        if (brain)
+            _brain = new BrainMatrix(empty(Rows, columns, dtype: bfloat16).DetachFromDisposeScope());
+        else if (buffer is null)
             _values = empty(Rows, columns).DetachFromDisposeScope();
     }
 
@@ -50,20 +54,28 @@ internal sealed unsafe class FrozenWeight : IDisposable
     public int Columns { get; }
 
     /// <summary>The loads that make the matrix ready, to be run in any order by any thread; none where it stays as it is stored.</summary>
-    public IEnumerable<Action> Loads => _values is not { } values ? [] : _parts.Select(part => (Action)(() =>
+    public IEnumerable<Action> Loads => _brain is not null ? _parts.Select(part => (Action)(() => LoadRounded(part))) : _values is not { } values ? [] : _parts.Select(part => (Action)(() =>
     {
         Span<float> target = Floats(values).Slice(checked(part.Row * Columns), checked(part.Rows * Columns));
         _read(part.Name, 0, target);
         DecoderLoader.RefuseNotFinite(part.Name, target);
     }));
 
+    private void LoadRounded(WeightPart part)
+    {
+        var values = new float[checked(part.Rows * Columns)];
+        _read(part.Name, 0, values);
+        DecoderLoader.RefuseNotFinite(part.Name, values);
+        BrainProduct.Round(values, _brain!.Data + (long)part.Row * Columns);
+    }
+
     /// <summary>The whole matrix for a product; valid until the next use of any weight of the model.</summary>
-    public Operand Values() => IsTakenAsStored ? _stored! : Widened();
+    public Operand Values() => _brain is not null ? _brain : IsTakenAsStored ? _stored! : Widened();
 
     /// <summary>Products widen it as they go.</summary>
     private bool IsTakenAsStored => _stored is not null && (_stored.HasParts || RowProduct.IsUsed);
 
-    /// <summary>The whole matrix as numbers; with a stored one, until the next use of any weight of the model.</summary>
+    /// <summary>The whole matrix as numbers; with one that is not float32, until the next use of any weight of the model.</summary>
     public Matrix Widened()
     {
         if (_values is not null)
@@ -72,6 +84,11 @@ internal sealed unsafe class FrozenWeight : IDisposable
         if (_stored is { } stored)
         {
             Cores.ForRanges(Rows, 64, (start, end) => stored.WidenRows(start, end - start, 0, Columns, widened.Data + start * widened.Stride, widened.Stride));
+            return widened;
+        }
+        if (_brain is not null)
+        {
+            BrainProduct.Widen(_brain.Data, widened.All());
             return widened;
         }
         foreach (WeightPart part in _parts)
@@ -125,6 +142,7 @@ internal sealed unsafe class FrozenWeight : IDisposable
     {
         if (!_borrowed)
             _values?.Dispose();
+        _brain?.Dispose();
     }
 }
 

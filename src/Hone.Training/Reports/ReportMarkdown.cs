@@ -21,6 +21,8 @@ internal static class ReportMarkdown
         text.Append(c, $"| time | {m.TrainSeconds:f1} s, {report.Speed.RowsPerSecond:f1} rows/s, {report.Speed.TokensPerSecond:f0} tokens/s on {report.Speed.Threads} threads |\n| peak memory | {m.PeakMemoryMb:f0} MiB |\n");
         if (report.Proof is { } proof)
             text.Append(c, $"| proof | a fresh process got the trainer's logits on {proof.Rows} rows within {proof.MaxRelativeDifference:g2} (allowed {proof.Tolerance:g1}), and the base's only within {proof.BaseDifference:g2} |\n");
+        if (report.Proof?.ServedDifference is { } served)
+            text.Append(c, $"| base | trained and proven over the base in {report.Proof.BasePrecision}; engines and merged downloads use the base's own weights, over which the logits lie within {served:g2} of the trainer's |\n");
         if (report.Warnings.Count > 0)
             text.Append("\n## Warnings\n\n").AppendJoin("", report.Warnings.Select(w => $"* {Cell(w)}\n"));
         if (report.Curves is { } curves)

@@ -35,6 +35,11 @@ internal sealed record RunReport
     /// <summary>SHA-256 of each file beside the report.</summary>
     public IReadOnlyList<OutputFile>? Files { get; init; }
 
+    /// <summary>How the base lay in memory.</summary>
+    [JsonIgnore]
+    public BasePrecision Precision => BasePrecision.Of(
+        Settings.FirstOrDefault(s => s.Key == "precision")?.Value ?? BasePrecision.Float32.Name, Settings.Any(s => s is { Key: "use_double_quant", Value: "true" }));
+
     public static RunReport Of(JobSpec job, BaseModel model, TrainSettings settings, EncodedRowFile rows, IReadOnlyList<EncodedRow> validation, TrainProgress progress, IReadOnlyList<string> warnings, AttributionReport attribution, double peakMb) => new()
     {
         JobId = job.JobId,
@@ -88,7 +93,14 @@ internal sealed record SpeedReport(double TokensPerSecond, double RowsPerSecond,
 
 internal sealed record VersionReport(string Hone, string Libtorch, string TorchSharp, string DotNet);
 
-internal sealed record ProofReport(int Rows, double MaxRelativeDifference, double Tolerance, double BaseDifference);
+internal sealed record ProofReport(int Rows, double MaxRelativeDifference, double Tolerance, double BaseDifference)
+{
+    /// <summary>The base's form in training and in the proof's comparison.</summary>
+    public string? BasePrecision { get; init; }
+
+    /// <summary>Where training rounded the base: how far the logits lie from the trainer's over the base that engines answer with, which is the file's own. Null: nothing was rounded.</summary>
+    public double? ServedDifference { get; init; }
+}
 
 /// <summary>One held-out row, answered greedily by the base and with the adapter.</summary>
 internal sealed record AnswerReport(int Line, string Question, string Expected, string Base, string Adapter);

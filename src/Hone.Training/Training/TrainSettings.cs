@@ -44,8 +44,11 @@ internal sealed record TrainSettings
     public required bool StopWhenWorse { get; init; }
     public required bool Strict { get; init; }
 
-    /// <summary>The base's matrices stay in memory as its file stores them; all computing is float32 either way.</summary>
-    public required bool KeepsBaseAsStored { get; init; }
+    /// <summary>How the base lies in memory.</summary>
+    public required BasePrecision Precision { get; init; }
+
+    /// <inheritdoc cref="Model.Decoder.Recomputes"/>
+    public required bool Recompute { get; init; }
 
     /// <summary>For the event, the report and the log.</summary>
     public required IReadOnlyList<Setting> Origins { get; init; }
@@ -72,6 +75,14 @@ internal sealed record TrainSettings
             _ => LearningRate * (1 - progress),
         };
     }
+
+    /// <summary>The same with a choice that needed more than the rows' number to be made.</summary>
+    public TrainSettings With(PrecisionChoice choice) => this with { Precision = choice.Precision, Origins = Replaced("precision", choice.Precision.Name, choice.Why) };
+
+    /// <inheritdoc cref="With(PrecisionChoice)"/>
+    public TrainSettings With(RecomputeChoice choice) => this with { Recompute = choice.Recompute, Origins = Replaced("recompute", Text(choice.Recompute), choice.Why) };
+
+    private Setting[] Replaced(string key, string value, string why) => [.. Origins.Select(s => s.Key == key ? new Setting(key, value, $"auto: {why}") : s)];
 
     /// <param name="rows">Rows with a trained token, or pairs.</param>
     /// <param name="trainedTokens">Tokens with a label in one epoch.</param>
@@ -119,6 +130,8 @@ internal sealed record TrainSettings
         double decay = Value("weight_decay", config.WeightDecay, 0.01, "AdamW's usual");
         double norm = Value("max_grad_norm", config.MaxGradNorm, 1.0, "the usual");
         string precision = Class("precision", config.Precision, "float32", "the reference");
+        bool doubleQuant = precision is "nf4" or "fp4" && Value("use_double_quant", config.UseDoubleQuant, false, "the blocks' scales stay float32");
+        bool recompute = Value("recompute", config.Recompute, false, "memory suffices");
         int evalEvery = Value("eval_every", config.EvalEvery, stepsAnEpoch, "each epoch");
         double checkpointEvery = Value("checkpoint_every", config.CheckpointEvery, 60, "one minute");
         bool stop = Value("stop_when_worse", config.StopWhenWorse, false, "off");
@@ -152,7 +165,8 @@ internal sealed record TrainSettings
             CheckpointSteps = config.CheckpointSteps,
             StopWhenWorse = stop,
             Strict = strict,
-            KeepsBaseAsStored = precision == "as_stored",
+            Precision = BasePrecision.Of(precision, doubleQuant),
+            Recompute = recompute,
             Origins = origins,
         };
 

@@ -157,6 +157,7 @@ internal sealed class Trainer(
     {
         using var scope = torch.NewDisposeScope();
         adapter.Gradients!.zero_();
+        decoder.Recomputes = settings.Recompute;
         adapter.DropoutSeed = new SplitMix64(settings.Seed, $"dropout {step}").Next();
         PackedBatch[] passes = [.. Passes(batch).Select(PackedBatch.Pack)];
         double trained = passes.Sum(p => p.TotalWeight), divisor = passes.Sum(Weight);

@@ -8,7 +8,8 @@ public sealed class NotOfferedTests
     public void NotOffered_WhatTheTrainerCannotDo_IsNamed()
     {
         Assert.Empty(new TrainingConfig { Method = "dpo", UseRslora = true, UseDora = true, Precision = "float32" }.NotOffered());
-        Assert.Empty(new TrainingConfig { Precision = "as_stored" }.NotOffered());
-        Assert.Single(new TrainingConfig { Precision = "bfloat16" }.NotOffered());
+        foreach (string precision in new[] { "as_stored", "bfloat16", "nf4", "fp4" })
+            Assert.Empty(new TrainingConfig { Precision = precision }.NotOffered());
+        Assert.Single(new TrainingConfig { Precision = "float16" }.NotOffered());
     }
 }

@@ -61,6 +61,21 @@ public sealed class ModelMemoryTests
     }
 
     [Fact]
+    public void OfTraining_PrecisionsAndRecomputing_FollowTheShapes()
+    {
+        long linear = 2 * (48 * 48 * 2 + 24 * 48 * 2 + 3 * 80 * 48), others = 160 * 48 + 5 * 48, blocks = linear / 64;
+        Assert.Equal(4 * (linear + others), Of("float32").Weights);
+        Assert.Equal(2 * linear + 4 * others, Of("bfloat16").Weights);
+        Assert.Equal(linear / 2 + 4 * blocks, Of("nf4").Weights);
+        Assert.Equal(linear / 2 + blocks + 4 * blocks / 256, Of("fp4", doubleQuant: true).Weights);
+        MemoryUse plain = Of("float32"), recomputed = Of("float32", recompute: true);
+        Assert.Equal(plain with { Tokens = 4 * 100 * 2 * 48 + plain.Tokens / 2 }, recomputed);
+
+        static MemoryUse Of(string precision, bool doubleQuant = false, bool recompute = false) =>
+            ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, passesDiffer: false, BasePrecision.Of(precision, doubleQuant), recompute);
+    }
+
+    [Fact]
     public void PassSize_Rows_MeetTheirOwnKeysBlockByBlock() => Assert.Equal(new PassSize(600, 7, 2 * (256 * 256 + 44 * 300), 2 * (256 + 300)), PassSize.Of(2, 300, 7));
 
     /// <summary>Peaks of the embedded base's training on two cores, 217 tokens and 60 labels a step: 1,158 MiB in float32, 600 MiB as stored; 3,327 MiB with four rows of up to 2,416 tokens.</summary>

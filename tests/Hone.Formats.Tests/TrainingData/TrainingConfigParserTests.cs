@@ -10,7 +10,7 @@ public sealed class TrainingConfigParserTests
     {
         var (config, errors) = TrainingConfigParser.Parse("""
             {"method":"dpo","n_epochs":3,"batch_size":4,"learning_rate":1e-3,"lr_scheduler":"cosine","warmup_ratio":0.05,"rank":8,"alpha":16,"dropout":0,"target_modules":["q_proj","v_proj"],
-             "use_rslora":true,"use_dora":false,"lora_bias":true,"modules_to_save":["embed_tokens","lm_head"],"layers_to_transform":[0,29],"max_length":512,"train_on":"last_assistant","seed":42,"weight_decay":0.01,"max_grad_norm":1,"precision":"float32",
+             "use_rslora":true,"use_dora":false,"lora_bias":true,"modules_to_save":["embed_tokens","lm_head"],"layers_to_transform":[0,29],"max_length":512,"train_on":"last_assistant","seed":42,"weight_decay":0.01,"max_grad_norm":1,"precision":"nf4","use_double_quant":true,"recompute":true,
              "eval_every":10,"checkpoint_every":0.5,"checkpoint_steps":5,"stop_when_worse":true,"strict":false,"beta":0.1}
             """u8);
 
@@ -21,7 +21,8 @@ public sealed class TrainingConfigParserTests
         Assert.True(config.LoraBias);
         Assert.Equal(["embed_tokens", "lm_head"], config.ModulesToSave!);
         Assert.Equal([0, 29], config.LayersToTransform!);
-        Assert.Equal((512, "last_assistant", 42L, 0.01, 1.0, "float32"), (config.MaxLength, config.TrainOn, config.Seed, config.WeightDecay, config.MaxGradNorm, config.Precision));
+        Assert.Equal((512, "last_assistant", 42L, 0.01, 1.0, "nf4"), (config.MaxLength, config.TrainOn, config.Seed, config.WeightDecay, config.MaxGradNorm, config.Precision));
+        Assert.Equal((true, true), (config.UseDoubleQuant, config.Recompute));
         Assert.Equal((10, 0.5, 5, true, false, 0.1), (config.EvalEvery, config.CheckpointEvery, config.CheckpointSteps, config.StopWhenWorse, config.Strict, config.Beta));
     }
 
@@ -43,6 +44,9 @@ public sealed class TrainingConfigParserTests
     [InlineData("""{"modules_to_save":"all-linear"}""", "$.modules_to_save", "auto")]
     [InlineData("""{"modules_to_save":["lm_head","lm_head"]}""", "$.modules_to_save", "once")]
     [InlineData("""{"lora_bias":true,"use_dora":true}""", "$.lora_bias", "Keep one")]
+    [InlineData("""{"use_double_quant":true,"precision":"bfloat16"}""", "$.use_double_quant", "nf4")]
+    [InlineData("""{"use_double_quant":true}""", "$.use_double_quant", "nf4")]
+    [InlineData("""{"gradient_checkpointing":true}""", "$.gradient_checkpointing", "recompute?")]
     public void Parse_ModulesBesideTheAdapter_AreCheckedByName(string json, string path, string hint)
     {
         var error = Assert.Single(TrainingConfigParser.Parse(Encoding.UTF8.GetBytes(json)).Errors);

@@ -15,7 +15,11 @@ public sealed class EstimateCommandTests
     [InlineData(16, 16, 60, "float32")]
     [InlineData(16, 4, 0, "as_stored")]
     [InlineData(6, 3, 250, "float32")] // each row a pass of its own
-    public async Task Json_EmbeddedBase_IsWhatTheTrainerNeeds(int count, int batchSize, int moreWords, string precision)
+    [InlineData(16, 16, 60, "float32", "recompute=true")]
+    [InlineData(16, 8, 60, "nf4", "use_double_quant=true")]
+    [InlineData(16, 8, 60, "bfloat16")]
+    [InlineData(16, 4, 60, "float32", "method=dpo")]
+    public async Task Json_EmbeddedBase_IsWhatTheTrainerNeeds(int count, int batchSize, int moreWords, string precision, params string[] settings)
     {
         using var folder = new TemporaryFolder();
         string rows = folder.At("train.jsonl");
@@ -24,14 +28,18 @@ public sealed class EstimateCommandTests
         {
             JsonNode row = JsonNode.Parse(line)!;
             row["messages"]![0]!["content"] = row["messages"]![0]!["content"]!.GetValue<string>() + more;
-            return row.ToJsonString();
+            return settings.Contains("method=dpo") ? Pair(row) : row.ToJsonString();
         }));
 
-        await using var estimate = new HoneProcess("estimate", rows, "--set", $"batch_size={batchSize}", "--set", "n_epochs=1", "--set", "seed=1", "--set", $"precision={precision}", "--json");
+        await using var estimate = new HoneProcess(
+            ["estimate", rows, "--set", $"batch_size={batchSize}", "--set", "n_epochs=1", "--set", "seed=1", "--set", $"precision={precision}", .. settings.SelectMany(s => new[] { "--set", s }), "--json"]);
         string said = await estimate.RestAsync();
         Assert.True(await estimate.ExitAsync() == 0, await estimate.ErrorAsync());
         JsonElement cost = JsonElement.Parse(said);
 
+        var config = new JsonObject { ["batch_size"] = batchSize, ["n_epochs"] = 1, ["seed"] = 1, ["precision"] = precision };
+        foreach (string[] setting in settings.Select(s => s.Split('=')))
+            config[setting[0]] = setting[1] == "true" ? true : setting[1];
         folder.Write("job.json", new JsonObject
         {
             ["job_id"] = "job",
@@ -40,7 +48,7 @@ public sealed class EstimateCommandTests
             ["model_id"] = "model",
             ["model_path"] = Repository.PathOf("models/SmolLM2-135M-Instruct.Q4_1.gguf"),
             ["training_data"] = "train.jsonl",
-            ["config"] = new JsonObject { ["batch_size"] = batchSize, ["n_epochs"] = 1, ["seed"] = 1, ["precision"] = precision },
+            ["config"] = config,
         }.ToJsonString());
         // As the worker starts it: how memory is given back is a matter of its environment.
         await using ChildProcess trainer = ChildProcess.Start(new ChildStart { Executable = HoneExecutable.Locate(), Arguments = ["train", folder.Path] }, NullLogger.Instance, TimeProvider.System);
@@ -57,6 +65,16 @@ public sealed class EstimateCommandTests
         Assert.True(cost.GetProperty("train_seconds").GetDouble() > 0);
         double peak = metrics.GetProperty("peak_memory_mb").GetDouble(), estimated = cost.GetProperty("peak_memory_mb").GetDouble();
         Assert.True(Math.Abs(estimated - peak) <= 0.15 * peak, $"{estimated:f0} MiB estimated, {peak:f0} MiB taken");
+    }
+
+    /// <summary>The row's answer as the better one, its reverse as the worse.</summary>
+    private static string Pair(JsonNode row)
+    {
+        JsonArray messages = row["messages"]!.AsArray();
+        JsonNode answer = messages[^1]!.DeepClone(), worse = messages[^1]!.DeepClone();
+        worse["content"] = string.Concat(worse["content"]!.GetValue<string>().Reverse());
+        messages.RemoveAt(messages.Count - 1);
+        return new JsonObject { ["prompt"] = messages.DeepClone(), ["chosen"] = new JsonArray(answer), ["rejected"] = new JsonArray(worse) }.ToJsonString();
     }
 
     [Fact]

@@ -23,7 +23,7 @@ public sealed class FrozenWeightTests
     {
         string folder = Path.GetDirectoryName(Reference.Existing($"models/{name}/reference.safetensors")[0])!;
         using var widened = new TinyModel(folder);
-        using var stored = new TinyModel(folder, asStored: true);
+        using var stored = new TinyModel(folder, BasePrecision.AsStored);
         PackedBatch batch = PackedBatch.Pack([.. Enumerable.Range(0, 5).Select(i => Row(i, widened.Config.VocabularySize))]);
         Assert.Equal(Run(widened.Decoder, widened.Adapter(3), batch), Run(stored.Decoder, stored.Adapter(3), batch));
     }

@@ -1,4 +1,5 @@
 using Hone.Formats.Jobs;
+using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
 using Hone.Training.Checkpoints;
 using Hone.Training.Lora;
@@ -22,6 +23,10 @@ public sealed class TrainerTests : IDisposable
     [InlineData("as_stored")]
     [InlineData("dpo dropout dora modules_to_save as_stored")]
     [InlineData("dpo lora_bias modules_to_save")]
+    [InlineData("bfloat16")]
+    [InlineData("nf4")]
+    [InlineData("recompute dropout")]
+    [InlineData("dpo dora nf4 recompute")]
     public void Run_ResumedAtAnyStep_EndsWithTheSameBytes(string with)
     {
         var checkpoints = new List<string>();
@@ -73,7 +78,7 @@ public sealed class TrainerTests : IDisposable
     private float[] Train(string? from, string with, List<string>? checkpoints, long seed = 7)
     {
         TrainSettings settings = Settings(with, seed);
-        using TinyModel model = TinyModel.Llama(settings.KeepsBaseAsStored);
+        using TinyModel model = TinyModel.Llama(settings.Precision);
         using LoraAdapter adapter = PeftAdapter.Create(settings, model.Weights, model.Decoder);
         using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
         TrainProgress start = new();
@@ -112,7 +117,8 @@ public sealed class TrainerTests : IDisposable
                 UseDora = ways.Contains("dora"),
                 LoraBias = ways.Contains("lora_bias"),
                 ModulesToSave = ways.Contains("modules_to_save") ? ["embed_tokens", "lm_head"] : null,
-                Precision = ways.Contains("as_stored") ? "as_stored" : null,
+                Precision = BasePrecision.Names.FirstOrDefault(ways.Contains),
+                Recompute = ways.Contains("recompute"),
             }, _model.Config, "job", pairs ? 11 : _rows.Length, 100, pairs);
     }
 

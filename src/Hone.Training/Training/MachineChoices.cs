@@ -1,0 +1,83 @@
+using System.Globalization;
+using Hone.Formats.Adapters;
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.TrainingData;
+using Hone.Training.Processes;
+
+namespace Hone.Training.Training;
+
+/// <summary>What <c>precision: auto</c> comes to on this machine.</summary>
+/// <param name="Why">For the setting's origin.</param>
+internal sealed record PrecisionChoice(BasePrecision Precision, string Why);
+
+/// <summary>What <c>recompute: auto</c> comes to with these rows on this machine.</summary>
+/// <param name="Why">For the setting's origin.</param>
+internal sealed record RecomputeChoice(bool Recompute, string Why)
+{
+    /// <summary>Of the memory that is free; the rest is for what no formula knows.</summary>
+    private const double Share = 0.9;
+
+    /// <param name="available">Bytes that the trainer may still take.</param>
+    public static RecomputeChoice Of(BaseModel model, TrainSettings settings, EncodedRowFile rows, long available)
+    {
+        PassSize pass = Largest(settings, rows);
+        long plain = Needed(model, settings, pass, recompute: false), less = Needed(model, settings, pass, recompute: true);
+        string needs = string.Create(CultureInfo.InvariantCulture, $"a pass of up to {pass.Tokens:N0} tokens takes about {Gb(plain)} GB, and {Gb(available)} GB are free");
+        if (plain <= Share * available)
+            return new RecomputeChoice(false, needs);
+        return new RecomputeChoice(true, string.Create(CultureInfo.InvariantCulture,
+            $"{needs}; about {Gb(less)} GB with it{(less > Share * available ? ", which may be too much too: lower max_length, or set precision to nf4 or as_stored" : "")}"));
+    }
+
+    /// <summary>The largest pass that these rows can make, as if they shared nothing.</summary>
+    private static PassSize Largest(TrainSettings settings, EncodedRowFile rows)
+    {
+        int longestItem = 0, longestRow = 0, trained = 0;
+        for (int i = 0; i < rows.Count; i += settings.RowsAnItem)
+        {
+            int item = 0;
+            for (int r = i; r < Math.Min(rows.Count, i + settings.RowsAnItem); r++)
+            {
+                EncodedRow row = rows[r];
+                item += row.Tokens.Length;
+                longestRow = Math.Max(longestRow, row.Tokens.Length);
+                trained = Math.Max(trained, row.TrainedTokens);
+            }
+            longestItem = Math.Max(longestItem, item);
+        }
+        int tokens = (int)Math.Max(longestItem, Math.Min(Trainer.MaxPassTokens, (long)longestItem * settings.BatchSize));
+        return PassSize.Of(Math.Max(1, tokens / Math.Max(1, longestRow)), longestRow, Math.Max(1, trained));
+    }
+
+    /// <summary>Without the file's pages, which go when memory is short.</summary>
+    private static long Needed(BaseModel model, TrainSettings settings, PassSize pass, bool recompute)
+    {
+        LinearModule[] adapted = [.. model.LinearModules.Where(m => settings.TargetModules.Any(t => m.Name == t || m.Name.EndsWith('.' + t, StringComparison.Ordinal)))];
+        LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => settings.ModulesToSave.Any(w => m.Name == w || m.Name.EndsWith('.' + w, StringComparison.Ordinal)))];
+        var adapter = new AdapterSize(adapted, settings.Rank, settings.UseDora, whole);
+        return ModelMemory.OfTraining(model.Config, 0, adapter, pass, passesDiffer: true, settings.Precision, recompute).Total;
+    }
+
+    private static string Gb(long bytes) => (bytes / 1e9).ToString("f1", CultureInfo.InvariantCulture);
+}
+
+/// <summary>The settings that are left to Hone and need the machine to be chosen.</summary>
+internal static class MachineChoices
+{
+    /// <param name="isOfCheckpoint">Whether a run with these settings left the checkpoint to go on from; null: there is none.</param>
+    /// <param name="checksLosses">See <see cref="PrecisionProbe"/>.</param>
+    public static TrainSettings Complete(
+        TrainSettings settings, JobSpec job, BaseModel model, EncodedRowFile rows, Func<TrainSettings, bool>? isOfCheckpoint, bool checksLosses, CancellationToken cancellation)
+    {
+        if (job.Config.Precision is null)
+            settings = OfCheckpoint(settings, isOfCheckpoint) ?? settings.With(PrecisionProbe.Choose(model, settings, rows, ProbeCache.Of(job.CacheFolder, job.ModelSha256), checksLosses, cancellation));
+        if (job.Config.Recompute is null)
+            settings = settings.With(RecomputeChoice.Of(model, settings, rows, MachineMemory.AvailableBytes(job.MemoryLimitMb)));
+        return settings;
+    }
+
+    /// <summary>A run goes on as it began, whatever this machine would choose.</summary>
+    private static TrainSettings? OfCheckpoint(TrainSettings settings, Func<TrainSettings, bool>? isOfCheckpoint) => isOfCheckpoint is null ? null :
+        new[] { WeightForm.Float32, WeightForm.BFloat16 }.Select(form => settings.With(new PrecisionChoice(new BasePrecision(form), "as the run began"))).FirstOrDefault(isOfCheckpoint);
+}

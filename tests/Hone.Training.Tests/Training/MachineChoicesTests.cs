@@ -1,0 +1,131 @@
+using Hone.Formats.Jobs;
+using Hone.Formats.Models;
+using Hone.Formats.TrainingData;
+using Hone.Training.Kernels;
+using Hone.Training.Training;
+
+namespace Hone.Training.Tests.Training;
+
+public sealed class MachineChoicesTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("hone-choices-").FullName;
+    private readonly BaseModel _model = BaseModel.Open(Reference.EmbeddedBase);
+
+    [Theory]
+    [InlineData(256, 4, 4, false)]
+    [InlineData(8192, 1, 6, true)]
+    [InlineData(8192, 1, 16, false)]
+    [InlineData(512, 16, 2.5, true)]
+    public void Recompute_Auto_FollowsTheMemoryThatIsFree(int tokens, int batch, double gigabytes, bool expected)
+    {
+        using EncodedRowFile rows = Rows(batch, tokens);
+        RecomputeChoice choice = RecomputeChoice.Of(_model, Settings(new TrainingConfig { BatchSize = batch, Rank = 8 }, rows), rows, (long)(gigabytes * 1e9));
+        Assert.Equal(expected, choice.Recompute);
+        Assert.Contains("are free", choice.Why, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Recompute_MemoryThatDoesNotDoEither_SaysWhatWould()
+    {
+        using EncodedRowFile rows = Rows(1, 8192);
+        Assert.Contains("as_stored", RecomputeChoice.Of(_model, Settings(new TrainingConfig(), rows), rows, 1_000_000_000).Why, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Complete_FewTokens_IsFloat32WithoutAProbe()
+    {
+        using EncodedRowFile rows = Rows(8, 50);
+        TrainSettings settings = Complete(new TrainingConfig { NEpochs = 3 }, rows);
+        Assert.Equal(BasePrecision.Float32, settings.Precision);
+        Assert.Matches("^auto: the reference; 1,200 tokens are too few", settings.Origins.Single(s => s.Key == "precision").Origin);
+        Assert.Empty(Directory.GetFiles(_folder));
+    }
+
+    [Fact]
+    public void Complete_Given_IsLeftAlone()
+    {
+        using EncodedRowFile rows = Rows(2000, 50);
+        TrainSettings settings = Complete(new TrainingConfig { Precision = "bfloat16", Recompute = true }, rows);
+        Assert.Equal((WeightForm.BFloat16, true), (settings.Precision.Form, settings.Recompute));
+        Assert.All(settings.Origins.Where(s => s.Key is "precision" or "recompute"), s => Assert.Equal("given", s.Origin));
+    }
+
+    /// <summary>What an earlier job found is taken; a damaged result is not.</summary>
+    [Fact]
+    public void Complete_ProbedBefore_TakesTheResult()
+    {
+        using EncodedRowFile rows = Rows(2000, 50);
+        ProbeCache.Of(_folder, "model")!.Keep(new PrecisionChoice(BasePrecision.Of("bfloat16"), "figures"));
+        Setting found = Complete(new TrainingConfig(), rows).Origins.Single(s => s.Key == "precision");
+        Assert.Equal(("bfloat16", "auto: figures, as an earlier job found"), (found.Value, found.Origin));
+        Assert.Null(ProbeCache.Of(_folder, "another")!.Find());
+        File.WriteAllText(Assert.Single(Directory.GetFiles(_folder)), "{");
+        Assert.Null(ProbeCache.Of(_folder, "model")!.Find());
+    }
+
+    [Fact]
+    public void Complete_RunWithACheckpoint_GoesOnAsItBegan()
+    {
+        using EncodedRowFile rows = Rows(8, 50); // float32 by itself
+        TrainSettings settings = Settings(new TrainingConfig(), rows);
+        Assert.Equal(WeightForm.BFloat16, MachineChoices.Complete(settings, Job(new TrainingConfig()), _model, rows, s => s.Precision.Form == WeightForm.BFloat16, true, default).Precision.Form);
+    }
+
+    /// <summary>The probe itself: bfloat16 where both figures speak for it, and only there.</summary>
+    [Fact]
+    [Trait("Category", "Slow")]
+    public void Choose_OnThisMachine_SaysBothFiguresAndFollowsThem()
+    {
+        Cores.Use(Environment.ProcessorCount);
+        using EncodedRowFile rows = Rows(2000, 50);
+        TrainSettings settings = Settings(new TrainingConfig { Rank = 8, LearningRate = 1e-3 }, rows);
+        PrecisionChoice choice = PrecisionProbe.Choose(_model, settings, rows, null, checksLosses: true, TestContext.Current.CancellationToken);
+        var figures = System.Text.RegularExpressions.Regex.Match(choice.Why, @"run at (\d+) GFLOP/s in float32 and (\d+) in bfloat16(?:, a short step takes (\d+) and (\d+) ms, and of 20 losses the farthest lies ([\d.]+) % off)?$");
+        Assert.True(figures.Success, choice.Why);
+        bool steps = figures.Groups[3].Success && Number(4) <= Number(3) && Number(5) <= 100 * PrecisionProbe.LossTolerance;
+        Assert.Equal(steps ? WeightForm.BFloat16 : WeightForm.Float32, choice.Precision.Form);
+        TestContext.Current.SendDiagnosticMessage(choice.Why);
+
+        double Number(int group) => double.Parse(figures.Groups[group].Value, System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    private TrainSettings Complete(TrainingConfig config, EncodedRowFile rows) =>
+        MachineChoices.Complete(Settings(config, rows), Job(config), _model, rows, null, checksLosses: true, TestContext.Current.CancellationToken);
+
+    private TrainSettings Settings(TrainingConfig config, EncodedRowFile rows) => TrainSettings.Resolve(config, _model.Config, "job", rows.Count, rows.TrainedTokens, false);
+
+    private JobSpec Job(TrainingConfig config) => new()
+    {
+        JobId = "job",
+        Fence = 1,
+        Name = "name",
+        ModelId = "model",
+        ModelPath = _model.Path,
+        ModelSha256 = "model",
+        TrainingData = "rows.jsonl",
+        Config = config,
+        CacheFolder = _folder,
+    };
+
+    private EncodedRowFile Rows(int count, int tokens)
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"hone-{Guid.NewGuid():n}.rows");
+        EncodedRowFile.Write(path, Enumerable.Range(0, count).Select(i => Row(i, tokens)), () => (false, []));
+        EncodedRowFile rows = EncodedRowFile.Open(path);
+        File.Delete(path);
+        return rows;
+    }
+
+    private static EncodedRow Row(int index, int tokens)
+    {
+        var random = new SplitMix64(index % 30, "row");
+        int[] ids = [.. Enumerable.Range(0, tokens).Select(_ => 20 + random.NextInt(4000))];
+        return new EncodedRow(index + 1, ids, [.. ids.Select((_, t) => t > tokens / 2)]);
+    }
+
+    public void Dispose()
+    {
+        _model.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+}
