@@ -43,7 +43,7 @@ public static unsafe class WideBlocks
 
     /// <summary>Sixteen bytes' low halves, then their high halves.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Nibbles(byte* bytes, Vector512<float> table, out Vector512<float> w0, out Vector512<float> w1)
+    private static void PickNibbles(byte* bytes, Vector512<float> table, out Vector512<float> w0, out Vector512<float> w1)
     {
         Vector512<int> q = Integers(bytes);
         (w0, w1) = (Pick(table, q), Pick(table, q >>> 4));
@@ -51,7 +51,7 @@ public static unsafe class WideBlocks
 
     /// <summary>The same with the 32 fifth bits beside them: the table's second half is for those that have theirs set.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void FiveBits(byte* bytes, uint fifth, Vector512<float> table, Vector512<float> upper, out Vector512<float> w0, out Vector512<float> w1)
+    private static void PickFiveBits(byte* bytes, uint fifth, Vector512<float> table, Vector512<float> upper, out Vector512<float> w0, out Vector512<float> w1)
     {
         Vector512<int> q = Integers(bytes), sixteen = Vector512.Create(16), lane = Vector512<int>.Indices;
         Vector512<int> first = Avx512F.ShiftRightLogicalVariable(Vector512.Create((int)fifth), lane.AsUInt32()) << 4 & sixteen;
@@ -62,7 +62,7 @@ public static unsafe class WideBlocks
 
     /// <summary>A group's scale and minimum of six bits each, of the eight in twelve bytes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SixBits(byte* block, int group, float* halves, out Vector512<float> d, out Vector512<float> m)
+    private static void ScaleAndMinimum(byte* block, int group, float* halves, out Vector512<float> d, out Vector512<float> m)
     {
         byte* s = block + 4;
         int scale = group < 4 ? s[group] & 63 : s[group + 4] & 15 | s[group - 4] >> 6 << 4;
@@ -125,7 +125,7 @@ public static unsafe class WideBlocks
     }
 
     /// <summary>Q4_0: half d, byte[16]: d × (q − 8)</summary>
-    public readonly unsafe struct Q4_0 : IWideBlock
+    public readonly unsafe struct Nibbles : IWideBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 18;
@@ -135,12 +135,12 @@ public static unsafe class WideBlocks
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
             byte* block = row + index * 18;
-            Nibbles(block + 2, (Counting - Vector512.Create(8f)) * Half(halves, block), out w0, out w1);
+            PickNibbles(block + 2, (Counting - Vector512.Create(8f)) * Half(halves, block), out w0, out w1);
         }
     }
 
     /// <summary>Q4_1: half d, half m, byte[16]: d × q + m</summary>
-    public readonly unsafe struct Q4_1 : IWideBlock
+    public readonly unsafe struct NibblesAndMinimum : IWideBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 20;
@@ -150,12 +150,12 @@ public static unsafe class WideBlocks
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
             byte* block = row + index * 20;
-            Nibbles(block + 4, Counting * Half(halves, block) + Half(halves, block + 2), out w0, out w1);
+            PickNibbles(block + 4, Counting * Half(halves, block) + Half(halves, block + 2), out w0, out w1);
         }
     }
 
     /// <summary>Q5_0: half d, bit[32] fifth bits, byte[16]: d × (q − 16)</summary>
-    public readonly unsafe struct Q5_0 : IWideBlock
+    public readonly unsafe struct FiveBits : IWideBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 22;
@@ -166,12 +166,12 @@ public static unsafe class WideBlocks
         {
             byte* block = row + index * 22;
             Vector512<float> d = Half(halves, block);
-            FiveBits(block + 6, *(uint*)(block + 2), (Counting - Vector512.Create(16f)) * d, Counting * d, out w0, out w1);
+            PickFiveBits(block + 6, *(uint*)(block + 2), (Counting - Vector512.Create(16f)) * d, Counting * d, out w0, out w1);
         }
     }
 
     /// <summary>Q5_1: half d, half m, bit[32] fifth bits, byte[16]: d × q + m</summary>
-    public readonly unsafe struct Q5_1 : IWideBlock
+    public readonly unsafe struct FiveBitsAndMinimum : IWideBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 24;
@@ -182,12 +182,12 @@ public static unsafe class WideBlocks
         {
             byte* block = row + index * 24;
             Vector512<float> d = Half(halves, block), m = Half(halves, block + 2);
-            FiveBits(block + 8, *(uint*)(block + 4), Counting * d + m, (Counting + Vector512.Create(16f)) * d + m, out w0, out w1);
+            PickFiveBits(block + 8, *(uint*)(block + 4), Counting * d + m, (Counting + Vector512.Create(16f)) * d + m, out w0, out w1);
         }
     }
 
     /// <summary>Q8_0: half d, sbyte[32]: d × q</summary>
-    public readonly unsafe struct Q8_0 : IWideBlock
+    public readonly unsafe struct SignedBytes : IWideBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 34;
@@ -205,7 +205,7 @@ public static unsafe class WideBlocks
     }
 
     /// <summary>IQ4_NL: half d, byte[16]: d × table[q]</summary>
-    public readonly unsafe struct IQ4_NL : IWideBlock
+    public readonly unsafe struct NonLinearNibbles : IWideBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 18;
@@ -215,12 +215,12 @@ public static unsafe class WideBlocks
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
             byte* block = row + index * 18;
-            Nibbles(block + 2, NonLinear * Half(halves, block), out w0, out w1);
+            PickNibbles(block + 2, NonLinear * Half(halves, block), out w0, out w1);
         }
     }
 
     /// <summary>Q4_K: half d, half dmin, byte[12] scales and minima of 6 bits, byte[128] q of 4 bits: d × scale × q − dmin × minimum</summary>
-    public readonly unsafe struct Q4_K : IWideBlock
+    public readonly unsafe struct SuperNibbles : IWideBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 18;
@@ -231,7 +231,7 @@ public static unsafe class WideBlocks
         {
             byte* block = row + (index >> 3) * 144;
             int group = (int)index & 7;
-            SixBits(block, group, halves, out Vector512<float> d, out Vector512<float> m);
+            ScaleAndMinimum(block, group, halves, out Vector512<float> d, out Vector512<float> m);
             byte* q = block + 16 + group / 2 * 32;
             Vector512<float> table = Counting * d + m;
             int shift = group % 2 * 4;
@@ -240,7 +240,7 @@ public static unsafe class WideBlocks
     }
 
     /// <summary>Q5_K: as Q4_K with bit[256] fifth bits before q</summary>
-    public readonly unsafe struct Q5_K : IWideBlock
+    public readonly unsafe struct SuperFiveBits : IWideBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 22;
@@ -251,7 +251,7 @@ public static unsafe class WideBlocks
         {
             byte* block = row + (index >> 3) * 176;
             int group = (int)index & 7, shift = group % 2 * 4;
-            SixBits(block, group, halves, out Vector512<float> d, out Vector512<float> m);
+            ScaleAndMinimum(block, group, halves, out Vector512<float> d, out Vector512<float> m);
             byte* q = block + 48 + group / 2 * 32;
             Vector512<float> table = Counting * d + m, upper = (Counting + Vector512.Create(16f)) * d + m;
             Vector512<int> four = Vector512.Create(15), one = Vector512<int>.One;
@@ -261,7 +261,7 @@ public static unsafe class WideBlocks
     }
 
     /// <summary>Q6_K: byte[128] low 4 bits, byte[64] high 2 bits, sbyte[16] scales, half d: d × scale × (q − 32)</summary>
-    public readonly unsafe struct Q6_K : IWideBlock
+    public readonly unsafe struct SuperSixBits : IWideBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 26;

@@ -73,15 +73,15 @@ public readonly unsafe struct StoredMatrix
     {
         switch (Avx512F.IsSupported ? _type : GgmlType.F64)
         {
-            case GgmlType.Q4_0: WidenWide<WideBlocks.Q4_0>(row, rows, column, count, target, stride); return;
-            case GgmlType.Q4_1: WidenWide<WideBlocks.Q4_1>(row, rows, column, count, target, stride); return;
-            case GgmlType.Q5_0: WidenWide<WideBlocks.Q5_0>(row, rows, column, count, target, stride); return;
-            case GgmlType.Q5_1: WidenWide<WideBlocks.Q5_1>(row, rows, column, count, target, stride); return;
-            case GgmlType.Q8_0: WidenWide<WideBlocks.Q8_0>(row, rows, column, count, target, stride); return;
-            case GgmlType.IQ4_NL: WidenWide<WideBlocks.IQ4_NL>(row, rows, column, count, target, stride); return;
-            case GgmlType.Q4_K: WidenWide<WideBlocks.Q4_K>(row, rows, column, count, target, stride); return;
-            case GgmlType.Q5_K: WidenWide<WideBlocks.Q5_K>(row, rows, column, count, target, stride); return;
-            case GgmlType.Q6_K: WidenWide<WideBlocks.Q6_K>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q4_0: WidenWide<WideBlocks.Nibbles>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q4_1: WidenWide<WideBlocks.NibblesAndMinimum>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q5_0: WidenWide<WideBlocks.FiveBits>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q5_1: WidenWide<WideBlocks.FiveBitsAndMinimum>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q8_0: WidenWide<WideBlocks.SignedBytes>(row, rows, column, count, target, stride); return;
+            case GgmlType.IQ4_NL: WidenWide<WideBlocks.NonLinearNibbles>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q4_K: WidenWide<WideBlocks.SuperNibbles>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q5_K: WidenWide<WideBlocks.SuperFiveBits>(row, rows, column, count, target, stride); return;
+            case GgmlType.Q6_K: WidenWide<WideBlocks.SuperSixBits>(row, rows, column, count, target, stride); return;
         }
         switch (Avx2.IsSupported ? _type : GgmlType.F64)
         {

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Numerics.Tensors;
 using Hone.Formats.Constraints;
 using Hone.Formats.Inference;
 
@@ -129,16 +130,7 @@ internal sealed class Sampler
     }
 
     /// <summary>The first of the largest.</summary>
-    private static int Largest(ReadOnlySpan<float> logits)
-    {
-        int best = 0;
-        for (int t = 1; t < logits.Length; t++)
-        {
-            if (logits[t] > logits[best])
-                best = t;
-        }
-        return best;
-    }
+    private static int Largest(ReadOnlySpan<float> logits) => TensorPrimitives.IndexOfMax(logits);
 
     internal readonly record struct Candidate(int Token, double Probability);
 }

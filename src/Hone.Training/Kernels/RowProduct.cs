@@ -169,15 +169,15 @@ internal static unsafe class RowProduct
                 case GgmlType.F32: TakeWide<WideBlocks.Float32>(places, from, to, depth, rows); break;
                 case GgmlType.F16: TakeWide<WideBlocks.IeeeHalf>(places, from, to, depth, rows); break;
                 case GgmlType.BF16: TakeWide<WideBlocks.BrainFloat>(places, from, to, depth, rows); break;
-                case GgmlType.Q4_0: TakeWide<WideBlocks.Q4_0>(places, from, to, depth, rows); break;
-                case GgmlType.Q4_1: TakeWide<WideBlocks.Q4_1>(places, from, to, depth, rows); break;
-                case GgmlType.Q5_0: TakeWide<WideBlocks.Q5_0>(places, from, to, depth, rows); break;
-                case GgmlType.Q5_1: TakeWide<WideBlocks.Q5_1>(places, from, to, depth, rows); break;
-                case GgmlType.Q8_0: TakeWide<WideBlocks.Q8_0>(places, from, to, depth, rows); break;
-                case GgmlType.IQ4_NL: TakeWide<WideBlocks.IQ4_NL>(places, from, to, depth, rows); break;
-                case GgmlType.Q4_K: TakeWide<WideBlocks.Q4_K>(places, from, to, depth, rows); break;
-                case GgmlType.Q5_K: TakeWide<WideBlocks.Q5_K>(places, from, to, depth, rows); break;
-                case GgmlType.Q6_K: TakeWide<WideBlocks.Q6_K>(places, from, to, depth, rows); break;
+                case GgmlType.Q4_0: TakeWide<WideBlocks.Nibbles>(places, from, to, depth, rows); break;
+                case GgmlType.Q4_1: TakeWide<WideBlocks.NibblesAndMinimum>(places, from, to, depth, rows); break;
+                case GgmlType.Q5_0: TakeWide<WideBlocks.FiveBits>(places, from, to, depth, rows); break;
+                case GgmlType.Q5_1: TakeWide<WideBlocks.FiveBitsAndMinimum>(places, from, to, depth, rows); break;
+                case GgmlType.Q8_0: TakeWide<WideBlocks.SignedBytes>(places, from, to, depth, rows); break;
+                case GgmlType.IQ4_NL: TakeWide<WideBlocks.NonLinearNibbles>(places, from, to, depth, rows); break;
+                case GgmlType.Q4_K: TakeWide<WideBlocks.SuperNibbles>(places, from, to, depth, rows); break;
+                case GgmlType.Q5_K: TakeWide<WideBlocks.SuperFiveBits>(places, from, to, depth, rows); break;
+                case GgmlType.Q6_K: TakeWide<WideBlocks.SuperSixBits>(places, from, to, depth, rows); break;
             }
             return;
         }
