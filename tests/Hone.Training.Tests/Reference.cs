@@ -19,7 +19,7 @@ internal static class Reference
 
     private static IEnumerable<string> Roots =>
         new[] { Path.Combine(Repository, "tests", "references") }
-            .Concat((Environment.GetEnvironmentVariable("HONE_REFERENCES") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries));
+            .Concat((Environment.GetEnvironmentVariable("HONE_REFERENCES") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 
     /// <summary>The same where the repository has its own copy: a test that finds none shows nothing.</summary>
     public static IReadOnlyList<string> Existing(string relative)

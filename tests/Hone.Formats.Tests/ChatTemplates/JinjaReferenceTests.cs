@@ -15,9 +15,14 @@ public sealed class JinjaReferenceTests
     public void Render_ReferenceCases_GiveTheirTextsSpansAndErrors()
     {
         var wrong = new List<string>();
-        foreach (var path in References.Folders("chat-templates").SelectMany(folder => Directory.GetFiles(folder, "jinja*.json")))
+        foreach (var path in References.Folders("chat-templates").SelectMany(folder => Directory.GetFiles(folder, "*.json")))
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            if (document.RootElement.TryGetProperty(ModelTemplateReferenceTests.TemplateFrom, out _))
+            {
+                continue;
+            }
+
             foreach (var @case in document.RootElement.GetProperty("cases").EnumerateArray())
             {
                 var expected = ReferenceOutcome.Expected(@case);

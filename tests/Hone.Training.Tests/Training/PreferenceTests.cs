@@ -16,10 +16,11 @@ public sealed class PreferenceTests
     [Trait("Category", "Reference")]
     public void Train_TenSteps_EqualReference()
     {
-        foreach (string path in Reference.Existing("dpo/reference.safetensors"))
+        foreach (string path in Reference.Folders("dpo").SelectMany(folder => Directory.GetFiles(folder, "*.safetensors")))
         {
             using SafetensorsFile file = SafetensorsFile.Open(path);
-            using var model = new TinyModel(Path.Combine(Path.GetDirectoryName(path)!, "..", "models", "llama"));
+            string beside = Path.Combine(Path.GetDirectoryName(path)!, "..", "models", "llama");
+            using var model = new TinyModel(Directory.Exists(beside) ? beside : Reference.Folders("models/llama").First());
             var modules = file.Tensors.Where(t => t.Name.StartsWith("adapter.0.", StringComparison.Ordinal) && t.Name.EndsWith(".lora_A.weight", StringComparison.Ordinal))
                 .ToDictionary(
                     t => t.Name["adapter.0.".Length..^".lora_A.weight".Length][Prefix.Length..],
