@@ -37,7 +37,7 @@ public static class TrainBenchmark
         log($"first step {bench.FirstStepSeconds:f2} s after the process began");
         EncodedRow[] rows = bench.Rows, own = LongRows(bench.Model.Config.VocabularySize), shared = Shared(rows, bench.Model.Config.VocabularySize);
         int rounds = Math.Max(1, steps / StepsPerRound);
-        Timed triage = new(rows, RowsPerStep), whole = new(own, RowsPerStep), sharing = new(shared, SharedRowsPerStep), padded = new(rows, RowsPerStep), sharedPadded = new(shared, SharedRowsPerStep);
+        Timed triage = new(rows, RowsPerStep), whole = new(own, RowsPerStep), sharing = new(shared, SharedRowsPerStep), padded = new(rows, RowsPerStep), sharedPadded = new(shared, RowsPerStep);
         double products = 0, productSeconds = 0;
         whole.Run(bench.Step, 1, counts: false);
         sharing.Run(bench.Step, 1, counts: false);
@@ -169,6 +169,7 @@ public static class TrainBenchmark
 /// <param name="RowsPerS">On the example's rows with the model's default system prompt, 4 rows a step.</param>
 /// <param name="PaddedRowsPerS"><see cref="PlainTrainer"/> on the same steps; null for a family that it does not know.</param>
 /// <param name="SharedRowsPerS">On rows that share a system prompt of 400 tokens, 8 rows a step.</param>
+/// <param name="SharedPaddedRowsPerS"><see cref="PlainTrainer"/> on these rows, 4 a step: a padded row costs the same beside any others, and 8 of them with all logits take 10 GB.</param>
 /// <param name="PeakMb">Of Hone's own steps.</param>
 /// <param name="FirstStepS">From the process's start to the end of the first step.</param>
 /// <param name="Steps">Measured of the shortest kind; of longer ones fewer.</param>
