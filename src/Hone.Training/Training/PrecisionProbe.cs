@@ -25,7 +25,7 @@ internal static class PrecisionProbe
     private const int RowTokens = 64;
 
     /// <summary>A training that computes fewer tokens than this many checks is not probed.</summary>
-    private const int Checks = 8;
+    private const int Checks = 64;
 
     /// <summary>Products must be so much faster; and each loss must lie so near, relative to float32's.</summary>
     public const double Gain = 1.2, LossTolerance = 0.01;
