@@ -25,7 +25,8 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
 {
     private readonly TimeSpan _patience = patience ?? TimeSpan.FromSeconds(10);
     private readonly ConcurrentQueue<GenerationStream> _waiting = [];
-    private readonly AutoResetEvent _changed = new(false);
+    private readonly object _gate = new();
+    private bool _changed;
     private readonly List<GenerationStream> _active = [];
     private long _endedBytes; // keys and values of ended streams
 
@@ -39,10 +40,29 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
 
     public void Add(GenerationStream stream)
     {
-        stream.Read = () => _changed.Set();
-        stream.Cancellation.Register(() => _changed.Set());
+        stream.Read = () => Wake();
+        stream.Cancellation.Register(() => Wake());
         _waiting.Enqueue(stream);
-        _changed.Set();
+        Wake();
+    }
+
+    private void Wake()
+    {
+        lock (_gate)
+        {
+            _changed = true;
+            Monitor.Pulse(_gate);
+        }
+    }
+
+    private void WaitForChange(TimeSpan limit)
+    {
+        lock (_gate)
+        {
+            if (!_changed)
+                Monitor.Wait(_gate, limit);
+            _changed = false;
+        }
     }
 
     /// <summary>Until cancelled; a fault of the model ends it, and with it the process.</summary>
@@ -50,7 +70,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     {
         List<GenerationStream> active = _active, running = [];
         using var prefixes = new PrefixCache();
-        using CancellationTokenRegistration wake = cancellation.Register(() => _changed.Set());
+        using CancellationTokenRegistration wake = cancellation.Register(() => Wake());
         GenerationStream? held = null;
         while (!cancellation.IsCancellationRequested)
         {
@@ -91,7 +111,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
             if (running.Count > 0)
                 Pass(decoder, running);
             else
-                _changed.WaitOne(active.Count == 0 && held is null ? Timeout.InfiniteTimeSpan : _patience);
+                WaitForChange(active.Count == 0 && held is null ? Timeout.InfiniteTimeSpan : _patience);
             Remove(active, s => s.Finished, prefixes);
         }
     }
