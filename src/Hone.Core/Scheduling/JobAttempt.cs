@@ -24,8 +24,6 @@ internal sealed partial class JobAttempt(
 {
     private static readonly TimeSpan FlushTime = TimeSpan.FromSeconds(5);
 
-    // Cancelled when the user wants the job held back.
-    private readonly CancellationTokenSource _pause = new();
     private int _lastStep;
 
     public async Task RunAsync(CancellationToken stopping)
@@ -40,13 +38,15 @@ internal sealed partial class JobAttempt(
         await using CancellationTokenRegistration stop = stopping.Register(() => lease.End(LeaseEnd.Stopping));
         using StoreSignals.Subscription changed = signals.Changed(job.FinetuneId);
         using var over = new CancellationTokenSource();
-        Task watch = WatchAsync(changed, lease, over.Token);
+        // Cancelled when the user wants the job held back.
+        using var pause = new CancellationTokenSource();
+        Task watch = WatchAsync(changed, lease, pause, over.Token);
         try
         {
             AttemptResult result;
             try
             {
-                result = await TrainAsync(lease, events);
+                result = await TrainAsync(lease, events, pause.Token);
             }
             catch (OperationCanceledException) when (lease.Ended.IsCancellationRequested)
             {
@@ -63,12 +63,11 @@ internal sealed partial class JobAttempt(
         {
             await over.CancelAsync();
             await watch;
-            _pause.Dispose();
         }
     }
 
     /// <summary>Steps 1 to 4.</summary>
-    private async Task<AttemptResult> TrainAsync(LeaseKeeper lease, EventForwarder events)
+    private async Task<AttemptResult> TrainAsync(LeaseKeeper lease, EventForwarder events, CancellationToken pause)
     {
         ModelEntry model;
         string modelSha256;
@@ -87,12 +86,12 @@ internal sealed partial class JobAttempt(
         using JobFolder folder = MakeFolder(model, modelSha256);
         CrashPoint.Here("worker.folder_made");
 
-        AttemptResult trained = await RunChildAsync(TrainerProcess.Train, folder, lease, events);
+        AttemptResult trained = await RunChildAsync(TrainerProcess.Train, folder, lease, events, pause);
         if (trained is not AttemptResult.Completed { Last: TrainerEvent.Finished finished })
             return trained;
         CrashPoint.Here("worker.trained");
 
-        AttemptResult proven = await RunChildAsync(TrainerProcess.Prove, folder, lease, events);
+        AttemptResult proven = await RunChildAsync(TrainerProcess.Prove, folder, lease, events, pause);
         if (proven is not AttemptResult.Completed { Last: TrainerEvent.Proven proof })
             return proven;
         CrashPoint.Here("worker.proven");
@@ -137,7 +136,7 @@ internal sealed partial class JobAttempt(
         return JobFolder.Create(settings.DataFolder, spec, inputs);
     }
 
-    private async Task<AttemptResult> RunChildAsync(string command, JobFolder folder, LeaseKeeper lease, EventForwarder events)
+    private async Task<AttemptResult> RunChildAsync(string command, JobFolder folder, LeaseKeeper lease, EventForwarder events, CancellationToken pause)
     {
         await using TrainerProcess trainer = TrainerProcess.Start(command, folder, settings, logger, clock);
         ChildProcess child = trainer.Child;
@@ -150,7 +149,7 @@ internal sealed partial class JobAttempt(
         CrashPoint.Here($"worker.{command}_started");
         bool isTrainer = command == TrainerProcess.Train;
         // The trainer writes a checkpoint first; the proof begins anew from the last one.
-        await using CancellationTokenRegistration hold = _pause.Token.Register(() =>
+        await using CancellationTokenRegistration hold = pause.Register(() =>
         {
             if (isTrainer)
                 child.Tell(JobFiles.PauseLine);
@@ -196,7 +195,7 @@ internal sealed partial class JobAttempt(
             {
                 TrainerEvent.Failed failed => new AttemptResult.Rejected(failed.Code, failed.Text),
                 TrainerEvent.Paused => new AttemptResult.Paused(),
-                null when !isTrainer && child.WasKilled && _pause.IsCancellationRequested => new AttemptResult.Paused(),
+                null when !isTrainer && child.WasKilled && pause.IsCancellationRequested => new AttemptResult.Paused(),
                 not null when exit.Code == 0 || hangs => new AttemptResult.Completed(last),
                 null when stalls => new AttemptResult.Crashed(string.Create(CultureInfo.InvariantCulture,
                     $"{Who(command)} gave no sign of life for {settings.StallAfter.TotalSeconds:0.#} s{Where()} and was ended.")),
@@ -407,7 +406,7 @@ internal sealed partial class JobAttempt(
         };
 
     /// <summary>Something happened to the job: mostly this attempt's own events. A look at the row tells whether it is worth a renewal, which then says what.</summary>
-    private async Task WatchAsync(StoreSignals.Subscription changed, LeaseKeeper lease, CancellationToken cancellationToken)
+    private async Task WatchAsync(StoreSignals.Subscription changed, LeaseKeeper lease, CancellationTokenSource pause, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -418,7 +417,7 @@ internal sealed partial class JobAttempt(
                 var row = await db.Finetunes.Where(f => f.Id == job.FinetuneId && f.Fence == job.Fence && f.State == FinetuneState.Running && !f.CancelRequested)
                     .Select(f => new { f.PauseRequested }).FirstOrDefaultAsync(cancellationToken);
                 if (row is { PauseRequested: true })
-                    await _pause.CancelAsync();
+                    await pause.CancelAsync();
                 if (row is null)
                 {
                     lease.RenewNow();
