@@ -7,7 +7,7 @@ internal sealed record FunctionCallView(string Name, string Arguments);
 
 internal sealed record ToolCallView(string Id, FunctionCallView Function)
 {
-    public string Type => "function";
+    public string Type { get; } = "function";
 
     /// <summary>In a stream alone.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -26,13 +26,13 @@ internal sealed record LogprobView(string Token, double Logprob, IReadOnlyList<i
 
 internal sealed record LogprobsView(IReadOnlyList<LogprobView> Content)
 {
-    public IReadOnlyList<LogprobView>? Refusal => null;
+    public IReadOnlyList<LogprobView>? Refusal { get; }
 }
 
 internal sealed record ChatMessageView(string? Content)
 {
-    public string Role => "assistant";
-    public string? Refusal => null;
+    public string Role { get; } = "assistant";
+    public string? Refusal { get; }
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<ToolCallView>? ToolCalls { get; init; }
@@ -46,7 +46,7 @@ internal sealed record TokenUsageView(int PromptTokens, int CompletionTokens, in
 
 internal sealed record ChatView(string Id, long Created, string Model, IReadOnlyList<ChatChoiceView> Choices, TokenUsageView Usage)
 {
-    public string Object => "chat.completion";
+    public string Object { get; } = "chat.completion";
 }
 
 /// <summary>Only what is new; what is not there is not written.</summary>
@@ -66,7 +66,7 @@ internal sealed record ChunkChoiceView(int Index, DeltaView Delta, LogprobsView?
 
 internal sealed record ChatChunkView(string Id, long Created, string Model, IReadOnlyList<ChunkChoiceView> Choices)
 {
-    public string Object => "chat.completion.chunk";
+    public string Object { get; } = "chat.completion.chunk";
 
     /// <summary>Where it was asked for: null but in the last chunk, whose choices are empty.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -80,7 +80,7 @@ internal sealed record CompletionChoiceView(int Index, string Text, FlatLogprobs
 
 internal sealed record CompletionView(string Id, long Created, string Model, IReadOnlyList<CompletionChoiceView> Choices)
 {
-    public string Object => "text_completion";
+    public string Object { get; } = "text_completion";
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public TokenUsageView? Usage { get; init; }

@@ -7,7 +7,7 @@ namespace Hone.Server.OpenAI;
 
 internal sealed record ListView<T>(IReadOnlyList<T> Data, bool HasMore)
 {
-    public string Object => "list";
+    public string Object { get; } = "list";
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? FirstId { get; init; }
@@ -18,10 +18,10 @@ internal sealed record ListView<T>(IReadOnlyList<T> Data, bool HasMore)
 
 internal sealed record FileView(string Id, long Bytes, long CreatedAt, string Filename, string Purpose)
 {
-    public string Object => "file";
-    public string Status => "processed";
-    public long? ExpiresAt => null;
-    public string? StatusDetails => null;
+    public string Object { get; } = "file";
+    public string Status { get; } = "processed";
+    public long? ExpiresAt { get; }
+    public string? StatusDetails { get; }
 
     public static FileView Of(StoredFile file) => new(file.Id, file.Size, file.CreatedAt.ToUnixTimeSeconds(), file.FileName, file.Purpose);
 }
@@ -30,7 +30,7 @@ internal sealed record DeletedView(string Id, string Object, bool Deleted);
 
 internal sealed record UploadView(string Id, long Bytes, long CreatedAt, string Filename, string Purpose, string Status, long ExpiresAt, FileView? File)
 {
-    public string Object => "upload";
+    public string Object { get; } = "upload";
 
     public static UploadView Of(FileUpload upload, StoredFile? file = null) => new(
         upload.Id, upload.Size, upload.CreatedAt.ToUnixTimeSeconds(), upload.FileName, upload.Purpose, upload.Status, upload.ExpiresAt.ToUnixTimeSeconds(), file is null ? null : FileView.Of(file));
@@ -38,7 +38,7 @@ internal sealed record UploadView(string Id, long Bytes, long CreatedAt, string 
 
 internal sealed record UploadPartView(string Id, long CreatedAt, string UploadId)
 {
-    public string Object => "upload.part";
+    public string Object { get; } = "upload.part";
 }
 
 internal sealed record JobErrorView(string Code, string Message, string? Param);
@@ -66,13 +66,13 @@ internal sealed record JobView(
     string? ValidationFile, string? TrainingFile, HyperparametersView Hyperparameters, long? TrainedTokens, JobErrorView? Error, string? UserProvidedSuffix, long? Seed,
     long? EstimatedFinish, MethodView Method, JsonElement? Metadata)
 {
-    public string Object => "fine_tuning.job";
-    public IReadOnlyList<string> Integrations => [];
+    public string Object { get; } = "fine_tuning.job";
+    public IReadOnlyList<string> Integrations { get; } = [];
 }
 
 internal sealed record JobEventView(string Id, long CreatedAt, string Level, string Message, JsonElement? Data, string Type)
 {
-    public string Object => "fine_tuning.job.event";
+    public string Object { get; } = "fine_tuning.job.event";
 
     public static string IdOf(FinetuneEvent e) => $"ftevent-{e.FinetuneId:n}-{e.Sequence}";
 
@@ -82,12 +82,12 @@ internal sealed record JobEventView(string Id, long CreatedAt, string Level, str
 
 internal sealed record CheckpointView(string Id, long CreatedAt, string FineTunedModelCheckpoint, int StepNumber, JsonElement Metrics, string FineTuningJobId)
 {
-    public string Object => "fine_tuning.job.checkpoint";
+    public string Object { get; } = "fine_tuning.job.checkpoint";
 }
 
 internal sealed record OpenAIModelView(string Id, long Created, string OwnedBy)
 {
-    public string Object => "model";
+    public string Object { get; } = "model";
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
