@@ -89,9 +89,10 @@ internal sealed class ScriptPlayer(string script, string command, string folder)
     {
         string name = $"adapters/{step}";
         Directory.CreateDirectory(Path.Combine(folder, name));
-        foreach (string file in (string[])["adapter_config.json", "adapter_model.safetensors"])
-            File.WriteAllText(Path.Combine(folder, name, file), $"{file}@{step}");
-        OutputFile[] files = [.. new[] { "adapter_config.json", "adapter_model.safetensors" }.Select(n => $"{name}/{n}").Select(n => new OutputFile(n, new FileInfo(Path.Combine(folder, n)).Length, Hash(Path.Combine(folder, n))))];
+        string[] names = [$"{name}/adapter_config.json", $"{name}/adapter_model.safetensors"];
+        foreach (string file in names)
+            File.WriteAllText(Path.Combine(folder, file), $"{Path.GetFileName(file)}@{step}");
+        OutputFile[] files = [.. names.Select(n => new OutputFile(n, new FileInfo(Path.Combine(folder, n)).Length, Hash(Path.Combine(folder, n))))];
         Emit(new TrainerEvent.AdapterSaved(step, files, new CheckpointMetrics(step, 1.0 / step, 0.5, null, null)));
     }
 
