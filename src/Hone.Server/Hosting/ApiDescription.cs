@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
 using Hone.Server.Cloudflare;
+using Hone.Server.OpenAI;
 using Hone.Server.Requests;
 using Microsoft.AspNetCore.OpenApi;
 using Microsoft.OpenApi;
@@ -135,6 +136,9 @@ internal static class ApiDescription
             {
                 foreach (var parameter in operation.Parameters ?? [])
                     Describe((OpenApiParameter)parameter);
+                // Errors there have another shape.
+                if (OpenAIPaths.Has(path))
+                    continue;
                 AddErrors(operation, Common);
                 if (path.Contains("{account_id}", StringComparison.Ordinal))
                     AddErrors(operation, [ApiErrors.CouldNotRoute(path)]);

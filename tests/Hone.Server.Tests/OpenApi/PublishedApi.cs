@@ -35,6 +35,9 @@ public sealed class PublishedApi
 
     public IReadOnlyList<Operation> Operations { get; }
 
+    /// <summary>Those of the Cloudflare dialect, which are described to the last error.</summary>
+    public IReadOnlyList<Operation> Cloudflare => [.. Operations.Where(o => !o.Path.StartsWith("/v1/", StringComparison.Ordinal) && !o.Path.Contains("/ai/v1/", StringComparison.Ordinal))];
+
     public static async Task<PublishedApi> ReadAsync(RunningServer server) => new(await server.Http.GetStringAsync("/openapi.json"));
 
     /// <summary>Follows a reference within the document.</summary>

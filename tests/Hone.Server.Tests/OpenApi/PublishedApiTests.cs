@@ -37,7 +37,7 @@ public sealed class PublishedApiTests(RunningServer server) : IClassFixture<Runn
     public async Task Document_EveryErrorCode_IsThere()
     {
         var api = await PublishedApi.ReadAsync(server);
-        var codes = api.Operations.SelectMany(o => o.Responses).Where(r => r.Key != "200")
+        var codes = api.Cloudflare.SelectMany(o => o.Responses).Where(r => r.Key != "200")
             .SelectMany(r => r.Value!["content"]!["application/json"]!["examples"]!.AsObject()).SelectMany(e => e.Value!["value"]!["errors"]!.AsArray()).Select(e => e!["code"]!.GetValue<int>()).ToHashSet();
         int[] all = [6003, 10000, 9109, 1000, 7003, 6007, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 5006, 5007, 5021, 3039, 3037, 3006, 3040, 10429, 3043, 10507, 10503, 10501, 10500];
         Assert.Empty(all.Except(codes));
@@ -48,7 +48,7 @@ public sealed class PublishedApiTests(RunningServer server) : IClassFixture<Runn
     {
         var api = await PublishedApi.ReadAsync(server);
         int checkedExamples = 0;
-        foreach (var operation in api.Operations)
+        foreach (var operation in api.Cloudflare)
         {
             Assert.False(string.IsNullOrEmpty(operation.Value["summary"]?.GetValue<string>()), $"{operation} has no summary");
             foreach (var parameter in operation.Parameters)
