@@ -97,13 +97,17 @@ internal static class ApiDescription
         return Task.CompletedTask;
     });
 
-    /// <summary>Properties that are left out where they are null are not required.</summary>
+    /// <summary>Properties that may be null are not required: most are left out then.</summary>
     public static Task DescribeSchema(OpenApiSchema schema, OpenApiSchemaTransformerContext context, CancellationToken cancellationToken)
     {
         foreach (var property in context.JsonTypeInfo.Properties)
         {
-            if (property.IsGetNullable)
-                schema.Required?.Remove(property.Name);
+            if (!property.IsGetNullable)
+                continue;
+            schema.Required?.Remove(property.Name);
+            // An object that may be null is described without it.
+            if (schema.Properties is not null && schema.Properties.TryGetValue(property.Name, out var described) && described is OpenApiSchema { Type: { } type } own)
+                own.Type = type | JsonSchemaType.Null;
         }
         return Task.CompletedTask;
     }
