@@ -18,7 +18,7 @@ public sealed class PatternTests
     [InlineData("^(?<x>a|b)c", "abc")]
     [InlineData("\\d[\\w-]\\S", "1a- ")]
     [InlineData("^\\x61\\u0062\\t?$", "ab\t")]
-    [InlineData("a{,2}", "a{,2}")]
+    [InlineData("a{,2", "a{,2")]
     [InlineData("(^|b)a($|c)", "abc")]
     [InlineData("[\\]\\-a]b?", "]-ab")]
     [InlineData("^((a|b)(a|b)){0,2}$", "ab")]
@@ -28,14 +28,14 @@ public sealed class PatternTests
         var engine = new Regex(pattern.Replace("$", "\\z", StringComparison.Ordinal), RegexOptions.CultureInvariant, TimeSpan.FromSeconds(5));
         var random = new Random(1);
         (int taken, int refused) = (0, 0);
-        for (int i = 0; i < 3000; i++)
+        for (int i = 0; i < 20_000; i++)
         {
-            string text = new([.. Enumerable.Range(0, random.Next(7)).Select(_ => alphabet[random.Next(alphabet.Length)])]);
+            string text = new([.. Enumerable.Range(0, random.Next(8)).Select(_ => alphabet[random.Next(alphabet.Length)])]);
             bool expected = engine.IsMatch(text);
             Assert.True(expected == automaton.Takes(text), $"{pattern} on {JsonSerializer.Serialize(text)}: the engine says {expected}");
             _ = expected ? taken++ : refused++;
         }
-        Assert.True(taken > 10 && (refused > 10 || pattern.StartsWith('a')), $"{taken} taken, {refused} refused");
+        Assert.True(taken > 5 && (refused > 5 || pattern.StartsWith('a')), $"{taken} taken, {refused} refused");
     }
 
     [Fact]
