@@ -89,7 +89,7 @@ public static class Estimator
     }
 
     /// <summary>In bytes, with the largest of the passes.</summary>
-    private static long PeakMemory(BaseModel model, TrainSettings settings, LoraAdapter adapter, IReadOnlyCollection<PassSize> passes)
+    private static long PeakMemory(BaseModel model, TrainSettings settings, LoraAdapter adapter, HashSet<PassSize> passes)
     {
         string[] whole = [.. new[] { adapter.Embedding?.Name, adapter.Head?.Name }.OfType<string>()];
         var size = new AdapterSize(

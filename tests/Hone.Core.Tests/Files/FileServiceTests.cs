@@ -15,7 +15,7 @@ public sealed class FileServiceTests
     [Fact]
     public async Task Collect_FilesAndParts_KeepTheirBlobsUntilNobodyNamesThem()
     {
-        var clock = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
         await using TestHone hone = await TestHone.StartAsync(new HoneLimits { UnreferencedBlobSeconds = 60 }, clock);
         StoredFile file = await AddAsync(hone, Rows());
         FileUpload upload = (await hone.Files.CreateUploadAsync(hone.AccountId, "a", StoredFile.FineTune, 3, Stop)).Value!;

@@ -115,7 +115,10 @@ public sealed class FileTests(RunningServer server) : IClassFixture<RunningServe
         string[] ids = new string[3];
         foreach (int i in (int[])[2, 0, 1])
             ids[i] = (await client.FormAsync($"/uploads/{id}/parts", ("data", "blob", parts[i]))).Must().GetProperty("id").GetString()!;
-        string list = string.Join(',', ids.Select(i => $"\"{i}\"")), md5 = Convert.ToHexStringLower(MD5.HashData(whole));
+        string list = string.Join(',', ids.Select(i => $"\"{i}\""));
+#pragma warning disable CA5351 // the API's own check sum
+        string md5 = Convert.ToHexStringLower(MD5.HashData(whole));
+#pragma warning restore CA5351
 
         (await client.PostAsync($"/uploads/{id}/complete", $$"""{"part_ids":["{{ids[0]}}"]}""")).MustRefuse(400, "part_ids", $"announced with {whole.Length}");
         (await client.PostAsync($"/uploads/{id}/complete", $$"""{"part_ids":["{{ids[0]}}","{{ids[0]}}"]}""")).MustRefuse(400, "part_ids", "named twice");

@@ -68,7 +68,7 @@ public sealed class MachineChoicesTests : IDisposable
     {
         using EncodedRowFile rows = Rows(8, 50); // float32 by itself
         TrainSettings settings = Settings(new TrainingConfig(), rows);
-        Assert.Equal(WeightForm.BFloat16, MachineChoices.Complete(settings, Job(new TrainingConfig()), _model, rows, s => s.Precision.Form == WeightForm.BFloat16, true, default).Precision.Form);
+        Assert.Equal(WeightForm.BFloat16, MachineChoices.Complete(settings, Job(new TrainingConfig()), _model, rows, s => s.Precision.Form == WeightForm.BFloat16, true, TestContext.Current.CancellationToken).Precision.Form);
     }
 
     /// <summary>The probe itself: bfloat16 where both figures speak for it, and only there.</summary>
@@ -107,7 +107,7 @@ public sealed class MachineChoicesTests : IDisposable
         CacheFolder = _folder,
     };
 
-    private EncodedRowFile Rows(int count, int tokens)
+    private static EncodedRowFile Rows(int count, int tokens)
     {
         string path = Path.Combine(Path.GetTempPath(), $"hone-{Guid.NewGuid():n}.rows");
         EncodedRowFile.Write(path, Enumerable.Range(0, count).Select(i => Row(i, tokens)), () => (false, []));
