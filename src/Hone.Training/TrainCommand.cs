@@ -62,7 +62,7 @@ public static class TrainCommand
         CrashPoint.Here("train.started");
         // 4
         var kept = new Queue<string>();
-        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation) 
+        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation)
         {
             OnEpoch = SaveAdapter,
             Pause = pause,

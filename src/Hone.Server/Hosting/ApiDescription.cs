@@ -91,8 +91,12 @@ internal static class ApiDescription
     {
         (operation.Parameters ??= []).Add(new OpenApiParameter
         {
-            Name = name, In = ParameterLocation.Query, Description = description, Required = required,
-            Schema = new OpenApiSchema { Type = JsonSchemaType.String }, Example = example is null ? null : JsonValue.Create(example),
+            Name = name,
+            In = ParameterLocation.Query,
+            Description = description,
+            Required = required,
+            Schema = new OpenApiSchema { Type = JsonSchemaType.String },
+            Example = example is null ? null : JsonValue.Create(example),
         });
         return Task.CompletedTask;
     });
