@@ -60,8 +60,9 @@ internal sealed partial class RejectedRequests(ILogger<RejectedRequests> logger,
         var body = new ArrayBufferWriter<byte>(256);
         using (var writer = Envelope.Writer(body))
         {
-            if (request.Get<IHttpRequestFeature>() is { } asked && OpenAIPaths.Has(asked.RawTarget.Split('?')[0]))
-                OpenAIError.From(error, asked.Method, asked.RawTarget).WriteBody(writer);
+            // Without a target where the first line itself cannot be read.
+            if (request.Get<IHttpRequestFeature>() is { RawTarget: { } target } asked && OpenAIPaths.Has(target.Split('?')[0]))
+                OpenAIError.From(error, asked.Method, target).WriteBody(writer);
             else
                 error.WriteBody(writer, id);
         }
