@@ -44,6 +44,10 @@ public static class Estimator
         Cores.Use(request.Threads ?? Environment.ProcessorCount);
         using BaseModel model = BaseModel.Open(request.ModelPath);
         // 1
+        LintReport lint = Linter.Lint(
+            new LintRequest { TrainingPath = request.TrainingPath, ValidationPath = request.ValidationPath, Config = request.Config, MinTrainingRows = 1 }, cancellation);
+        if (!lint.Ok)
+            throw new InvalidFileException($"{lint.Errors[0]} hone lint says all that is wrong with the files.");
         var warnings = new List<string>();
         var job = new JobSpec
         {

@@ -74,7 +74,7 @@ public sealed class EstimateCommandTests
         JsonNode answer = messages[^1]!.DeepClone(), worse = messages[^1]!.DeepClone();
         worse["content"] = string.Concat(worse["content"]!.GetValue<string>().Reverse());
         messages.RemoveAt(messages.Count - 1);
-        return new JsonObject { ["prompt"] = messages.DeepClone(), ["chosen"] = new JsonArray(answer), ["rejected"] = new JsonArray(worse) }.ToJsonString();
+        return new JsonObject { ["input"] = new JsonObject { ["messages"] = messages.DeepClone() }, ["preferred_output"] = new JsonArray(answer), ["non_preferred_output"] = new JsonArray(worse) }.ToJsonString();
     }
 
     [Fact]
@@ -87,6 +87,19 @@ public sealed class EstimateCommandTests
 
         Assert.Equal((1, ""), (result.Code, result.Output));
         Assert.Contains("line 1", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Bug_EstimateOfRowsInAnotherTrainersForm_EndedInAFault()
+    {
+        using var folder = new TemporaryFolder();
+        string rows = folder.Write("train.jsonl", """{"prompt":[{"role":"user","content":"Hi?"}],"chosen":[{"role":"assistant","content":"Yes."}],"rejected":[{"role":"assistant","content":"No."}]}""" + "\n");
+
+        CommandResult result = await CommandLine.RunAsync("estimate", rows);
+
+        Assert.Equal((1, ""), (result.Code, result.Output));
+        Assert.Contains("line 1, byte 0", result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("fault", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -13,7 +13,7 @@ internal sealed class BenchTrainCommand : BenchCommand
     private readonly Option<bool> _profile = new("--profile") { Description = "Where a step's time goes, by operation, instead." };
 
     public BenchTrainCommand() : base("train", "Training speed beside the machine's rate of matrix products and beside padded batches, operation by operation: LoRA of rank 8 on all linear layers.", computes: true, "float32",
-        "hone bench train --steps 20 --json", "hone bench train --precision as_stored", "hone bench train --profile")
+        "hone bench train --precision as_stored --json", "hone bench train --profile")
     {
         Options.Add(_profile);
         Options.Add(_rows);
