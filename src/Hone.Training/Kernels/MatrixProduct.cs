@@ -47,11 +47,6 @@ internal static unsafe class MatrixProduct
             RowProduct.Run(y, accumulate, terms);
             return;
         }
-        if (TurnedProduct.Takes(y, terms))
-        {
-            TurnedProduct.Run(y, accumulate, terms);
-            return;
-        }
         int panels = Blocks(y.Columns, ProductTile.Columns);
         bool fewPanels = panels < Cores.Count * 4;
         int blocks = fewPanels ? Math.Min(Cores.Count * 3, Blocks(y.Rows, ProductTile.Rows * 4)) : Blocks(y.Rows, BlockRows);
@@ -68,7 +63,7 @@ internal static unsafe class MatrixProduct
     }
 
     /// <summary>A term's sums are summed in steps of this depth.</summary>
-    public static int StepDepth(int depth) => Blocks(Blocks(depth, Blocks(depth, PanelDepth)), 8) * 8;
+    private static int StepDepth(int depth) => Blocks(Blocks(depth, Blocks(depth, PanelDepth)), 8) * 8;
 
     /// <summary>The same on the calling thread alone.</summary>
     public static void RunHere(Matrix y, bool accumulate, params ReadOnlySpan<ProductTerm> terms) =>

@@ -8,7 +8,7 @@ namespace Hone.Training.Kernels;
 internal static unsafe class ProductPanel
 {
     /// <summary>Of a turned block.</summary>
-    public const int Lanes = 8;
+    private const int Lanes = 8;
 
     private const int RowsSlot = 5, ColumnsSlot = 6;
 
@@ -58,7 +58,7 @@ internal static unsafe class ProductPanel
     }
 
     /// <param name="columns">Of the weight, as the product sees it.</param>
-    public static void Pack(Matrix weight, bool transposed, int columns, int column, int k, int depth, float* panel)
+    private static void Pack(Matrix weight, bool transposed, int columns, int column, int k, int depth, float* panel)
     {
         int width = ProductTile.Columns;
         if (!transposed && Vector512.IsHardwareAccelerated && width == 32 && column >= 0 && column + width <= columns)
@@ -147,7 +147,7 @@ internal static unsafe class ProductPanel
 
     /// <summary>An 8 × 8 block, rows to columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Turn(float* source, nint stride, float* target, nint width)
+    private static void Turn(float* source, nint stride, float* target, nint width)
     {
         if (!Avx.IsSupported)
         {
