@@ -123,7 +123,7 @@ internal static class ApiDescription
         {
             Title = "Hone",
             Version = "v4",
-            Description = "Fine-tuning on your own hardware, spoken to as to Cloudflare Workers AI. Every answer is {result, success, errors, messages}.",
+            Description = "Fine-tuning on your own hardware, spoken to as to Cloudflare Workers AI, where every answer is {result, success, errors, messages}, and under /v1 as to OpenAI.",
         };
         document.Components ??= new OpenApiComponents();
         (document.Components.Schemas ??= new Dictionary<string, IOpenApiSchema>())[ErrorSchema] = ErrorEnvelope();
@@ -140,8 +140,17 @@ internal static class ApiDescription
         ];
         foreach (var (path, item) in document.Paths)
         {
+            if (OpenAIPaths.Has(path))
+                OpenAIDescription.Address(item);
             foreach (var (_, operation) in item.Operations ?? [])
             {
+                // What a handler reads from the path by itself is no parameter of it.
+                foreach (string name in path.Split('{').Skip(1).Select(part => part[..part.IndexOf('}')]))
+                {
+                    var parameters = operation.Parameters ??= [];
+                    if (parameters.All(p => p.Name != name))
+                        parameters.Add(new OpenApiParameter { Name = name, In = ParameterLocation.Path, Required = true, Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
+                }
                 foreach (var parameter in operation.Parameters ?? [])
                     Describe((OpenApiParameter)parameter);
                 // Errors there have another shape.
@@ -169,6 +178,9 @@ internal static class ApiDescription
         {
             "account_id" => ("32 hex digits", "023e105f4ecef8ad9ca31a8372d0c353"),
             "finetune_id" => ("A finetune's id, or its name", "support-triage"),
+            "file_id" => ("A file's id", "file-1"),
+            "upload_id" => ("An upload's id", "upload-1"),
+            "job_id" => ("A job's id", "ftjob-7f1c2d840d584c7e9f6a2b1d1f4a9a10"),
             "file_name" => ("The asset's name", "adapter_model.safetensors"),
             "model" when parameter.In is ParameterLocation.Path => ("The model's id; its slashes may be written as %2F", RunFields.ExampleModel),
             _ => (parameter.Description, null),
@@ -260,10 +272,10 @@ internal static class ApiDescription
         Properties = new Dictionary<string, IOpenApiSchema> { ["code"] = new OpenApiSchema { Type = JsonSchemaType.Integer }, ["message"] = new OpenApiSchema { Type = JsonSchemaType.String } },
     };
 
-    private static OpenApiSchema Parse(JsonObject schema) =>
+    public static OpenApiSchema Parse(JsonObject schema) =>
         OpenApiModelFactory.Parse<OpenApiSchema>(schema.ToJsonString(), OpenApiSpecVersion.OpenApi3_1, new OpenApiDocument(), out _, OpenApiConstants.Json)
         ?? throw new InvalidOperationException("A schema of the API cannot be read.");
 
-    private static OpenApiRequestBody Body(string contentType, IOpenApiSchema schema, JsonNode? example) =>
+    public static OpenApiRequestBody Body(string contentType, IOpenApiSchema schema, JsonNode? example) =>
         new() { Required = true, Content = new Dictionary<string, OpenApiMediaType> { [contentType] = new() { Schema = schema, Example = example } } };
 }

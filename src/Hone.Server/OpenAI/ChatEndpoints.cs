@@ -1,6 +1,7 @@
 using Hone.Core.Inference;
 using Hone.Formats.Inference;
 using Hone.Server.Cloudflare;
+using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -11,7 +12,8 @@ internal static class ChatEndpoints
     private const int MaxBody = 16 << 20;
 
     public static void MapChat(this IEndpointRouteBuilder api) =>
-        api.MapPost("/chat/completions", CreateAsync).WithSummary("Answer a conversation").WithDescription("stream answers as text/event-stream.");
+        api.MapPost("/chat/completions", CreateAsync).WithSummary("Answer a conversation").WithDescription("stream answers as text/event-stream.")
+            .TakesJson(ChatFields.Shape.Schema, OpenAIExamples.Chat).Gives(OpenAIExamples.ChatAnswer, OpenAIJson.Default.ChatView, OpenAIDescription.BadField, OpenAIError.ModelNotFound("none")).AlsoStreams("data: {…}\n\ndata: [DONE]\n\n");
 
     private static async Task<IResult> CreateAsync(HttpContext context, RunServices services, TimeProvider clock, CancellationToken cancellationToken)
     {

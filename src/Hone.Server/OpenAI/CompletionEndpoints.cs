@@ -2,6 +2,7 @@ using System.Text.Json;
 using Hone.Core.Inference;
 using Hone.Formats.Inference;
 using Hone.Server.Cloudflare;
+using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -50,7 +51,8 @@ internal static class CompletionEndpoints
         }));
 
     public static void MapCompletions(this IEndpointRouteBuilder api) =>
-        api.MapPost("/completions", CreateAsync).WithSummary("Go on from a text").WithDescription("stream answers as text/event-stream.");
+        api.MapPost("/completions", CreateAsync).WithSummary("Go on from a text").WithDescription("stream answers as text/event-stream.")
+            .TakesJson(Shape.Schema, OpenAIExamples.Complement).Gives(OpenAIExamples.Completion, OpenAIJson.Default.CompletionView, OpenAIDescription.BadField, OpenAIError.ModelNotFound("none")).AlsoStreams("data: {…}\n\ndata: [DONE]\n\n");
 
     private static async Task<IResult> CreateAsync(HttpContext context, RunServices services, TimeProvider clock, CancellationToken cancellationToken)
     {

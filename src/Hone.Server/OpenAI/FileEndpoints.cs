@@ -1,6 +1,7 @@
 using Hone.Core.Blobs;
 using Hone.Core.Files;
 using Hone.Server.Auth;
+using Hone.Server.Hosting;
 using Hone.Server.Requests;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Net.Http.Headers;
@@ -16,11 +17,17 @@ internal static class FileEndpoints
 
     public static void MapFiles(this IEndpointRouteBuilder api)
     {
-        api.MapPost("/files", UploadAsync).NeedsWrite().WithSummary("Upload a file");
-        api.MapGet("/files", ListAsync).WithSummary("List files");
-        api.MapGet("/files/{file_id}", GetAsync).WithSummary("Get a file");
-        api.MapGet("/files/{file_id}/content", ContentAsync).WithSummary("Get a file's bytes");
-        api.MapDelete("/files/{file_id}", DeleteAsync).NeedsWrite().WithSummary("Delete a file");
+        api.MapPost("/files", UploadAsync).NeedsWrite().WithSummary("Upload a file")
+            .TakesForm("file", "purpose").Gives(OpenAIExamples.File, OpenAIJson.Default.FileView, OpenAIDescription.BadField);
+        api.MapGet("/files", ListAsync).WithSummary("List files")
+            .TakesPage().TakesQuery("order", "asc or desc").TakesQuery("purpose", "Files with this purpose alone")
+            .Gives(OpenAIExamples.List(OpenAIExamples.File), OpenAIJson.Default.ListViewFileView, OpenAIDescription.BadPage);
+        api.MapGet("/files/{file_id}", GetAsync).WithSummary("Get a file")
+            .Gives(OpenAIExamples.File, OpenAIJson.Default.FileView, NotFound("file-1"));
+        api.MapGet("/files/{file_id}/content", ContentAsync).WithSummary("Get a file's bytes")
+            .GivesBytes(NotFound("file-1"));
+        api.MapDelete("/files/{file_id}", DeleteAsync).NeedsWrite().WithSummary("Delete a file")
+            .Gives(new DeletedView("file-1", "file", true), OpenAIJson.Default.DeletedView, NotFound("file-1"));
     }
 
     private static async Task<IResult> UploadAsync(HttpContext context, FileService files, CancellationToken cancellationToken)

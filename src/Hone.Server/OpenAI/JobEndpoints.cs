@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Hone.Core.Finetunes;
 using Hone.Server.Auth;
+using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -14,14 +15,20 @@ internal static class JobEndpoints
 
     public static void MapJobs(this IEndpointRouteBuilder api)
     {
-        api.MapPost("/fine_tuning/jobs", CreateAsync).NeedsWrite().WithSummary("Create a fine-tuning job");
-        api.MapGet("/fine_tuning/jobs", ListAsync).WithSummary("List fine-tuning jobs");
-        api.MapGet("/fine_tuning/jobs/{job_id}", GetAsync).WithSummary("Get a fine-tuning job");
-        api.MapPost("/fine_tuning/jobs/{job_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel a fine-tuning job");
+        api.MapPost("/fine_tuning/jobs", CreateAsync).NeedsWrite().WithSummary("Create a fine-tuning job")
+            .TakesJson(JobFields.Shape.Schema, OpenAIExamples.Create).Gives(OpenAIExamples.Job, OpenAIJson.Default.JobView, OpenAIDescription.BadField, OpenAIError.ModelNotFound("none"));
+        api.MapGet("/fine_tuning/jobs", ListAsync).WithSummary("List fine-tuning jobs")
+            .TakesPage().Gives(OpenAIExamples.List(OpenAIExamples.Job), OpenAIJson.Default.ListViewJobView, OpenAIDescription.BadPage);
+        api.MapGet("/fine_tuning/jobs/{job_id}", GetAsync).WithSummary("Get a fine-tuning job")
+            .Gives(OpenAIExamples.Job, OpenAIJson.Default.JobView, NotFound("ftjob-1"));
+        api.MapPost("/fine_tuning/jobs/{job_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel a fine-tuning job")
+            .Gives(OpenAIExamples.Job, OpenAIJson.Default.JobView, NotFound("ftjob-1"), WrongState("The job has succeeded."));
         api.MapPost("/fine_tuning/jobs/{job_id}/pause", (HttpContext context, string job_id, FinetuneService finetunes, JobViews views, CancellationToken cancellationToken) =>
-            HoldAsync(context, job_id, finetunes.PauseAsync, views, cancellationToken)).NeedsWrite().WithSummary("Pause a fine-tuning job");
+            HoldAsync(context, job_id, finetunes.PauseAsync, views, cancellationToken)).NeedsWrite().WithSummary("Pause a fine-tuning job")
+            .Gives(OpenAIExamples.Job, OpenAIJson.Default.JobView, NotFound("ftjob-1"), WrongState("The job has succeeded."));
         api.MapPost("/fine_tuning/jobs/{job_id}/resume", (HttpContext context, string job_id, FinetuneService finetunes, JobViews views, CancellationToken cancellationToken) =>
-            HoldAsync(context, job_id, finetunes.ResumeAsync, views, cancellationToken)).NeedsWrite().WithSummary("Resume a fine-tuning job");
+            HoldAsync(context, job_id, finetunes.ResumeAsync, views, cancellationToken)).NeedsWrite().WithSummary("Resume a fine-tuning job")
+            .Gives(OpenAIExamples.Job, OpenAIJson.Default.JobView, NotFound("ftjob-1"), WrongState("The job has succeeded."));
     }
 
     /// <summary>The account's finetune behind a job's id.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hone.Core.Finetunes;
+using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -14,8 +15,11 @@ internal static class JobEventEndpoints
     public static void MapJobEvents(this IEndpointRouteBuilder api)
     {
         api.MapGet("/fine_tuning/jobs/{job_id}/events", EventsAsync).WithSummary("List a job's events")
-            .WithDescription("The newest first; with stream=true all from the first on as text/event-stream, which ends with the job.");
-        api.MapGet("/fine_tuning/jobs/{job_id}/checkpoints", CheckpointsAsync).WithSummary("List a job's checkpoints");
+            .WithDescription("The newest first; with stream=true all from the first on as text/event-stream, which ends with the job.")
+            .TakesPage().TakesQuery("stream", "true: as a stream")
+            .Gives(OpenAIExamples.List(OpenAIExamples.Event), OpenAIJson.Default.ListViewJobEventView, OpenAIDescription.BadPage, JobEndpoints.NotFound("ftjob-1")).AlsoStreams("data: {}\n\ndata: [DONE]\n\n");
+        api.MapGet("/fine_tuning/jobs/{job_id}/checkpoints", CheckpointsAsync).WithSummary("List a job's checkpoints")
+            .TakesPage().Gives(OpenAIExamples.List(OpenAIExamples.Checkpoint), OpenAIJson.Default.ListViewCheckpointView, OpenAIDescription.BadPage, JobEndpoints.NotFound("ftjob-1"));
     }
 
     private static async Task<IResult> EventsAsync(HttpContext context, string job_id, FinetuneService finetunes, IHostApplicationLifetime lifetime, TimeProvider clock, CancellationToken cancellationToken)

@@ -5,9 +5,9 @@ internal static class OpenAIEndpoints
 {
     public static void MapOpenAI(this IEndpointRouteBuilder app)
     {
-        // The document of the other dialect has its envelope; this one's calls are the original's, and compatibility.md has where they differ.
+        // The document has each call once, under the short address, and this one as its other server.
         Map(app.MapGroup(OpenAIPaths.OfAccount).AddEndpointFilter<OpenAIAccess>().ExcludeFromDescription());
-        Map(app.MapGroup(OpenAIPaths.Short).AddEndpointFilter<OpenAIAccess>().ExcludeFromDescription());
+        Map(app.MapGroup(OpenAIPaths.Short).AddEndpointFilter<OpenAIAccess>());
     }
 
     private static void Map(RouteGroupBuilder api)

@@ -1,6 +1,7 @@
 using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Hone.Server.Auth;
+using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -10,9 +11,12 @@ internal static class OpenAIModelEndpoints
 {
     public static void MapOpenAIModels(this IEndpointRouteBuilder api)
     {
-        api.MapGet("/models", ListAsync).WithSummary("List models");
-        api.MapGet("/models/{**model}", GetAsync).WithSummary("Get a model");
-        api.MapDelete("/models/{**model}", DeleteAsync).NeedsWrite().WithSummary("Delete a fine-tuned model");
+        api.MapGet("/models", ListAsync).WithSummary("List models")
+            .Gives(OpenAIExamples.List(OpenAIExamples.Model), OpenAIJson.Default.ListViewOpenAIModelView);
+        api.MapGet("/models/{**model}", GetAsync).WithSummary("Get a model")
+            .Gives(OpenAIExamples.Model, OpenAIJson.Default.OpenAIModelView, OpenAIError.ModelNotFound("none"));
+        api.MapDelete("/models/{**model}", DeleteAsync).NeedsWrite().WithSummary("Delete a fine-tuned model")
+            .Gives(new DeletedView(OpenAIExamples.Model.Id, "model", true), OpenAIJson.Default.DeletedView, OpenAIError.ModelNotFound("none"), OpenAIError.InsufficientPermissions("It is a base model."));
     }
 
     private static async Task<IResult> ListAsync(HttpContext context, ModelCatalog models, FinetuneService finetunes, CancellationToken cancellationToken)

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Hone.Core;
 using Hone.Core.Files;
 using Hone.Server.Auth;
+using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
@@ -41,10 +42,14 @@ internal static class UploadEndpoints
 
     public static void MapUploads(this IEndpointRouteBuilder api)
     {
-        api.MapPost("/uploads", CreateAsync).NeedsWrite().WithSummary("Announce a file in parts");
-        api.MapPost("/uploads/{upload_id}/parts", AddPartAsync).NeedsWrite().WithSummary("Upload a part");
-        api.MapPost("/uploads/{upload_id}/complete", CompleteAsync).NeedsWrite().WithSummary("Make a file of the parts");
-        api.MapPost("/uploads/{upload_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel an upload");
+        api.MapPost("/uploads", CreateAsync).NeedsWrite().WithSummary("Announce a file in parts")
+            .TakesJson(Create.Schema, OpenAIExamples.Announce).Gives(OpenAIExamples.Upload, OpenAIJson.Default.UploadView, OpenAIDescription.BadField);
+        api.MapPost("/uploads/{upload_id}/parts", AddPartAsync).NeedsWrite().WithSummary("Upload a part")
+            .TakesForm("data").Gives(OpenAIExamples.Part, OpenAIJson.Default.UploadPartView, OpenAIDescription.BadField, NotFound("upload-1"));
+        api.MapPost("/uploads/{upload_id}/complete", CompleteAsync).NeedsWrite().WithSummary("Make a file of the parts")
+            .TakesJson(Complete.Schema, OpenAIExamples.Complete).Gives(OpenAIExamples.Upload, OpenAIJson.Default.UploadView, OpenAIDescription.BadField, NotFound("upload-1"));
+        api.MapPost("/uploads/{upload_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel an upload")
+            .Gives(OpenAIExamples.Upload, OpenAIJson.Default.UploadView, NotFound("upload-1"));
     }
 
     private static async Task<IResult> CreateAsync(HttpContext context, FileService files, CancellationToken cancellationToken)
