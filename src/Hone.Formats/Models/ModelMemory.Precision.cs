@@ -6,13 +6,12 @@ public static partial class ModelMemory
     /// The same in any precision. bfloat16: linear weights of 2 bytes a number. Four-bit blocks: half a byte, and 4 bytes a block of 64, or a little more than one with
     /// double quantisation; all else as the file stores it. With activations computed again the forward pass keeps N · L · D and what one layer keeps.
     /// </summary>
-    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, AdapterSize adapter, PassSize pass, bool passesDiffer, BasePrecision precision, bool recompute)
+    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, AdapterSize adapter, PassSize pass, BasePrecision precision, bool recompute)
     {
-        MemoryUse use = OfTraining(config, storedBytes, adapter, pass, passesDiffer, precision.Form == WeightForm.AsStored);
+        MemoryUse use = OfTraining(config, storedBytes, adapter, pass, precision.Form == WeightForm.AsStored);
         if (precision.Rounds)
             use = use with { Weights = RoundedWeights(config, precision) };
-        double holes = passesDiffer ? Holes : 1;
-        return recompute ? use with { Tokens = (long)(holes * Number * pass.Tokens * config.Layers * config.HiddenSize) + use.Tokens / config.Layers } : use;
+        return recompute ? use with { Tokens = Number * (long)pass.Tokens * config.Layers * config.HiddenSize + use.Tokens / config.Layers } : use;
     }
 
     private static long RoundedWeights(ModelConfig config, BasePrecision precision)

@@ -62,14 +62,13 @@ public sealed record AdapterSize(IReadOnlyCollection<LinearModule> Adapted, int 
 /// <item>kept for the backward pass: N · L · (2·D + H·d + (H + 2K)·d + 2·F + Σrank), 2·D more with norms behind the block's halves, no 2·F with experts, Σout more with DoRA,
 /// and H · pairs of attention's probabilities a layer where these are few enough to be kept;</item>
 /// <item>within a layer's backward pass: N · (4·F + 7·D + H·d + (H + 2K)·d) and 2K·d for each key that a block meets, and the logits of up to 256 labels, V each;</item>
-/// <item>both of these <see cref="Holes"/> times where passes differ in size: what one leaves behind seldom fits the next;</item>
 /// <item>answering: L · 2·K·d for each token in the cache, whose room is whole pages, and what an engine keeps of earlier ones.</item>
 /// </list>
 /// </summary>
 public static partial class ModelMemory
 {
     /// <summary>The runtime, the tensor library, the tokenizer, and the code that the first pass compiles.</summary>
-    public const long Runtime = 256L << 20;
+    public const long Runtime = 224L << 20;
 
     /// <summary>Keys and values of ended answers that an engine keeps for prompts that begin alike.</summary>
     public const long KeptBeginnings = 256L << 20;
@@ -86,9 +85,6 @@ public static partial class ModelMemory
     /// <summary>A layer's probabilities are kept for the backward pass where they are no more than these, else computed again.</summary>
     public const long KeptProbabilities = 1 << 20;
 
-    /// <summary>Measured with glibc, which gives large blocks back to itself and not to the system.</summary>
-    public const double Holes = 1.35;
-
     private const int Number = sizeof(float);
     private const int CopiesInTraining = 4;
 
@@ -96,9 +92,8 @@ public static partial class ModelMemory
 
     /// <param name="storedBytes">Of the model's files, see <see cref="ModelFiles.Stamp"/>.</param>
     /// <param name="pass">The largest one.</param>
-    /// <param name="passesDiffer">There are several, which differ in size.</param>
     /// <param name="asStored">The weights stay as the file stores them.</param>
-    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, AdapterSize adapter, PassSize pass, bool passesDiffer, bool asStored = false)
+    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, AdapterSize adapter, PassSize pass, bool asStored = false)
     {
         long heads = (long)config.Heads * config.HeadDim, pairsOfHeads = (long)config.KeyValueHeads * config.HeadDim, qkv = heads + 2 * pairsOfHeads, hidden = config.HiddenSize;
         long normsBehind = config.BlockNorms == BlockNorms.Before ? 0 : 2 * hidden;
@@ -114,14 +109,13 @@ public static partial class ModelMemory
         long backward = pass.Tokens * (4 * widest + 7 * hidden + heads + qkv) + 2 * pairsOfHeads * pass.Keys;
         int logits = (config.LogitSoftcap is null ? 1 : 2) + (adapter.Whole.Any(m => m.Name == Adapters.AdapterPlaces.Head) ? 1 : 0);
         long head = Math.Min(ChunkLabels, pass.Labels) * (long)config.VocabularySize * logits + 4 * pass.Labels * hidden;
-        double holes = passesDiffer ? Holes : 1;
         return new MemoryUse
         {
             Weights = asStored ? Number * 2 * widest * hidden : Weights(config),
             File = storedBytes,
             Adapter = Number * CopiesInTraining * adapter.Parameters,
-            Tokens = (long)(holes * Number * (pass.Tokens * kept + (probabilities <= KeptProbabilities ? config.Layers * probabilities : 0))),
-            Work = (long)(holes * Number * Math.Max(backward, head)),
+            Tokens = Number * (pass.Tokens * kept + (probabilities <= KeptProbabilities ? config.Layers * probabilities : 0)),
+            Work = Number * Math.Max(backward, head),
         };
     }
 

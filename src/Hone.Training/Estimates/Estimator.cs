@@ -99,7 +99,7 @@ public static class Estimator
         var size = new AdapterSize(
             [.. model.LinearModules.Where(m => adapter.Modules.ContainsKey(m.Name))], settings.Rank, settings.UseDora, [.. AdapterPlaces.Of(model.Config).Whole.Where(m => whole.Contains(m.Name))]);
         long stored = ModelFiles.Stamp(model.Path).Size;
-        return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, passes.Count > 1, settings.Precision, settings.Recompute).Total);
+        return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, settings.Precision, settings.Recompute).Total);
     }
 
     /// <summary>Steps of few, of middling and of many tokens.</summary>

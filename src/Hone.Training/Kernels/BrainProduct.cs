@@ -49,7 +49,7 @@ internal static unsafe class BrainProduct
         int parts = turns >= Cores.Count ? 1 : Math.Min((Cores.Count + turns - 1) / turns, Math.Max(1, y.Columns / ColumnStep)), columns = Up((y.Columns + parts - 1) / parts, ColumnStep);
         parts = (y.Columns + columns - 1) / columns;
         using var scope = NewDisposeScope();
-        Tensor x = empty((long)turns * rows, term.X.Columns, dtype: bfloat16);
+        Tensor x = TensorPool.EmptyBrain((long)turns * rows, term.X.Columns);
         Round(term.X, Address(x));
         Cores.For(turns * parts, i =>
         {
@@ -57,9 +57,8 @@ internal static unsafe class BrainProduct
             using var inner = NewDisposeScope();
             int row = i % turns * rows, column = i / turns * columns, width = Math.Min(columns, y.Columns - column);
             Tensor some = x.narrow(0, row, rows);
-            Tensor product = term.Transposed
-                ? nn.functional.linear(some, weight.Values.narrow(0, column, width))
-                : matmul(some, weight.Values.narrow(1, column, width)); // [rows, width]
+            Tensor part = term.Transposed ? weight.Values.narrow(0, column, width).t() : weight.Values.narrow(1, column, width);
+            Tensor product = TensorPool.EmptyBrain(rows, width).addmm_(some, part, beta: 0, alpha: 1); // [rows, width]
             ushort* source = Address(product);
             for (int r = row; r < Math.Min(y.Rows, row + rows); r++, source += width)
                 Widen(source, y.Data + r * y.Stride + column, width, term.Scale, accumulate);

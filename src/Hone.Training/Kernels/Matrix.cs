@@ -6,8 +6,8 @@ namespace Hone.Training.Kernels;
 /// <summary>A float32 matrix in memory that somebody else keeps alive: rows of neighbouring numbers, <see cref="Stride"/> apart.</summary>
 internal readonly unsafe partial struct Matrix(float* data, int rows, int columns, nint stride)
 {
-    private const string Library = "LibTorchSharp";
-    private const DllImportSearchPath Places = DllImportSearchPath.SafeDirectories | DllImportSearchPath.AssemblyDirectory;
+    public const string Library = "LibTorchSharp";
+    public const DllImportSearchPath Places = DllImportSearchPath.SafeDirectories | DllImportSearchPath.AssemblyDirectory;
 
     public float* Data => data;
 

@@ -33,7 +33,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     public Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedProjection? saved = null)
     {
         using Profile.Measure measured = Profile.Of(Operation.Products, x.size(0));
-        Tensor y = empty(x.size(0), weight.Rows); // [N, Σout]
+        Tensor y = TensorPool.Empty(x.size(0), weight.Rows); // [N, Σout]
         bool dora = adapters.Any(a => a.Adapter.Group(shape.Name) is { UsesDora: true });
         bool biasFirst = bias is not null && !dora; // DoRA does not scale the bias
         if (biasFirst)
@@ -77,7 +77,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
                 continue;
             (int first, int count) = ((int)start, (int)length);
             Matrix a = Matrix.Of(group.A);
-            lows.Add(empty(count, a.Rows)); // u [n, Σr]
+            lows.Add(TensorPool.Empty(count, a.Rows)); // u [n, Σr]
             Matrix low = Matrix.Of(lows[^1]);
             sums.Add(new RowSum(low, false, new ProductTerm(input.RowRange(first, count), a, Transposed: true)));
             added.Add(new RowSum(output.RowRange(first, count), true, [.. group.Parts.Select(p => p.TurnedB is { } turned
@@ -111,7 +111,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     {
         Tensor scales = ColumnScales(group);
         if (saved is not null)
-            (saved.Unscaled, saved.Scales) = (y.clone().DetachFromDisposeScope(), scales.clone().DetachFromDisposeScope());
+            (saved.Unscaled, saved.Scales) = (TensorPool.Clone(y).DetachFromDisposeScope(), scales.clone().DetachFromDisposeScope());
         y.mul_(scales);
         return bias is null ? y : y.add_(bias);
     }
@@ -127,7 +127,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         {
             using var scope = NewDisposeScope();
             Matrix a = Matrix.Of(group.A).RowRange(part.RankOffset, part.Rank), b = Matrix.Of(part.B), m = Matrix.Of(part.Magnitude!);
-            Tensor wA = empty(part.Out, part.Rank), aA = empty(part.Rank, part.Rank), bA = empty(part.Out, part.Rank);
+            Tensor wA = TensorPool.Empty(part.Out, part.Rank), aA = TensorPool.Empty(part.Rank, part.Rank), bA = TensorPool.Empty(part.Out, part.Rank);
             MatrixProduct.Run(Matrix.Of(wA), false, new ProductTerm(w.RowRange(part.OutOffset, part.Out), a, Transposed: true));
             MatrixProduct.Run(Matrix.Of(aA), false, new ProductTerm(a, a, Transposed: true));
             MatrixProduct.Run(Matrix.Of(bA), false, new ProductTerm(b, Matrix.Of(aA), Transposed: true));
@@ -169,7 +169,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     private ProductTerm[] Low(LoraGroup group, Tensor x, LoraAdapter adapter, SavedProjection? saved)
     {
         using Profile.Measure measured = Profile.Of(Operation.AdapterProducts);
-        Tensor u = empty(x.size(0), group.A.size(0)); // [n, Σr]
+        Tensor u = TensorPool.Empty(x.size(0), group.A.size(0)); // [n, Σr]
         Matrix low = Matrix.Of(u);
         MatrixProduct.Run(low, false, new ProductTerm(Matrix.Of(Dropped(x, adapter, training: saved is not null)), Matrix.Of(group.A), Transposed: true));
         if (saved is not null)
@@ -201,7 +201,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             dy = saved.ScaledGradient = BackwardScaled(dy, group, saved);
         foreach (LoraPart part in group.Parts.Where(p => p.GradBias is not null))
             part.GradBias!.add_(dy.narrow(1, part.OutOffset, part.Out).sum(0, keepdim: true), part.Scale);
-        Tensor du = empty(dy.size(0), group.A.size(0)); // [N, Σr]
+        Tensor du = TensorPool.Empty(dy.size(0), group.A.size(0)); // [N, Σr]
         Matrix upper = Matrix.Of(dy), low = Matrix.Of(du), u = Matrix.Of(saved.U!);
         (LoraPart Part, Matrix Dy, Matrix B, Matrix GradB)[] parts =
             [.. group.Parts.Select(p => (p, upper.ColumnRange(p.OutOffset, p.Out), Matrix.Of(p.B), Matrix.Of(p.GradB!)))];
@@ -244,10 +244,10 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <summary>With z = x Wᵀ + s · u Bᵀ: <c>dm += Σ dy · z · c / m</c>; returns dz = dy · c.</summary>
     private static Tensor BackwardScaled(Tensor dy, LoraGroup group, SavedProjection saved)
     {
-        Tensor ofScales = dy.mul(saved.Unscaled!).sum(0, keepdim: true); // [1, Σout]
+        Tensor ofScales = TensorPool.Clone(dy).mul_(saved.Unscaled!).sum(0, keepdim: true); // [1, Σout]
         foreach (LoraPart part in group.Parts.Where(p => p.Magnitude is not null))
             part.GradMagnitude!.add_(ofScales.narrow(1, part.OutOffset, part.Out).mul(saved.Scales!.narrow(1, part.OutOffset, part.Out)).div_(part.Magnitude!));
-        return dy.mul(saved.Scales!);
+        return TensorPool.Clone(dy).mul_(saved.Scales!);
     }
 
     /// <summary>Adds dA.</summary>
@@ -264,7 +264,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     {
         using Profile.Measure measured = Profile.Of(Operation.InputGradients);
         dy = saved.ScaledGradient ?? dy;
-        Tensor dx = empty(dy.size(0), weight.Columns);
+        Tensor dx = TensorPool.Empty(dy.size(0), weight.Columns);
         var frozen = new ProductTerm(Matrix.Of(dy), weight.Values(), Transposed: false);
         if (du is null)
         {
@@ -277,14 +277,14 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             MatrixProduct.Run(Matrix.Of(dx), false, frozen, low);
             return dx;
         }
-        using Tensor masked = empty_like(dx);
+        using Tensor masked = TensorPool.EmptyLike(dx);
         MatrixProduct.Run(Matrix.Of(dx), false, frozen);
         MatrixProduct.Run(Matrix.Of(masked), false, low);
         return dx.add_(masked.mul_(Mask(dx.shape, adapter)));
     }
 
     private Tensor Dropped(Tensor x, LoraAdapter adapter, bool training) =>
-        training && adapter.Dropout > 0 ? x.mul(Mask(x.shape, adapter)) : x;
+        training && adapter.Dropout > 0 ? TensorPool.Clone(x).mul_(Mask(x.shape, adapter)) : x;
 
     /// <summary>0 or 1 / (1 − p); the same in both passes of a step.</summary>
     private Tensor Mask(long[] size, LoraAdapter adapter)

@@ -1,4 +1,5 @@
 using Hone.Formats.Models;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Training;
 using TorchSharp;
@@ -123,8 +124,8 @@ internal sealed class Decoder : IDisposable
             Tensor last = x.index_select(0, rowOfLabel);                    // [M, D]
             (Tensor normed, Tensor inverseRms) = _finalNorm.Forward(last);
             (TLoss loss, Tensor dNormed) = head(normed);
-            Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms, zeros_like(last)); // [M, D]
-            Tensor? dx = zeros_like(x).index_add_(0, rowOfLabel, dLast, 1); // [U, D]
+            Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms, TensorPool.Zeros(last.shape)); // [M, D]
+            Tensor? dx = TensorPool.Zeros(x.shape).index_add_(0, rowOfLabel, dLast, 1); // [U, D]
             WholeMatrix? embedding = adapter.Embedding;
             int lowest = embedding is null ? LowestAdapted(adapter) : 0;
             for (int l = _layers.Length - 1; l >= lowest; l--)

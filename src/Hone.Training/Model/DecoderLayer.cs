@@ -74,8 +74,8 @@ internal sealed class DecoderLayer(
         Tensor dAttended = output.Backward(dAnswer, saved.Attended, adapter, saved.Output, needsInput: true)!;
         if (wanted is not null)
         {
-            dAttended = zeros(saved.Qkv.size(0), dAttended.size(1)).index_copy_(0, wanted, dAttended);
-            dMiddle = zeros_like(saved.Input).index_copy_(0, wanted, dMiddle);
+            dAttended = TensorPool.Zeros(saved.Qkv.size(0), dAttended.size(1)).index_copy_(0, wanted, dAttended);
+            dMiddle = TensorPool.Zeros(saved.Input.shape).index_copy_(0, wanted, dMiddle);
         }
         Tensor dQkv = attention.Backward(index, dAttended, saved.Qkv, saved.Attention);          // [N, (H + 2K)·d]
         positions.TurnBack(dQkv, _turnedHeads, shape);
@@ -90,7 +90,7 @@ internal sealed class DecoderLayer(
         return (residualMultiplier == 1 ? answer : answer.mul_(residualMultiplier)).add_(x);
     }
 
-    private Tensor Scaled(Tensor dy) => residualMultiplier == 1 ? dy : dy.mul(residualMultiplier);
+    private Tensor Scaled(Tensor dy) => residualMultiplier == 1 ? dy : TensorPool.Clone(dy).mul_(residualMultiplier);
 
     private static Tensor Norm(RmsNorm? norm, Tensor x, SavedNorm? saved)
     {
@@ -105,10 +105,10 @@ internal sealed class DecoderLayer(
 
     /// <summary>Through a norm whose input is a sum: <paramref name="passed"/> is the gradient that passes it by.</summary>
     private static Tensor BackwardBefore(RmsNorm? norm, Tensor dy, Tensor x, SavedNorm saved, Tensor passed) =>
-        norm is null ? dy.add(passed) : norm.Backward(dy, x, saved.InverseRms!, passed);
+        norm is null ? TensorPool.Clone(dy).add_(passed) : norm.Backward(dy, x, saved.InverseRms!, passed);
 
     private static Tensor BackwardAfter(RmsNorm? norm, Tensor dy, SavedNorm saved) =>
-        norm is null ? dy : norm.Backward(dy, saved.Input!, saved.InverseRms!, zeros_like(dy));
+        norm is null ? dy : norm.Backward(dy, saved.Input!, saved.InverseRms!, TensorPool.Zeros(dy.shape));
 
     public void Dispose()
     {

@@ -19,7 +19,7 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Froz
 
     public override Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedFeedForward? saved)
     {
-        Tensor result = zeros(x.shape);
+        Tensor result = TensorPool.Zeros(x.shape);
         foreach (Share share in Shares(Probabilities(x)))
         {
             using var scope = NewDisposeScope();
@@ -32,7 +32,7 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Froz
 
     public override Tensor Backward(Tensor dy, Func<Tensor> x, LoraAdapter adapter, SavedFeedForward saved)
     {
-        Tensor input = x(), dx = zeros(input.shape);
+        Tensor input = x(), dx = TensorPool.Zeros(input.shape);
         float[][] p = Probabilities(input);
         var dWeights = new float[p.Length, config.Count];
         List<Share> shares = Shares(p);
@@ -102,7 +102,7 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Froz
 
     private static Tensor Product(Tensor x, Operand weight, bool transposed)
     {
-        Tensor y = empty(x.shape[0], transposed ? weight.Rows : weight.Columns);
+        Tensor y = TensorPool.Empty(x.shape[0], transposed ? weight.Rows : weight.Columns);
         MatrixProduct.Run(Matrix.Of(y), false, new ProductTerm(Matrix.Of(x), weight, Transposed: transposed));
         return y;
     }

@@ -118,12 +118,15 @@ internal sealed unsafe class FrozenWeight : IDisposable
     /// <summary>Some rows [n, columns], copied. For matrices of one part.</summary>
     public Tensor Gather(int[] rows)
     {
-        if (_values is not null)
-            return _values.index_select(0, tensor(rows, dtype: int64));
-        Tensor gathered = empty(rows.Length, Columns);
+        Tensor gathered = TensorPool.Empty(rows.Length, Columns);
         Matrix target = Matrix.Of(gathered);
         for (int i = 0; i < rows.Length; i++)
-            _read(_parts[0].Name, (long)rows[i] * Columns, target.Row(i));
+        {
+            if (_values is not null)
+                Matrix.Of(_values).Row(rows[i]).CopyTo(target.Row(i));
+            else
+                _read(_parts[0].Name, (long)rows[i] * Columns, target.Row(i));
+        }
         return gathered;
     }
 

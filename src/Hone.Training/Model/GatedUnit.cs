@@ -26,7 +26,7 @@ internal sealed unsafe class GatedUnit(Activation activation)
             return SwiGlu.Forward(gateUp);
         if (activation == Activation.Gelu)
             return Exact(gateUp).H;
-        Tensor h = empty(gateUp.size(0), gateUp.size(1) / 2);
+        Tensor h = TensorPool.Empty(gateUp.size(0), gateUp.size(1) / 2);
         Matrix source = Matrix.Of(gateUp), target = Matrix.Of(h);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
         {
@@ -49,7 +49,7 @@ internal sealed unsafe class GatedUnit(Activation activation)
             Tensor up = gateUp.narrow(1, exact.size(1), exact.size(1));
             return (cat([slope.mul_(up).mul_(dh), value.mul_(dh)], 1), exact);
         }
-        Tensor dGateUp = empty_like(gateUp), h = empty_like(dh);
+        Tensor dGateUp = TensorPool.EmptyLike(gateUp), h = TensorPool.EmptyLike(dh);
         Matrix upper = Matrix.Of(dh), source = Matrix.Of(gateUp), target = Matrix.Of(dGateUp), unit = Matrix.Of(h);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
         {

@@ -24,10 +24,10 @@ internal sealed class HeadNorm(Tensor queryWeight, Tensor keyWeight, double epsi
     /// <param name="saved">Receives the queries and keys before the norm, and 1 / rms.</param>
     public void Forward(Tensor qkv, SavedHeadNorm? saved)
     {
-        Tensor inverse = empty(qkv.shape[0], Units);
+        Tensor inverse = TensorPool.Empty(qkv.shape[0], Units);
         if (saved is not null)
         {
-            saved.Input = qkv.narrow(1, 0, shape.KeyColumn(shape.KeyValueHeads)).clone().DetachFromDisposeScope();
+            saved.Input = TensorPool.Clone(qkv.narrow(1, 0, shape.KeyColumn(shape.KeyValueHeads))).DetachFromDisposeScope();
             saved.InverseRms = inverse.DetachFromDisposeScope();
         }
         Matrix rows = Matrix.Of(qkv), scale = Matrix.Of(inverse), q = Matrix.Of(queryWeight), k = Matrix.Of(keyWeight);

@@ -18,7 +18,7 @@ internal sealed class RmsNorm(Tensor weight, double epsilon) : IDisposable
     public (Tensor Y, Tensor InverseRms) Forward(Tensor x)
     {
         using Profile.Measure measured = Profile.Of(Operation.Norms);
-        Tensor inverse = empty(x.size(0)), y = empty_like(x);
+        Tensor inverse = TensorPool.Empty(x.size(0)), y = TensorPool.EmptyLike(x);
         Matrix source = Matrix.Of(x), target = Matrix.Of(y), scale = Matrix.Of(inverse), w = Matrix.Of(weight);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
         {
@@ -37,7 +37,7 @@ internal sealed class RmsNorm(Tensor weight, double epsilon) : IDisposable
     public Tensor Apply(Tensor x, Tensor inverseRms)
     {
         using Profile.Measure measured = Profile.Of(Operation.Norms);
-        Tensor y = empty_like(x);
+        Tensor y = TensorPool.EmptyLike(x);
         Matrix source = Matrix.Of(x), target = Matrix.Of(y), scale = Matrix.Of(inverseRms), w = Matrix.Of(weight);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
         {
@@ -52,7 +52,7 @@ internal sealed class RmsNorm(Tensor weight, double epsilon) : IDisposable
     public Tensor Backward(Tensor dy, Tensor x, Tensor inverseRms, Tensor residual)
     {
         using Profile.Measure measured = Profile.Of(Operation.Norms);
-        Tensor dx = empty_like(x);
+        Tensor dx = TensorPool.EmptyLike(x);
         Matrix source = Matrix.Of(x), upper = Matrix.Of(dy), target = Matrix.Of(dx), scale = Matrix.Of(inverseRms), w = Matrix.Of(weight), passed = Matrix.Of(residual);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
         {

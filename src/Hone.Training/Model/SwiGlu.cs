@@ -15,7 +15,7 @@ internal static unsafe class SwiGlu
     /// <returns>[N, F]</returns>
     public static Tensor Forward(Tensor gateUp)
     {
-        Tensor h = empty(gateUp.size(0), gateUp.size(1) / 2);
+        Tensor h = TensorPool.Empty(gateUp.size(0), gateUp.size(1) / 2);
         Matrix source = Matrix.Of(gateUp), target = Matrix.Of(h);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
         {
@@ -29,7 +29,7 @@ internal static unsafe class SwiGlu
     /// <returns>[N, 2F] and [N, F]</returns>
     public static (Tensor DGateUp, Tensor H) Backward(Tensor dh, Tensor gateUp)
     {
-        Tensor dGateUp = empty_like(gateUp), h = empty_like(dh);
+        Tensor dGateUp = TensorPool.EmptyLike(gateUp), h = TensorPool.EmptyLike(dh);
         Matrix upper = Matrix.Of(dh), source = Matrix.Of(gateUp), target = Matrix.Of(dGateUp), unit = Matrix.Of(h);
         Cores.ForRanges(source.Rows, SmallestRange, (start, end) =>
         {

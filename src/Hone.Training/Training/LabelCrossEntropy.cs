@@ -32,7 +32,7 @@ internal static class LabelCrossEntropy
     /// <returns>The loss and dhidden [M, D].</returns>
     public static (LabelLoss Loss, Tensor DHidden) ForwardBackward(Tensor hidden, OutputHead head, int[] labels, float[] weights, double divisor)
     {
-        Tensor dHidden = empty_like(hidden);
+        Tensor dHidden = TensorPool.EmptyLike(hidden);
         return (Run(hidden, head, labels, weights, divisor, dHidden), dHidden);
     }
 
@@ -69,7 +69,7 @@ internal static class LabelCrossEntropy
             using var scope = NewDisposeScope();
             int first = start, count = Math.Min(ChunkLabels, labels.Length - start);
             // Rows a whole number of pages apart would meet in the same few lines of the first-level cache.
-            Tensor logits = empty(count, head.Vocabulary + CacheLine); // [m, V]
+            Tensor logits = TensorPool.Empty(count, head.Vocabulary + CacheLine); // [m, V]
             Matrix rows = Matrix.Of(logits).ColumnRange(0, head.Vocabulary);
             Matrix normed = Matrix.Of(hidden).RowRange(start, count);
             head.Run(normed, rows);

@@ -56,7 +56,7 @@ internal sealed record RecomputeChoice(bool Recompute, string Why)
         LinearModule[] adapted = [.. model.LinearModules.Where(m => settings.TargetModules.Any(t => m.Name == t || m.Name.EndsWith('.' + t, StringComparison.Ordinal)))];
         LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => settings.ModulesToSave.Any(w => m.Name == w || m.Name.EndsWith('.' + w, StringComparison.Ordinal)))];
         var adapter = new AdapterSize(adapted, settings.Rank, settings.UseDora, whole);
-        return ModelMemory.OfTraining(model.Config, 0, adapter, pass, passesDiffer: true, settings.Precision, recompute).Total;
+        return ModelMemory.OfTraining(model.Config, 0, adapter, pass, settings.Precision, recompute).Total;
     }
 
     private static string Gb(long bytes) => (bytes / 1e9).ToString("f1", CultureInfo.InvariantCulture);

@@ -48,12 +48,12 @@ internal sealed unsafe class PrefixTreeAttention : Attention
     {
         using Profile.Measure measured = Profile.Of(Operation.Attention);
         int window = _shape.WindowOf(layer);
-        Tensor result = empty(qkv.size(0), _shape.QueryWidth); // [N, H·d]
+        Tensor result = TensorPool.Empty(qkv.size(0), _shape.QueryWidth); // [N, H·d]
         Matrix all = Matrix.Of(qkv), target = Matrix.Of(result);
         float* kept = null;
         if (saved is not null && Keeps)
         {
-            saved.Probabilities = empty(_probabilities).DetachFromDisposeScope();
+            saved.Probabilities = TensorPool.Empty(_probabilities).DetachFromDisposeScope();
             kept = Matrix.Of(saved.Probabilities).Data;
         }
         Cores.For(_blocks.Length * _shape.KeyValueHeads, i =>
@@ -79,9 +79,9 @@ internal sealed unsafe class PrefixTreeAttention : Attention
         using Profile.Measure measured = Profile.Of(Operation.AttentionGradient);
         int window = _shape.WindowOf(layer);
         int d = _shape.HeadDim, pairs = _shape.KeyValueHeads;
-        Tensor result = empty_like(qkv);
+        Tensor result = TensorPool.EmptyLike(qkv);
         // Blocks share ancestors: each writes its part, and the parts are added in the blocks' order.
-        using Tensor partial = empty(2L * pairs * _keys, d); // keys of every pair and block, then values
+        using Tensor partial = TensorPool.Empty(2L * pairs * _keys, d); // keys of every pair and block, then values
         Matrix all = Matrix.Of(qkv), upper = Matrix.Of(dOutput), target = Matrix.Of(result), parts = Matrix.Of(partial);
         float* kept = saved.Probabilities is null ? null : Matrix.Of(saved.Probabilities).Data;
         Cores.For(_blocks.Length * pairs, i =>

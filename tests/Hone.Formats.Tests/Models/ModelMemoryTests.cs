@@ -30,7 +30,7 @@ public sealed class ModelMemoryTests
     [Fact]
     public void OfTraining_SmallModel_FollowsTheShapes()
     {
-        MemoryUse use = ModelMemory.OfTraining(Small, 1_000, s_adapter, s_pass, passesDiffer: false);
+        MemoryUse use = ModelMemory.OfTraining(Small, 1_000, s_adapter, s_pass);
         long layer = 48 * 48 * 2 + 24 * 48 * 2 + 3 * 80 * 48 + 2 * 48;
         Assert.Equal(4 * (160 * 48 + 2 * layer + 48), use.Weights);
         Assert.Equal(1_000, use.File);
@@ -49,15 +49,14 @@ public sealed class ModelMemoryTests
         Assert.Equal(4 * (256 * 160 + 4 * 5_000 * 48), many.Work); // more than a layer's backward pass
         Assert.Equal(4 * 256 * 160, Of(Small with { LogitSoftcap = 30 }, s_pass with { Labels = 5_000 }).Work - many.Work);
         Assert.Equal(4 * 160 * 48, Of(Small with { TiedEmbeddings = false }).Weights - plain.Weights);
-        Assert.Equal(4 * 100 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass, false).Tokens - plain.Tokens);
-        Assert.Equal(4 * 4 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass, false).Adapter - plain.Adapter);
-        Assert.Equal(4 * 4 * 160 * 48, ModelMemory.OfTraining(Small, 0, s_adapter with { Whole = [new("lm_head", 48, 160)] }, s_pass, false).Adapter - plain.Adapter);
-        Assert.Equal(4 * 2 * 80 * 48, ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, false, asStored: true).Weights);
-        Assert.Equal((long)(ModelMemory.Holes * plain.Tokens), ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, passesDiffer: true).Tokens);
+        Assert.Equal(4 * 100 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass).Tokens - plain.Tokens);
+        Assert.Equal(4 * 4 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass).Adapter - plain.Adapter);
+        Assert.Equal(4 * 4 * 160 * 48, ModelMemory.OfTraining(Small, 0, s_adapter with { Whole = [new("lm_head", 48, 160)] }, s_pass).Adapter - plain.Adapter);
+        Assert.Equal(4 * 2 * 80 * 48, ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, asStored: true).Weights);
         var experts = new ExpertConfig { Count = 4, PerToken = 2, IntermediateSize = 30, Normalize = true, Module = "mlp", Names = ["gate_proj", "up_proj", "down_proj"], Layers = [false, true] };
         Assert.Equal(4 * 100 * 2 * 80, plain.Tokens - Of(Small with { Experts = experts }).Tokens); // experts keep nothing
 
-        static MemoryUse Of(ModelConfig config, PassSize? pass = null) => ModelMemory.OfTraining(config, 0, s_adapter, pass ?? s_pass, passesDiffer: false);
+        static MemoryUse Of(ModelConfig config, PassSize? pass = null) => ModelMemory.OfTraining(config, 0, s_adapter, pass ?? s_pass);
     }
 
     [Fact]
@@ -72,24 +71,11 @@ public sealed class ModelMemoryTests
         Assert.Equal(plain with { Tokens = 4 * 100 * 2 * 48 + plain.Tokens / 2 }, recomputed);
 
         static MemoryUse Of(string precision, bool doubleQuant = false, bool recompute = false) =>
-            ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, passesDiffer: false, BasePrecision.Of(precision, doubleQuant), recompute);
+            ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, BasePrecision.Of(precision, doubleQuant), recompute);
     }
 
     [Fact]
     public void PassSize_Rows_MeetTheirOwnKeysBlockByBlock() => Assert.Equal(new PassSize(600, 7, 2 * (256 * 256 + 44 * 300), 2 * (256 + 300)), PassSize.Of(2, 300, 7));
-
-    /// <summary>Peaks of the embedded base's training on two cores, 217 tokens and 60 labels a step: 1,158 MiB in float32, 600 MiB as stored; 3,327 MiB with four rows of up to 2,416 tokens.</summary>
-    [Theory]
-    [InlineData(4, 54, 60, false, 1_158)]
-    [InlineData(4, 54, 60, true, 600)]
-    [InlineData(1, 2_416, 1_200, false, 3_327)]
-    public void OfTraining_EmbeddedBase_IsNearWhatWasMeasured(int rows, int length, int labels, bool asStored, double measured)
-    {
-        using BaseModel model = BaseModel.Open(References.EmbeddedBase);
-        MemoryUse use = ModelMemory.OfTraining(
-            model.Config, ModelFiles.Stamp(model.Path).Size, new AdapterSize(model.LinearModules, 8, false, []), PassSize.Of(rows, length, labels), passesDiffer: true, asStored);
-        Assert.InRange(use.Total / 1024.0 / 1024.0 / measured, 0.9, 1.1);
-    }
 
     [Fact]
     public void OfServing_Cache_IsOfWholePages()

@@ -19,6 +19,9 @@ public sealed class EstimateCommandTests
     [InlineData(16, 8, 60, "nf4", "use_double_quant=true")]
     [InlineData(16, 8, 60, "bfloat16")]
     [InlineData(16, 4, 60, "float32", "method=dpo")]
+    [InlineData(16, 4, 60, "float32", "rank=64")]
+    [InlineData(16, 4, 60, "float32", "use_dora=true")]
+    [InlineData(16, 4, 0, "float32", "modules_to_save=[\"lm_head\"]")]
     public async Task Json_EmbeddedBase_IsWhatTheTrainerNeeds(int count, int batchSize, int moreWords, string precision, params string[] settings)
     {
         using var folder = new TemporaryFolder();
@@ -39,7 +42,7 @@ public sealed class EstimateCommandTests
 
         var config = new JsonObject { ["batch_size"] = batchSize, ["n_epochs"] = 1, ["seed"] = 1, ["precision"] = precision };
         foreach (string[] setting in settings.Select(s => s.Split('=')))
-            config[setting[0]] = setting[1] == "true" ? true : setting[1];
+            config[setting[0]] = setting[1] == "dpo" ? setting[1] : JsonNode.Parse(setting[1]);
         folder.Write("job.json", new JsonObject
         {
             ["job_id"] = "job",
