@@ -24,11 +24,14 @@ namespace Hone.Training;
 /// <c>proof.safetensors</c> and <c>run.json</c> into its folder.
 /// <list type="number">
 /// <item>read and encode the rows</item><item>resolve the settings</item><item>load the base and start the adapter, or resume it</item>
-/// <item>train, or as far as the worker lets it</item><item>write the adapter and what its proof needs</item>
+/// <item>train, or as far as the worker lets it</item><item>write the rows' losses, the adapter and what its proof needs</item>
 /// </list>
 /// </summary>
 public static class TrainCommand
 {
+    /// <summary>Between two messages of how far the rows' losses are.</summary>
+    private static readonly TimeSpan ProgressEvery = TimeSpan.FromSeconds(30);
+
     public static Task<int> RunAsync(string jobDir, CancellationToken cancellation) =>
         JobCommand.RunAsync(jobDir, (job, events, pause) => Train(jobDir, job, events, pause, cancellation));
 
@@ -80,12 +83,13 @@ public static class TrainCommand
         string output = Path.Combine(folder, "adapter");
         Directory.CreateDirectory(output);
         AttributionReport attribution;
+        var told = Stopwatch.StartNew();
         using (var either = CancellationTokenSource.CreateLinkedTokenSource(pause, cancellation))
         {
             try
             {
                 attribution = RowAttribution.Write(
-                    Path.Combine(output, RowAttribution.FileName), Path.Combine(folder, job.TrainingData), rows, settings, progress, trainer, either.Token);
+                    Path.Combine(output, RowAttribution.FileName), Path.Combine(folder, job.TrainingData), rows, settings, progress, trainer, OnRows, either.Token);
             }
             catch (OperationCanceledException) when (pause.IsCancellationRequested)
             {
@@ -106,6 +110,14 @@ public static class TrainCommand
         {
             warnings.Add(text);
             events.Write(new TrainerEvent.Message("warn", text));
+        }
+
+        void OnRows(int done, int of)
+        {
+            if (told.Elapsed < ProgressEvery)
+                return;
+            told.Restart();
+            events.Write(new TrainerEvent.Message("info", string.Create(CultureInfo.InvariantCulture, $"Losses with the finished adapter: {done:N0} of {of:N0} rows")));
         }
 
         void OnEvent(TrainerEvent next)

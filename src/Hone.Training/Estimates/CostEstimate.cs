@@ -21,7 +21,7 @@ public sealed record EstimateRequest
 /// <param name="DistinctTokens">Computed: a prefix that rows of a step share counts once.</param>
 /// <param name="TrainedTokens">With a label.</param>
 /// <param name="TrainSeconds">The steps, at the rate of the probe.</param>
-/// <param name="EvaluationSeconds">On the validation rows.</param>
+/// <param name="EvaluationSeconds">On the validation rows, and once on all rows at the end.</param>
 /// <param name="PeakMemoryMb">Of the trainer, in MiB, see <see cref="ModelMemory"/>.</param>
 /// <param name="TokensPerSecond">Of the probe.</param>
 /// <param name="ProbeSteps">Measured, after one to warm up.</param>

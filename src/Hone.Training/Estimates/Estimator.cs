@@ -85,7 +85,8 @@ public static class Estimator
         double distinct = steps.Average(s => (double)s.Tokens) * settings.Steps;
         // 3
         (double rate, int probed, double seconds) = Probe(trainer, [.. steps.OrderBy(s => s.Tokens)], cancellation);
-        double evaluation = validation.Count == 0 ? 0 : ForwardSeconds(trainer, rows, settings, cancellation) * validation.Sum(r => (double)r.Tokens.Length) * ((settings.Steps + settings.EvalEvery - 1) / settings.EvalEvery);
+        double evaluated = validation.Sum(r => (double)r.Tokens.Length) * ((settings.Steps + settings.EvalEvery - 1) / settings.EvalEvery) + rows.Tokens;
+        double evaluation = ForwardSeconds(trainer, rows, settings, cancellation) * evaluated;
         // 4
         return new CostEstimate(
             items, validation.Count / settings.RowsAnItem, settings.Epochs, settings.BatchSize, settings.Steps, rows.Tokens * settings.Epochs, (long)distinct,
@@ -142,8 +143,12 @@ public static class Estimator
             chosen.AddRange(Enumerable.Range(i, settings.RowsAnItem));
             tokens += rows[i].Tokens.Length * settings.RowsAnItem;
         }
+        var reference = settings.IsPreference ? new ReferenceLogProbabilities(rows.Count) : null;
+        Losses(); // a pair's reference is computed once in a run
         long start = Stopwatch.GetTimestamp();
-        trainer.LossesOf(chosen, cancellation);
+        Losses();
         return Stopwatch.GetElapsedTime(start).TotalSeconds / chosen.Sum(i => rows[i].Tokens.Length);
+
+        void Losses() => trainer.LossesOf([.. chosen], reference, _ => { }, cancellation);
     }
 }

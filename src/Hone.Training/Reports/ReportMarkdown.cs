@@ -42,9 +42,9 @@ internal static class ReportMarkdown
         }
         if (report.Attribution.Worst.Count > 0)
         {
-            text.Append(c, $"\n## Rows that fit worst\n\nLook here for wrong labels; `{RowAttribution.FileName}` has all {report.Attribution.Rows} rows. {report.Attribution.By}\n\n| line | loss when first seen | loss | row |\n|---|---|---|---|\n");
+            text.Append(c, $"\n## Rows that fit worst\n\nLook here for wrong labels; `{RowAttribution.FileName}` has all {report.Attribution.Rows} rows. {report.Attribution.By}\n\n| line | loss before | in later epochs | after | row |\n|---|---|---|---|---|\n");
             foreach (WorstRow row in report.Attribution.Worst)
-                text.Append(c, $"| {row.Line}{(row.Part is { } part ? $", part {part}" : "")} | {row.LossFirst:f3} | {row.Loss:f3} | {Cell(row.Excerpt)} |\n");
+                text.Append(c, $"| {row.Line}{(row.Part is { } part ? $", part {part}" : "")} | {row.LossBefore:f3} | {row.LossLater?.ToString("f3", c) ?? "–"} | {row.LossAfter:f3} | {Cell(row.Excerpt)} |\n");
         }
         if (report.Answers is { Count: > 0 } answers)
         {

@@ -73,12 +73,12 @@ internal sealed record RunReport
 }
 
 /// <param name="Rows">Lines of <c>rows.jsonl</c>.</param>
-/// <param name="By">Which loss the rows are ordered by.</param>
-/// <param name="Worst">The rows with the highest loss, the highest first: where to look for wrong labels.</param>
+/// <param name="By">Which loss the worst are ordered by.</param>
+/// <param name="Worst">Where to look for wrong labels.</param>
 internal sealed record AttributionReport(int Rows, string By, IReadOnlyList<WorstRow> Worst);
 
 /// <param name="Part">From 1; of a row whose turns are rendered apart.</param>
-internal sealed record WorstRow(int Line, int? Part, int TrainedTokens, float LossFirst, float Loss, string Excerpt);
+internal sealed record WorstRow(int Line, int? Part, int TrainedTokens, float LossBefore, float? LossLater, float LossAfter, string Excerpt);
 
 /// <param name="Files">Beside the report; none where they could not be drawn.</param>
 /// <param name="Missing">Why.</param>

@@ -1,14 +1,14 @@
 namespace Hone.Training.Training;
 
 /// <summary>
-/// How long a run will still take, from what its own steps have taken. A step costs by its tokens; evaluations and what is written at the end of an epoch cost what they cost before. The first step of
-/// a process, which also warms it up, is left out as soon as there are others.
+/// How long a run will still take, from what its own steps have taken. A step costs by its tokens; evaluations and what is written at the end of an epoch cost what they cost before; the losses of all
+/// rows after the last step cost a pass forward over an epoch. The first step of a process, which also warms it up, is left out as soon as there are others.
 /// </summary>
 /// <param name="plan">What the run consists of.</param>
 /// <param name="doneTokens">Of the rows of steps that an earlier process did.</param>
 internal sealed class TimeLeft(RunPlan plan, long doneTokens)
 {
-    /// <summary>An evaluation has no backward pass.</summary>
+    /// <summary>Of a step's time, where there is no backward pass.</summary>
     private const double ForwardShare = 1.0 / 3;
 
     private readonly Average _evaluations = new();
@@ -41,7 +41,8 @@ internal sealed class TimeLeft(RunPlan plan, long doneTokens)
     {
         int epochs = plan.Steps / plan.StepsAnEpoch - (step - 1) / plan.StepsAnEpoch;
         int evaluations = plan.EvaluationTokens == 0 ? 0 : plan.Steps / plan.EvalEvery - (step - 1) / plan.EvalEvery + (plan.Steps % plan.EvalEvery == 0 ? 0 : 1);
-        return _rate * Math.Max(0, plan.Tokens - _done) + evaluations * _evaluations.Or(_rate * plan.EvaluationTokens * ForwardShare) + epochs * _epochs.Or(0) + plan.SecondsAfter;
+        double forward = _rate * ForwardShare, evaluation = _evaluations.Or(forward * plan.EvaluationTokens);
+        return _rate * Math.Max(0, plan.EpochTokens * (plan.Steps / plan.StepsAnEpoch) - _done) + evaluations * evaluation + epochs * _epochs.Or(0) + forward * plan.EpochTokens + plan.SecondsAfter;
     }
 
     private sealed class Average
@@ -60,7 +61,7 @@ internal sealed class TimeLeft(RunPlan plan, long doneTokens)
 }
 
 /// <param name="Steps">A multiple of those of an epoch.</param>
-/// <param name="Tokens">Of the rows of all steps.</param>
+/// <param name="EpochTokens">Of all training rows.</param>
 /// <param name="EvaluationTokens">Of the validation rows; 0: there are none.</param>
-/// <param name="SecondsAfter">From the last step to the job's end.</param>
-internal sealed record RunPlan(int Steps, int StepsAnEpoch, int EvalEvery, long Tokens, long EvaluationTokens, double SecondsAfter);
+/// <param name="SecondsAfter">From the rows' losses to the job's end.</param>
+internal sealed record RunPlan(int Steps, int StepsAnEpoch, int EvalEvery, long EpochTokens, long EvaluationTokens, double SecondsAfter);

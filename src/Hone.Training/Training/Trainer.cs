@@ -130,7 +130,7 @@ internal sealed class Trainer(
         long epoch = rows is EncodedRowFile file ? file.Tokens : rows.Sum(r => (long)r.Tokens.Length);
         int whole = begun / _stepsAnEpoch;
         long done = whole * epoch + Enumerable.Range(whole * _stepsAnEpoch + 1, begun - whole * _stepsAnEpoch).Sum(step => IndexesOf(step).Sum(i => (long)rows[i].Tokens.Length));
-        var plan = new RunPlan(settings.Steps, _stepsAnEpoch, settings.EvalEvery, epoch * (settings.Steps / _stepsAnEpoch), validation.Sum(r => (long)r.Tokens.Length), SecondsAfter);
+        var plan = new RunPlan(settings.Steps, _stepsAnEpoch, settings.EvalEvery, epoch, validation.Sum(r => (long)r.Tokens.Length), SecondsAfter);
         return new TimeLeft(plan, done);
     }
 
@@ -189,15 +189,19 @@ internal sealed class Trainer(
     private static NotFiniteException NotFinite(int step, IReadOnlyList<EncodedRow> batch, string what) => new(
         $"Step {step}: {what}; its rows are lines {string.Join(", ", batch.Select(r => r.Line))} of the training data. Lower the learning rate, or look at these rows.");
 
-    /// <summary>The losses of some rows, whole pairs of them, with the adapter as it is.</summary>
-    public double[] LossesOf(IReadOnlyList<int> indexes, CancellationToken cancellation)
+    /// <summary>The losses of some rows, whole pairs of them, with the adapter as it is: passes forward alone.</summary>
+    /// <param name="reference">With pairs, what is known of the base's log-probabilities; it grows.</param>
+    /// <param name="onRows">Told after each pass how many rows are done.</param>
+    public double[] LossesOf(int[] indexes, ReferenceLogProbabilities? reference, Action<int> onRows, CancellationToken cancellation)
     {
-        var losses = new List<double>(indexes.Count);
+        var losses = new List<double>(indexes.Length);
+        var chosen = new Chosen(indexes, reference);
         using IDisposable unchanged = adapter.Unchanged();
-        foreach (IReadOnlyList<EncodedRow> pass in Passes([.. indexes.Select(i => rows[i])]))
+        foreach (PackedBatch pass in Passes(indexes.Select(i => rows[i])).Select(PackedBatch.Pack))
         {
             cancellation.ThrowIfCancellationRequested();
-            losses.AddRange(Pass(PackedBatch.Pack(pass), 1, learns: false, null).OfRows);
+            losses.AddRange(Pass(pass, 1, learns: false, chosen.Reference(decoder, pass, losses.Count)).OfRows);
+            onRows(losses.Count);
         }
         return [.. losses];
     }
@@ -268,7 +272,7 @@ internal sealed class Trainer(
     }
 
     /// <summary>Neighbouring rows together, up to the tokens of a pass; a longer row, or pair, is a pass of its own.</summary>
-    public IEnumerable<IReadOnlyList<EncodedRow>> Passes(IReadOnlyList<EncodedRow> rows)
+    public IEnumerable<IReadOnlyList<EncodedRow>> Passes(IEnumerable<EncodedRow> rows)
     {
         var pass = new List<EncodedRow>();
         int tokens = 0;
