@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace Hone.Formats.TrainingData;
 
@@ -9,6 +10,8 @@ namespace Hone.Formats.TrainingData;
 internal sealed class Conversation
 {
     private static readonly JsonWriterOptions s_writing = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private static readonly JsonSerializerOptions s_node = new() { Encoder = s_writing.Encoder };
 
     private readonly List<string> _json = [];
     private readonly string? _tools;
@@ -53,11 +56,18 @@ internal sealed class Conversation
 
     /// <summary>The first messages, as a template's <c>messages</c>.</summary>
     /// <param name="lastContent">Stands in for the last one's content.</param>
-    public JsonElement First(int count, string? lastContent = null)
+    /// <param name="lastCall">Stands in for the name of the tool that the last one calls first.</param>
+    public JsonElement First(int count, string? lastContent = null, string? lastCall = null)
     {
         if (count == 0)
             return JsonElement.Parse("[]");
         string last = lastContent is null ? _json[count - 1] : With(_json[count - 1], lastContent);
+        if (lastCall is not null)
+        {
+            JsonNode message = JsonNode.Parse(last)!;
+            message["tool_calls"]![0]!["function"]!["name"] = lastCall;
+            last = message.ToJsonString(s_node);
+        }
         return JsonElement.Parse("[" + string.Join(',', _json.Take(count - 1).Append(last)) + "]");
     }
 

@@ -22,10 +22,10 @@ internal sealed class TurnFinder(ChatTemplate template, SpecialTokens special, s
     private const string StandIn = "zqANSWERqz";
 
     /// <exception cref="ChatTemplateException">The template refuses the conversation.</exception>
-    public RenderedChat Render(Conversation conversation, int count, bool generate, CancellationToken cancellationToken, string? lastContent = null)
+    public RenderedChat Render(Conversation conversation, int count, bool generate, CancellationToken cancellationToken, string? lastContent = null, string? lastCall = null)
         => template.Render(new ChatTemplateInput
         {
-            Messages = conversation.First(count, lastContent),
+            Messages = conversation.First(count, lastContent, lastCall),
             Tools = conversation.Tools,
             AddGenerationPrompt = generate,
             BosToken = bosToken,
@@ -34,7 +34,7 @@ internal sealed class TurnFinder(ChatTemplate template, SpecialTokens special, s
             Clock = clock,
         }, cancellationToken);
 
-    /// <returns>Null when the template does not show the answer.</returns>
+    /// <returns>Null when the template does not show the answer, or not the call in it.</returns>
     /// <param name="index">Of the assistant's message.</param>
     /// <param name="whole">The whole conversation's rendering, used when the answer is its last message.</param>
     public Turn? Find(Conversation conversation, int index, RenderedChat whole, CancellationToken cancellationToken)
@@ -70,8 +70,9 @@ internal sealed class TurnFinder(ChatTemplate template, SpecialTokens special, s
         }
         if (message.Call is not null)
         {
-            int call = text.IndexOf(message.Call, contentEnd, StringComparison.Ordinal);
-            if (call < 0 && content.Length == 0)
+            // A stand-in for the tool's name shows the call: the name itself may stand in the template's own text.
+            int call = Render(conversation, index + 1, generate: false, cancellationToken, lastCall: StandIn).Text.IndexOf(StandIn, start, StringComparison.Ordinal);
+            if (call < 0)
                 return null;
             // Tokens around calls are special to some models; the turn ends with the last one before nothing but white space.
             var (lastStart, lastLength) = LastSpecial(text, Math.Max(contentEnd, call));

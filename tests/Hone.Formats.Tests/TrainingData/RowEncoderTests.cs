@@ -164,6 +164,21 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
         Assert.Contains("""assistant⏎⟦<tool_call>{"name": "look_up", "arguments": {"a": 1}}</tool_call><|im_end|>⟧⏎""", rows.Marked(Assert.Single(control.Rows)).Replace('\n', '⏎'), StringComparison.Ordinal);
     }
 
+    /// <summary>What stands beside the hidden call would teach to stop where the call belongs; a tool's name may be a word of the template.</summary>
+    [Theory]
+    [InlineData("\"I look.\"", "look_up", "I look.")]
+    [InlineData("null", "end", "")]
+    public void Bug_MessageWithAHiddenToolCall_WasLearntWithoutTheCall(string content, string name, string shown)
+    {
+        string row = """{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":CONTENT,"tool_calls":[{"id":"c","type":"function","function":{"name":"NAME","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"1"},{"role":"assistant","content":"Yes."}]}"""
+            .Replace("CONTENT", content, StringComparison.Ordinal).Replace("NAME", name, StringComparison.Ordinal);
+
+        var encoding = rows.Encode(row);
+
+        Assert.Equal(["tool_call_not_shown"], encoding.Warnings.Select(w => w.Code));
+        Assert.Equal(Head + shown + "<|im_end|>\n<|im_start|>tool\n1<|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n", rows.Marked(Assert.Single(encoding.Rows)));
+    }
+
     [Fact]
     public void Encode_Preference_GivesBothAnswersToOneConversation()
     {

@@ -27,19 +27,7 @@ public sealed class SmolLm2Rows : IDisposable
         => new(Model.Tokenizer, ChatTemplate.Parse(template), "<|im_start|>", "<|im_end|>", config ?? new(), config?.MaxLength ?? Model.ContextLength);
 
     /// <summary>The row's text with what is learnt in ⟦brackets⟧.</summary>
-    public string Marked(EncodedRow row)
-    {
-        var text = new StringBuilder();
-        for (int start = 0, end; start < row.Tokens.Length; start = end)
-        {
-            for (end = start + 1; end < row.Tokens.Length && row.Trained[end] == row.Trained[start]; end++)
-            {
-            }
-            string part = Model.Tokenizer.Decode(row.Tokens.AsSpan(start..end));
-            text.Append(row.Trained[start] ? "⟦" + part + "⟧" : part);
-        }
-        return text.ToString();
-    }
+    public string Marked(EncodedRow row) => MarkedText.Of(row, Model.Tokenizer);
 
     public LintReport Lint(byte[] file, TrainingConfig? config = null)
     {
