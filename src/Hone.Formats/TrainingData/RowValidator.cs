@@ -10,6 +10,9 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
     private static readonly string[] s_textKeys = ["text"];
     private static readonly string[] s_preferenceKeys = ["input", .. RowShape.Preferred, .. RowShape.NonPreferred];
 
+    /// <summary>The two answers of a pair as TRL calls them.</summary>
+    private static readonly string[] s_otherOutputs = ["chosen", "rejected"];
+
     private static readonly string[] s_allKeys = [.. s_chatKeys, .. s_pairKeys, .. s_textKeys, .. s_preferenceKeys];
 
     private static readonly string[] s_notes = ["metadata", "id"];
@@ -27,6 +30,12 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
             return null;
         }
         var keys = RowShape.KeysOf(row);
+        if ((keys & ~(RowKeys.Pair | RowKeys.Tools | RowKeys.Notes | RowKeys.Unknown)) == 0 && !row.TryGetProperty("completion", out _) && s_otherOutputs.Any(key => row.TryGetProperty(key, out _)))
+        {
+            scope.Error(row, "$", "preference_spelling", "the row is a preference pair, which the method dpo learns from, in a spelling that is not read (prompt, chosen, rejected).",
+                "Write {\"input\":{\"messages\":[…]},\"preferred_output\":[…],\"non_preferred_output\":[…]}, or preferred_completion and non_preferred_completion for the two, each a list of messages; leave method out, or set it to dpo.");
+            return null;
+        }
         var kind = RowShape.KindOf(keys);
         switch (kind)
         {
@@ -69,7 +78,6 @@ internal sealed class RowValidator(RowScope scope, RowFingerprint fingerprint)
         }
         string hint = keys.Contains("conversations") ? "The row looks like ShareGPT's: rename conversations to messages, from to role (human → user, gpt → assistant), value to content."
             : keys.Contains("instruction") ? "The row looks like Alpaca's: put instruction and input into a user message, output into an assistant message."
-            : keys.Contains("chosen") || keys.Contains("rejected") ? "Preference rows are {\"input\":{\"messages\":[…]},\"preferred_output\":[…],\"non_preferred_output\":[…]}."
             : keys.Contains("role") && keys.Contains("content") ? "The row is a single message; wrap a whole conversation: {\"messages\":[…]}."
             : NearestName.Meant(keys[0], s_allKeys) is { } near ? $"Did you mean {near} instead of {keys[0]}?"
             : "A row is {\"messages\":[…]}, {\"prompt\":…,\"completion\":…}, {\"text\":…} or {\"input\":…,\"preferred_output\":…,\"non_preferred_output\":…}.";

@@ -127,6 +127,19 @@ public sealed class LinterRowTests
         Assert.DoesNotContain(report.Warnings, w => w.Line != 4);
     }
 
+    [Theory]
+    [InlineData("""{"prompt":"Hi?","chosen":"Yes.","rejected":"No."}""")]
+    [InlineData("""{"prompt":[{"role":"user","content":"Hi?"}],"chosen":[{"role":"assistant","content":"Yes."}],"rejected":[{"role":"assistant","content":"No."}],"id":1}""")]
+    [InlineData("""{"chosen":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"Yes."}],"rejected":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"No."}]}""")]
+    public void Bug_PairsAsAnotherTrainerSpellsThem_WereSaidToLackACompletion(string row)
+    {
+        var error = Assert.Single(TrainingFiles.LintRow(row).Errors);
+
+        Assert.Equal((4, "preference_spelling", "$"), (error.Line, error.Code, error.Path));
+        Assert.Contains("method dpo", error.Message, StringComparison.Ordinal);
+        Assert.All(RowShape.Preferred.Concat(RowShape.NonPreferred), spelling => Assert.Contains(spelling, error.Hint, StringComparison.Ordinal));
+    }
+
     public static TheoryData<string, string, string?> Warnings() => new()
     {
         { "{\"messages\":[" + U + "," + A + "],\"topic\":\"bread\"}", "unknown_key", "$.topic" },
