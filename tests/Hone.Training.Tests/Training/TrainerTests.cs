@@ -37,6 +37,46 @@ public sealed class TrainerTests : IDisposable
     }
 
     [Fact]
+    public void Bug_RunThatStoppedForAWorseValidationLoss_TrainedOnOnceResumed()
+    {
+        var checkpoints = new List<string>();
+        TrainSettings settings = Settings("stop_when_worse", 7);
+        (TrainProgress stopped, float[] undisturbed, _) = Run(null);
+        Assert.InRange(stopped.Step, 2, settings.Steps - 1);
+        Assert.True(stopped.Evaluations[^1].Loss > stopped.Evaluations[^2].Loss);
+        Assert.Equal(stopped.Step, checkpoints.Count);
+
+        foreach ((int done, string checkpoint) in checkpoints.ToArray().Index())
+        {
+            (TrainProgress resumed, float[] parameters, int steps) = Run(checkpoint);
+            Assert.Equal(stopped.Step - done - 1, steps);
+            Assert.Equal(undisturbed, parameters);
+            Assert.Equal(stopped.Evaluations, resumed.Evaluations);
+            Assert.Single(resumed.Warnings, w => w.StartsWith($"Stopped at step {stopped.Step}:", StringComparison.Ordinal));
+        }
+
+        (TrainProgress End, float[] Parameters, int Steps) Run(string? from)
+        {
+            using TinyModel model = TinyModel.Llama();
+            using LoraAdapter adapter = model.Adapter(7);
+            using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
+            TrainProgress start = from is null ? new() : Checkpoint.TryLoad(from, adapter, optimizer, "run")!;
+            int steps = 0;
+            TrainProgress end = new Trainer(model.Decoder, adapter, optimizer, settings, _rows, [RandomRow(77)])
+                .Run(start, e => steps += e is TrainerEvent.Step ? 1 : 0, Save, TestContext.Current.CancellationToken);
+            return (end, [.. Reference.Floats(adapter.Parameters)], steps);
+
+            void Save(TrainProgress progress)
+            {
+                if (from is not null)
+                    return;
+                checkpoints.Add(Path.Combine(_folder, $"{progress.Step}.safetensors"));
+                Checkpoint.Save(checkpoints[^1], adapter, optimizer, progress, "run");
+            }
+        }
+    }
+
+    [Fact]
     public void Run_OtherSeed_EndsElsewhere() => Assert.NotEqual(Train(null, "", null), Train(null, "", null, seed: 8));
 
     [Fact]
@@ -119,6 +159,8 @@ public sealed class TrainerTests : IDisposable
                 ModulesToSave = ways.Contains("modules_to_save") ? ["embed_tokens", "lm_head"] : null,
                 Precision = BasePrecision.Names.FirstOrDefault(ways.Contains),
                 Recompute = ways.Contains("recompute"),
+                EvalEvery = ways.Contains("stop_when_worse") ? 1 : null,
+                StopWhenWorse = ways.Contains("stop_when_worse"),
             }, _model.Config, "job", pairs ? 11 : _rows.Length, 100, pairs);
     }
 
