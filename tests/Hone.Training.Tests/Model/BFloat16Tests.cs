@@ -1,4 +1,3 @@
-using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
@@ -33,22 +32,10 @@ public sealed class BFloat16Tests
     {
         foreach (string path in Reference.Existing($"models/{name}/reference.safetensors"))
         {
-            string folder = Path.GetDirectoryName(path)!;
             using SafetensorsFile file = SafetensorsFile.Open(path);
-            using var model = new TinyModel(folder, BasePrecision.Of("bfloat16"));
+            using var model = new TinyModel(Path.GetDirectoryName(path)!, BasePrecision.Of("bfloat16"));
             Decoder decoder = model.Decoder;
-            AdapterConfig config = AdapterConfig.Parse(File.ReadAllBytes(Path.Combine(folder, "adapter", "adapter_config.json"))).Config!;
-            var modules = decoder.Projections.SelectMany(p => p.Modules.Select(m => (m.Name, m.Out, p.In))).Where(m => config.Targets(m.Name))
-                .ToDictionary(m => m.Name, m => new LoraModuleShape(m.In, m.Out, config.RankOf(m.Name), config.ScaleOf(m.Name), config.UseDora));
-            using var adapter = new LoraAdapter(decoder.Projections, modules, trainable: true);
-            foreach (LoraMatrices module in adapter.Matrices())
-            {
-                Reference.Read(file, $"adapter.0.base_model.model.{module.Name}.lora_A.weight").CopyTo(Reference.Floats(module.A));
-                Reference.Read(file, $"adapter.0.base_model.model.{module.Name}.lora_B.weight").CopyTo(Reference.Floats(module.B));
-                if (module.Magnitude is not null)
-                    Reference.Read(file, $"adapter.0.base_model.model.{module.Name}.lora_magnitude_vector.weight").CopyTo(Reference.Floats(module.Magnitude));
-            }
-
+            using LoraAdapter adapter = model.ReferenceAdapter(file);
             EncodedRow[] rows = Reference.Rows(file, "");
             PackedBatch batch = PackedBatch.Pack(rows);
             float[] expected = Reference.Read(file, "lora.logits"), actual = Reference.Floats(decoder.Logits(decoder.Forward(batch, adapter))).ToArray();

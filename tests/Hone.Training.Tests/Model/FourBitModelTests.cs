@@ -1,7 +1,5 @@
 using Hone.Formats.Models;
-using Hone.Formats.TrainingData;
 using Hone.Training.Kernels;
-using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Training;
 
@@ -21,15 +19,14 @@ public sealed class FourBitModelTests
     [InlineData("mixtral", "nf4", false)]   // experts
     public void ForwardBackward_InBlocks_SameBitsAsTheirValues(string name, string precision, bool doubleQuant)
     {
-        string folder = Path.GetDirectoryName(Reference.Existing($"models/{name}/reference.safetensors")[0])!;
-        using var rounded = new TinyModel(folder, BasePrecision.Of(precision, doubleQuant));
+        using TinyModel rounded = TinyModel.Of(name, BasePrecision.Of(precision, doubleQuant));
         var blocks = new FourBitWeights(rounded.Weights, BasePrecision.Of(precision, doubleQuant));
         using Decoder values = DecoderLoader.Load(rounded.Config, blocks.Read);
         using Decoder original = DecoderLoader.Load(rounded.Weights, BasePrecision.Float32);
-        PackedBatch batch = PackedBatch.Pack([.. Enumerable.Range(0, 5).Select(i => Row(i, rounded.Config.VocabularySize))]);
-        float[] expected = Run(values, rounded.Adapter(3), batch);
-        Assert.Equal(expected, Run(rounded.Decoder, rounded.Adapter(3), batch));
-        Assert.NotEqual(expected, Run(original, rounded.Adapter(3), batch));
+        PackedBatch batch = TinyModel.Batch(5, rounded.Config.VocabularySize);
+        float[] expected = TinyModel.LossAndGradients(values, rounded.Adapter(3), batch);
+        Assert.Equal(expected, TinyModel.LossAndGradients(rounded.Decoder, rounded.Adapter(3), batch));
+        Assert.NotEqual(expected, TinyModel.LossAndGradients(original, rounded.Adapter(3), batch));
     }
 
     /// <summary>As Transformers has it: every nn.Linear of the blocks; not the head, not the embedding.</summary>
@@ -49,25 +46,8 @@ public sealed class FourBitModelTests
         BasePrecision nf4 = BasePrecision.Of("nf4", true);
         using TinyModel rounded = TinyModel.Llama(nf4);
         using Decoder values = DecoderLoader.Load(rounded.Config, new FourBitWeights(rounded.Weights, nf4).Read);
-        PackedBatch batch = PackedBatch.Pack([Row(4, rounded.Config.VocabularySize)]);
+        PackedBatch batch = TinyModel.Batch(1, rounded.Config.VocabularySize);
         using RowProduct.Use use = RowProduct.Begin();
         Assert.Equal(Reference.Floats(values.Forward(batch, null)).ToArray(), Reference.Floats(rounded.Decoder.Forward(batch, null)).ToArray());
-    }
-
-    private static float[] Run(Decoder decoder, LoraAdapter adapter, PackedBatch batch)
-    {
-        using (adapter)
-        {
-            adapter.Gradients!.zero_();
-            LabelLoss loss = decoder.ForwardBackward(batch, adapter, batch.TotalWeight);
-            return [(float)loss.Loss, .. Reference.Floats(adapter.Gradients)];
-        }
-    }
-
-    private static EncodedRow Row(int index, int vocabulary)
-    {
-        var random = new SplitMix64(index, "row");
-        int[] tokens = [1, 2, 3, .. Enumerable.Range(0, 6 + index).Select(_ => random.NextInt(vocabulary))];
-        return new EncodedRow(index + 1, tokens, [.. tokens.Select((_, i) => i > 2)]);
     }
 }

@@ -1,4 +1,3 @@
-using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
@@ -30,24 +29,11 @@ public sealed class TinyModelTests
     {
         foreach (string path in Reference.Files($"models/{name}/reference.safetensors"))
         {
-            string folder = Path.GetDirectoryName(path)!;
             using SafetensorsFile file = SafetensorsFile.Open(path);
-            using var model = new TinyModel(folder, precision);
+            using var model = new TinyModel(Path.GetDirectoryName(path)!, precision);
             Decoder decoder = model.Decoder;
-            AdapterConfig config = AdapterConfig.Parse(File.ReadAllBytes(Path.Combine(folder, "adapter", "adapter_config.json"))).Config!;
             const string Prefix = "base_model.model.";
-            var modules = decoder.Projections.SelectMany(p => p.Modules.Select(m => (m.Name, m.Out, p.In))).Where(m => config.Targets(m.Name))
-                .ToDictionary(m => m.Name, m => new LoraModuleShape(m.In, m.Out, config.RankOf(m.Name), config.ScaleOf(m.Name), config.UseDora));
-            Assert.Equal(file.Tensors.Count(t => t.Name.StartsWith("adapter.0.", StringComparison.Ordinal)), modules.Count * (config.UseDora ? 3 : 2));
-            using var adapter = new LoraAdapter(decoder.Projections, modules, trainable: true);
-            foreach (LoraMatrices module in adapter.Matrices())
-            {
-                Reference.Read(file, $"adapter.0.{Prefix}{module.Name}.lora_A.weight").CopyTo(Reference.Floats(module.A));
-                Reference.Read(file, $"adapter.0.{Prefix}{module.Name}.lora_B.weight").CopyTo(Reference.Floats(module.B));
-                if (module.Magnitude is not null)
-                    Reference.Read(file, $"adapter.0.{Prefix}{module.Name}.lora_magnitude_vector.weight").CopyTo(Reference.Floats(module.Magnitude));
-            }
-
+            using LoraAdapter adapter = model.ReferenceAdapter(file);
             EncodedRow[] rows = Reference.Rows(file, "");
             CompareLogits(null, "logits");
             CompareLogits(adapter, "lora.logits");
