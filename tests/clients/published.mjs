@@ -1,9 +1,11 @@
-// Stands between a client and Hone, passes everything on, and holds every JSON answer to the original's published schema (openapi-ai.json).
+// Stands between a client and Hone, passes everything on, and holds every JSON answer to the original's published schema (openapi-ai.json);
+// those of OpenAI's dialect, the events of its streams too, to the document that Hone itself publishes.
 import http from 'node:http';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import Ajv from 'ajv';
+import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 
 /** What the published schema says and the original itself does not do: the clients are made for what it does. Each is undone where the schema is read. */
@@ -67,9 +69,33 @@ export function check(method, pathname, status, body) {
   return `${method} ${pathname} ${status}: ${ajv.errorsText((expected ?? isGateway).errors)}`;
 }
 
+/** Hone's own document: what is wrong with an answer under either address of OpenAI's dialect; undefined: nothing, or it is no call of it. */
+async function openAI(url) {
+  const { paths } = await (await fetch(`${url}/openapi.json`)).json();
+  const own = new Ajv2020({ strict: false, allErrors: true });
+  addFormats(own);
+  const calls = Object.entries(paths).filter(([template]) => template.startsWith('/v1/')).flatMap(([template, item]) => Object.entries(item).filter(([, operation]) => operation.responses).map(([method, operation]) => {
+    const pattern = template.replace('/{model}', '/.+').replace(/\{\w+\}/g, '[^/]+');
+    return { method, pattern: new RegExp(`^(?:/client/v4/accounts/[^/]+/ai)?${pattern}/?$`), responses: operation.responses };
+  }));
+  const compiled = new Map();
+  return (method, pathname, status, type, text) => {
+    const call = calls.find((o) => o.method === method.toLowerCase() && o.pattern.test(pathname));
+    // An unknown path, a wrong method: no call's.
+    if (!call) return undefined;
+    const schema = call.responses[status]?.content?.[type]?.schema;
+    if (!schema) return `${method} ${pathname} ${status} ${type} is not in the document`;
+    if (!compiled.has(schema)) compiled.set(schema, own.compile(schema));
+    const validate = compiled.get(schema);
+    const values = type === 'application/json' ? [text] : text.split('\n').filter((line) => line.startsWith('data: ') && line !== 'data: [DONE]').map((line) => line.slice(6));
+    return values.every((value) => validate(JSON.parse(value))) ? undefined : `${method} ${pathname} ${status}: ${own.errorsText(validate.errors)}`;
+  };
+}
+
 /** A proxy before a server. `requests` has each request's method, path, and status; `violations` what was off the schema; `failNext` is a status that the next request gets in place of the server's. */
 export async function startProxy(url) {
   const proxy = { requests: [], violations: [], checked: 0, failNext: undefined };
+  const checkOpenAI = await openAI(url);
   const agent = new http.Agent({ keepAlive: true });
   const server = http.createServer((request, response) => {
     const pathname = request.url.split('?')[0];
@@ -85,12 +111,15 @@ export async function startProxy(url) {
     const target = http.request(url + request.url, { method: request.method, headers: { ...request.headers, host: new URL(url).host }, agent }, (answer) => {
       note.status = answer.statusCode;
       response.writeHead(answer.statusCode, answer.headers);
-      const json = answer.headers['content-type']?.startsWith('application/json') ? [] : undefined;
-      answer.on('data', (chunk) => { json?.push(chunk); response.write(chunk); });
+      const type = answer.headers['content-type']?.split(';')[0];
+      const pieces = type === 'application/json' || type === 'text/event-stream' ? [] : undefined;
+      answer.on('data', (chunk) => { pieces?.push(chunk); response.write(chunk); });
       answer.on('end', () => {
-        if (json && request.method !== 'HEAD') {
+        if (pieces && request.method !== 'HEAD') {
           proxy.checked++;
-          const wrong = check(request.method, decodeURI(pathname), answer.statusCode, JSON.parse(Buffer.concat(json).toString()));
+          const text = Buffer.concat(pieces).toString();
+          const wrong = (type === 'application/json' ? check(request.method, decodeURI(pathname), answer.statusCode, JSON.parse(text)) : undefined)
+            ?? checkOpenAI(request.method, pathname, answer.statusCode, type, text);
           if (wrong) proxy.violations.push(wrong);
         }
         response.end();

@@ -13,7 +13,7 @@ internal static class ChatEndpoints
 
     public static void MapChat(this IEndpointRouteBuilder api) =>
         api.MapPost("/chat/completions", CreateAsync).WithSummary("Answer a conversation").WithDescription("stream answers as text/event-stream.")
-            .TakesJson(ChatFields.Shape.Schema, OpenAIExamples.Chat).Gives(OpenAIExamples.ChatAnswer, OpenAIJson.Default.ChatView, OpenAIDescription.BadField, OpenAIError.ModelNotFound("none")).AlsoStreams("data: {…}\n\ndata: [DONE]\n\n");
+            .TakesJson(ChatFields.Shape.Schema, OpenAIExamples.Chat).Gives(OpenAIExamples.ChatAnswer, OpenAIJson.Default.ChatView, OpenAIDescription.OfModels).Streams(OpenAIExamples.ChatChunk, OpenAIJson.Default.ChatChunkView);
 
     private static async Task<IResult> CreateAsync(HttpContext context, RunServices services, TimeProvider clock, CancellationToken cancellationToken)
     {

@@ -52,7 +52,7 @@ internal static class CompletionEndpoints
 
     public static void MapCompletions(this IEndpointRouteBuilder api) =>
         api.MapPost("/completions", CreateAsync).WithSummary("Go on from a text").WithDescription("stream answers as text/event-stream.")
-            .TakesJson(Shape.Schema, OpenAIExamples.Complement).Gives(OpenAIExamples.Completion, OpenAIJson.Default.CompletionView, OpenAIDescription.BadField, OpenAIError.ModelNotFound("none")).AlsoStreams("data: {…}\n\ndata: [DONE]\n\n");
+            .TakesJson(Shape.Schema, OpenAIExamples.Complement).Gives(OpenAIExamples.Completion, OpenAIJson.Default.CompletionView, OpenAIDescription.OfModels).Streams(OpenAIExamples.Completion with { Usage = null }, OpenAIJson.Default.CompletionView);
 
     private static async Task<IResult> CreateAsync(HttpContext context, RunServices services, TimeProvider clock, CancellationToken cancellationToken)
     {

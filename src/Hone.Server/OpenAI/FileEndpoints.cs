@@ -18,7 +18,7 @@ internal static class FileEndpoints
     public static void MapFiles(this IEndpointRouteBuilder api)
     {
         api.MapPost("/files", UploadAsync).NeedsWrite().WithSummary("Upload a file")
-            .TakesForm("file", "purpose").Gives(OpenAIExamples.File, OpenAIJson.Default.FileView, OpenAIDescription.BadField);
+            .TakesForm("file", "purpose").Gives(OpenAIExamples.File, OpenAIJson.Default.FileView);
         api.MapGet("/files", ListAsync).WithSummary("List files")
             .TakesPage().TakesQuery("order", "asc or desc").TakesQuery("purpose", "Files with this purpose alone")
             .Gives(OpenAIExamples.List(OpenAIExamples.File), OpenAIJson.Default.ListViewFileView, OpenAIDescription.BadPage);

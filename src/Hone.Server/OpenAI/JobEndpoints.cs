@@ -16,7 +16,9 @@ internal static class JobEndpoints
     public static void MapJobs(this IEndpointRouteBuilder api)
     {
         api.MapPost("/fine_tuning/jobs", CreateAsync).NeedsWrite().WithSummary("Create a fine-tuning job")
-            .TakesJson(JobFields.Shape.Schema, OpenAIExamples.Create).Gives(OpenAIExamples.Job, OpenAIJson.Default.JobView, OpenAIDescription.BadField, OpenAIError.ModelNotFound("none"));
+            .TakesJson(JobFields.Shape.Schema, OpenAIExamples.Create).Gives(OpenAIExamples.Job, OpenAIJson.Default.JobView,
+                Refused(new CreateError(CreateErrorCode.UnknownModel, "model", "There is no model 'none'.")), Refused(new CreateError(CreateErrorCode.UnknownFile, "training_file", "There is no file 'file-1'.")),
+                Refused(new CreateError(CreateErrorCode.TooManyFinetunes, null, "The account has 100 finetunes, as many as are allowed; delete some first.")));
         api.MapGet("/fine_tuning/jobs", ListAsync).WithSummary("List fine-tuning jobs")
             .TakesPage().Gives(OpenAIExamples.List(OpenAIExamples.Job), OpenAIJson.Default.ListViewJobView, OpenAIDescription.BadPage);
         api.MapGet("/fine_tuning/jobs/{job_id}", GetAsync).WithSummary("Get a fine-tuning job")
@@ -45,15 +47,15 @@ internal static class JobEndpoints
         return await finetunes.CreateJobAsync(context.Caller().AccountId, JobFields.Read(fields), cancellationToken) switch
         {
             CreateResult.Created created => await AnswerAsync(created.Finetune, views, cancellationToken),
-            CreateResult.Invalid invalid => Refused(invalid),
+            CreateResult.Invalid invalid => Refused([.. invalid.Errors]),
             var other => throw new InvalidOperationException($"Unknown result {other}."),
         };
     }
 
-    private static OpenAIError Refused(CreateResult.Invalid invalid)
+    private static OpenAIError Refused(params CreateError[] errors)
     {
-        var first = invalid.Errors[0];
-        string message = string.Join(' ', invalid.Errors.Select(e => e.Message));
+        var first = errors[0];
+        string message = string.Join(' ', errors.Select(e => e.Message));
         return first.Code switch
         {
             CreateErrorCode.UnknownModel => new(404, message, first.Field, "model_not_found"),

@@ -17,7 +17,7 @@ internal static class JobEventEndpoints
         api.MapGet("/fine_tuning/jobs/{job_id}/events", EventsAsync).WithSummary("List a job's events")
             .WithDescription("The newest first; with stream=true all from the first on as text/event-stream, which ends with the job.")
             .TakesPage().TakesQuery("stream", "true: as a stream")
-            .Gives(OpenAIExamples.List(OpenAIExamples.Event), OpenAIJson.Default.ListViewJobEventView, OpenAIDescription.BadPage, JobEndpoints.NotFound("ftjob-1")).AlsoStreams("data: {}\n\ndata: [DONE]\n\n");
+            .Gives(OpenAIExamples.List(OpenAIExamples.Event), OpenAIJson.Default.ListViewJobEventView, OpenAIDescription.BadPage, JobEndpoints.NotFound("ftjob-1")).Streams(OpenAIExamples.Event, OpenAIJson.Default.JobEventView);
         api.MapGet("/fine_tuning/jobs/{job_id}/checkpoints", CheckpointsAsync).WithSummary("List a job's checkpoints")
             .TakesPage().Gives(OpenAIExamples.List(OpenAIExamples.Checkpoint), OpenAIJson.Default.ListViewCheckpointView, OpenAIDescription.BadPage, JobEndpoints.NotFound("ftjob-1"));
     }

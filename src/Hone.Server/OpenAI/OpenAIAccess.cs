@@ -14,7 +14,7 @@ internal sealed class OpenAIAccess(Doorkeeper doorkeeper) : IEndpointFilter
         if (caller is null)
             return error is { Status: 429 } ? error : Unknown(http.Request.Headers);
         if (http.GetRouteValue("account_id") is string account && !caller.AccountId.Equals(account, StringComparison.OrdinalIgnoreCase))
-            return new OpenAIError(403, "The API key belongs to another account than the one in the address.", null, "account_mismatch");
+            return OpenAIError.AccountMismatch;
         if (!caller.MayWrite && http.GetEndpoint()?.Metadata.GetMetadata<WritePermission>() is not null)
             return OpenAIError.InsufficientPermissions("The token may only read.");
         http.Items[typeof(Principal)] = caller;

@@ -3,6 +3,8 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Schema;
 using System.Text.Json.Serialization.Metadata;
+using Hone.Core.Files;
+using Hone.Formats.Inference;
 using Hone.Server.Auth;
 using Hone.Server.Cloudflare;
 using Hone.Server.Hosting;
@@ -19,18 +21,44 @@ internal static class OpenAIDescription
 
     private static readonly OpenAIError[] Common =
     [
-        OpenAIError.MissingKey, OpenAIError.InvalidKey("wrong-token-1234"), new(403, "The API key belongs to another account than the one in the address.", null, "account_mismatch"), .. new[] { ApiErrors.RateLimited(TimeSpan.FromSeconds(30)), ApiErrors.Internal,
-            ApiErrors.StorageFailed(Core.Store.StorageProblem.Failed), ApiErrors.StorageFailed(Core.Store.StorageProblem.Busy), ApiErrors.StorageFailed(Core.Store.StorageProblem.DiskFull) }
-            .Select(e => OpenAIError.From(e, "GET", OpenAIPaths.Short)),
+        OpenAIError.MissingKey, OpenAIError.InvalidKey("wrong-token-1234"), OpenAIError.AccountMismatch, Of(ApiErrors.RateLimited(TimeSpan.FromSeconds(30))), Of(ApiErrors.Internal),
+        Of(ApiErrors.StorageFailed(Core.Store.StorageProblem.Failed)), Of(ApiErrors.StorageFailed(Core.Store.StorageProblem.Busy)), Of(ApiErrors.StorageFailed(Core.Store.StorageProblem.DiskFull)),
     ];
 
-    private static readonly OpenAIError[] OfBodies = [OpenAIError.MalformedJson("it is empty"), new(413, "The file is larger than 512 MiB.", "file", "file_too_large")];
+    private static readonly OpenAIError[] OfJson = [BadField, OpenAIError.MalformedJson("it is empty"), Of(ApiErrors.TooLarge(1 << 20))];
+    private static readonly OpenAIError[] OfForms =
+    [
+        new(400, "'file' is a required property: the part that holds the file.", "file"), FileEndpoints.Error(new FileRefusal(FileRefusalReason.TooLarge, "file", "The file is larger than the 536870912 bytes allowed.")),
+        Of(ApiErrors.TooLarge(512 << 20)),
+    ];
+
+    /// <summary>Of calls that generate text.</summary>
+    public static readonly OpenAIError[] OfModels =
+    [
+        OpenAIError.ModelNotFound("none"), OpenAIError.ModelNotReady($"ft:{RunFields.ExampleModel}:023e105f4ecef8ad9ca31a8372d0c353:triage:7f1c2d84-0d58-4c7e-9f6a-2b1d1f4a9a10", "running"),
+        Answers.Describe(new GenerateEvent.Failed("too_long", "The prompt has 9000 tokens, the model's context holds 8192.")), Of(ApiErrors.Busy), Of(ApiErrors.EngineFailed(500, "The engine ended in the middle of the answer.")),
+        Of(ApiErrors.EngineFailed(503, "The engine does not start.")),
+    ];
+
+    private static OpenAIError Of(ApiError error) => OpenAIError.From(error, "GET", OpenAIPaths.Short);
+
     private static readonly OpenAIError ReadOnly = OpenAIError.InsufficientPermissions("The token may only read.");
 
     /// <param name="errors">Beside those that every call has.</param>
     public static RouteHandlerBuilder Gives<T>(this RouteHandlerBuilder endpoint, T example, JsonTypeInfo<T> type, params OpenAIError[] errors) => endpoint.AddOpenApiOperationTransformer((operation, context, _) =>
     {
         Respond(operation, context, "application/json", ApiDescription.Parse(SchemaOf(type)), JsonSerializer.SerializeToNode(example, type), errors);
+        return Task.CompletedTask;
+    });
+
+    /// <summary>A stream of events beside the answer that is described already: the schema is that of one event's data.</summary>
+    public static RouteHandlerBuilder Streams<T>(this RouteHandlerBuilder endpoint, T example, JsonTypeInfo<T> type) => endpoint.AddOpenApiOperationTransformer((operation, _, _) =>
+    {
+        operation.Responses!["200"].Content!["text/event-stream"] = new OpenApiMediaType
+        {
+            Schema = new OpenApiSchema { Description = "The data of one event. The last event's is [DONE], which is not JSON.", AnyOf = [ApiDescription.Parse(SchemaOf(type)), ErrorSchema()] },
+            Example = JsonSerializer.SerializeToNode(example, type),
+        };
         return Task.CompletedTask;
     });
 
@@ -70,11 +98,15 @@ internal static class OpenAIDescription
             ["200"] = new OpenApiResponse { Description = "It worked", Content = new Dictionary<string, OpenApiMediaType> { [contentType] = new() { Schema = schema, Example = example } } },
         };
         bool writes = context.Description.ActionDescriptor.EndpointMetadata.OfType<WritePermission>().Any();
-        foreach (var group in errors.Concat(Common).Concat(operation.RequestBody is null ? [] : OfBodies).Concat(writes ? [ReadOnly] : []).GroupBy(e => e.Status))
+        var ofBody = operation.RequestBody is not { Content: { } content } ? [] : content.ContainsKey("application/json") ? OfJson : OfForms;
+        foreach (var group in errors.Concat(Common).Concat(ofBody).Concat(writes ? [ReadOnly] : []).DistinctBy(e => e.Message).GroupBy(e => e.Status))
         {
             var examples = new Dictionary<string, IOpenApiExample>();
             foreach (var error in group)
-                examples.TryAdd(error.Code ?? $"{error.Type}{(examples.Count == 0 ? "" : $"_{examples.Count + 1}")}", new OpenApiExample { Value = Written(error) });
+            {
+                string name = error.Code ?? error.Type;
+                examples.Add(examples.ContainsKey(name) ? $"{name}_{examples.Count + 1}" : name, new OpenApiExample { Value = Written(error) });
+            }
             operation.Responses[group.Key.ToString()] = new OpenApiResponse
             {
                 Description = string.Join("\n\n", group.Select(e => e.Message).Distinct()),

@@ -24,6 +24,10 @@ internal sealed record OpenAIError(int Status, string Message, string? Param = n
 
     public static OpenAIError ModelNotFound(string model) => new(404, $"The model `{model.Shown()}` does not exist or you do not have access to it.", "model", "model_not_found");
 
+    public static OpenAIError ModelNotReady(string model, string state) => new(400, $"The model `{model.Shown()}` cannot be used: its job is {state}.", "model", "model_not_ready");
+
+    public static OpenAIError AccountMismatch { get; } = new(403, "The API key belongs to another account than the one in the address.", null, "account_mismatch");
+
     public static OpenAIError MalformedJson(string why) => new(400, $"We could not parse the JSON body of your request: {why}.");
 
     /// <summary>Everything that is wrong with a body, as one error: there is room for one.</summary>

@@ -16,7 +16,7 @@ internal static class OpenAIModelEndpoints
         api.MapGet("/models/{**model}", GetAsync).WithSummary("Get a model")
             .Gives(OpenAIExamples.Model, OpenAIJson.Default.OpenAIModelView, OpenAIError.ModelNotFound("none"));
         api.MapDelete("/models/{**model}", DeleteAsync).NeedsWrite().WithSummary("Delete a fine-tuned model")
-            .Gives(new DeletedView(OpenAIExamples.Model.Id, "model", true), OpenAIJson.Default.DeletedView, OpenAIError.ModelNotFound("none"), OpenAIError.InsufficientPermissions("It is a base model."));
+            .Gives(new DeletedView(OpenAIExamples.Model.Id, "model", true), OpenAIJson.Default.DeletedView, OpenAIError.ModelNotFound("none"), OpenAIError.InsufficientPermissions("It is a base model."), AskedForACheckpoint(OpenAIExamples.Model.Id));
     }
 
     private static async Task<IResult> ListAsync(HttpContext context, ModelCatalog models, FinetuneService finetunes, CancellationToken cancellationToken)
@@ -51,10 +51,12 @@ internal static class OpenAIModelEndpoints
         if (await finetunes.FindModelAsync(account, name, cancellationToken) is not var (finetune, checkpoint) || finetune.AccountId != account)
             return OpenAIError.ModelNotFound(name);
         if (checkpoint is not null)
-            return new OpenAIError(400, $"A checkpoint goes with its model; delete {FinetuneRules.ModelName(finetune)}.", "model");
+            return AskedForACheckpoint(FinetuneRules.ModelName(finetune));
         await finetunes.DeleteAsync(account, finetune.Id.ToString("D"), cancellationToken);
         return OpenAIAnswers.Of(new DeletedView(name, "model", true), OpenAIJson.Default.DeletedView);
     }
+
+    private static OpenAIError AskedForACheckpoint(string model) => new(400, $"A checkpoint goes with its model; delete {model}.", "model");
 
     /// <summary>With raw slashes, or encoded.</summary>
     private static string Name(HttpContext context) => RawPath.From(context, OpenAIPaths.Length(context.Request.Path) + 1);

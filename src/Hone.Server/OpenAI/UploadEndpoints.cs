@@ -43,13 +43,13 @@ internal static class UploadEndpoints
     public static void MapUploads(this IEndpointRouteBuilder api)
     {
         api.MapPost("/uploads", CreateAsync).NeedsWrite().WithSummary("Announce a file in parts")
-            .TakesJson(Create.Schema, OpenAIExamples.Announce).Gives(OpenAIExamples.Upload, OpenAIJson.Default.UploadView, OpenAIDescription.BadField);
+            .TakesJson(Create.Schema, OpenAIExamples.Announce).Gives(OpenAIExamples.Upload, OpenAIJson.Default.UploadView);
         api.MapPost("/uploads/{upload_id}/parts", AddPartAsync).NeedsWrite().WithSummary("Upload a part")
-            .TakesForm("data").Gives(OpenAIExamples.Part, OpenAIJson.Default.UploadPartView, OpenAIDescription.BadField, NotFound("upload-1"));
+            .TakesForm("data").Gives(OpenAIExamples.Part, OpenAIJson.Default.UploadPartView, NotFound("upload-1"));
         api.MapPost("/uploads/{upload_id}/complete", CompleteAsync).NeedsWrite().WithSummary("Make a file of the parts")
-            .TakesJson(Complete.Schema, OpenAIExamples.Complete).Gives(OpenAIExamples.Upload, OpenAIJson.Default.UploadView, OpenAIDescription.BadField, NotFound("upload-1"));
+            .TakesJson(Complete.Schema, OpenAIExamples.Complete).Gives(OpenAIExamples.Upload, OpenAIJson.Default.UploadView, NotFound("upload-1"));
         api.MapPost("/uploads/{upload_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel an upload")
-            .Gives(OpenAIExamples.Upload, OpenAIJson.Default.UploadView, NotFound("upload-1"));
+            .Gives(OpenAIExamples.Upload, OpenAIJson.Default.UploadView, NotFound("upload-1"), FileEndpoints.Error(new FileRefusal(FileRefusalReason.Ended, "upload_id", "The upload 'upload-1' is completed.")));
     }
 
     private static async Task<IResult> CreateAsync(HttpContext context, FileService files, CancellationToken cancellationToken)

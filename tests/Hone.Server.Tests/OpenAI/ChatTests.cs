@@ -38,7 +38,7 @@ public sealed class ChatTests : IAsyncLifetime
     public async Task Chat_Streamed_GivesPiecesAndUsageWhereAskedFor()
     {
         var client = await OpenAIClient.NewAsync(server);
-        var events = await StreamAsync(client, "/chat/completions", Body("say one two", ""","stream":true,"stream_options":{"include_usage":true}"""));
+        var events = await client.StreamAsync("/chat/completions", Body("say one two", ""","stream":true,"stream_options":{"include_usage":true}"""));
         Assert.Equal("[DONE]", events[^1].Text);
         var chunks = events[..^1].Select(e => e.Data).ToList();
         Assert.Single(chunks.Select(c => c.GetProperty("id").GetString()).Distinct());
@@ -46,7 +46,7 @@ public sealed class ChatTests : IAsyncLifetime
         Assert.Equal("onetwo", string.Concat(chunks[1..3].Select(c => c.GetProperty("choices")[0].GetProperty("delta").GetProperty("content").GetString())));
         Assert.Equal(("{}", "stop"), (chunks[3].GetProperty("choices")[0].GetProperty("delta").GetRawText(), chunks[3].GetProperty("choices")[0].GetProperty("finish_reason").GetString()));
         Assert.Equal((0, 5), (chunks[4].GetProperty("choices").GetArrayLength(), chunks[4].GetProperty("usage").GetProperty("total_tokens").GetInt32()));
-        Assert.Equal(5, (await StreamAsync(client, "/chat/completions", Body("say one two", ""","stream":true"""))).Count);
+        Assert.Equal(5, (await client.StreamAsync("/chat/completions", Body("say one two", ""","stream":true"""))).Count);
     }
 
     [Fact]
@@ -57,7 +57,7 @@ public sealed class ChatTests : IAsyncLifetime
         Assert.Equal(["40", "41", "42"], answer.GetProperty("choices").EnumerateArray().Select(c => c.GetProperty("message").GetProperty("content").GetString()));
         Assert.Equal("""{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4,"prompt_tokens_details":{"cached_tokens":1}}""", answer.GetProperty("usage").GetRawText());
         Assert.Equal("length", answer.GetProperty("choices")[2].GetProperty("finish_reason").GetString());
-        var events = await StreamAsync(client, "/chat/completions", Body("seed", ""","n":2,"seed":7,"stream":true"""));
+        var events = await client.StreamAsync("/chat/completions", Body("seed", ""","n":2,"seed":7,"stream":true"""));
         var texts = events[..^1].SelectMany(e => e.Data.GetProperty("choices").EnumerateArray()).Where(c => c.GetProperty("delta").TryGetProperty("content", out var text) && text.GetString() != "")
             .ToDictionary(c => c.GetProperty("index").GetInt32(), c => c.GetProperty("delta").GetProperty("content").GetString());
         Assert.Equal(("7", "8"), (texts[0], texts[1]));
@@ -96,7 +96,7 @@ public sealed class ChatTests : IAsyncLifetime
         Assert.Equal(JsonValueKind.Null, choice.GetProperty("message").GetProperty("content").ValueKind);
         var call = choice.GetProperty("message").GetProperty("tool_calls")[0];
         Assert.Equal(("call_1", "function", "weather", """{"city":"Oslo"}"""), (call.GetProperty("id").GetString(), call.GetProperty("type").GetString(), call.GetProperty("function").GetProperty("name").GetString(), call.GetProperty("function").GetProperty("arguments").GetString()));
-        var streamed = await StreamAsync(client, "/chat/completions", Body("call weather", tools + ""","stream":true"""));
+        var streamed = await client.StreamAsync("/chat/completions", Body("call weather", tools + ""","stream":true"""));
         Assert.Equal(0, streamed[1].Data.GetProperty("choices")[0].GetProperty("delta").GetProperty("tool_calls")[0].GetProperty("index").GetInt32());
 
         var logprobs = (await client.PostAsync("/chat/completions", Body("probably ö b", ""","logprobs":true,"top_logprobs":2"""))).Must().GetProperty("choices")[0].GetProperty("logprobs").GetProperty("content");
@@ -137,7 +137,7 @@ public sealed class ChatTests : IAsyncLifetime
         (await client.PostAsync("/chat/completions", """{"model":"gpt-none","messages":[{"role":"user","content":"x"}]}""")).MustRefuse(404, "model", "gpt-none", "model_not_found");
         (await client.PostAsync("/chat/completions", Body("refuse"))).MustRefuse(400, null, "too long", "context_length_exceeded");
         (await client.PostAsync("/chat/completions", Body("cut"))).MustRefuse(500, null, "");
-        var broken = await StreamAsync(client, "/chat/completions", Body("crash", ""","stream":true"""));
+        var broken = await client.StreamAsync("/chat/completions", Body("crash", ""","stream":true"""));
         Assert.Equal("server_error", broken[^1].Data.GetProperty("error").GetProperty("type").GetString());
         string waiting = await client.Account.CreatedAsync("waiting");
         (await client.PostAsync("/chat/completions", $$"""{"model":"ft:{{RunningServer.Model}}:{{client.Account.Id}}:waiting:{{waiting}}","messages":[{"role":"user","content":"x"}]}""")).MustRefuse(400, "model", "awaiting_assets", "model_not_ready");
@@ -169,18 +169,9 @@ public sealed class ChatTests : IAsyncLifetime
         Assert.Equal((true, 16), (raw.GetProperty("raw").GetBoolean(), raw.GetProperty("max_tokens").GetInt32()));
         var logprobs = (await client.PostAsync("/completions", $$"""{"model":"{{RunningServer.Model}}","prompt":"probably one two","logprobs":2}""")).Must().GetProperty("choices")[0].GetProperty("logprobs");
         Assert.Equal("""{"tokens":["one","two"],"token_logprobs":[-0.5,-0.5],"top_logprobs":[{"one":-0.5,"x":-1.5},{"two":-0.5,"x":-1.5}],"text_offset":[0,3]}""", logprobs.GetRawText());
-        var events = await StreamAsync(client, "/completions", $$"""{"model":"{{RunningServer.Model}}","prompt":"say a b","stream":true}""");
+        var events = await client.StreamAsync("/completions", $$"""{"model":"{{RunningServer.Model}}","prompt":"say a b","stream":true}""");
         Assert.Equal(["a", "b", ""], events[..^1].Select(e => e.Data.GetProperty("choices")[0].GetProperty("text").GetString()));
         foreach ((string more, string param) in ((string, string)[])[(""","suffix":"x" """, "suffix"), (""","best_of":2""", "best_of"), (""","logprobs":6""", "logprobs"), (""","max_completion_tokens":6""", "max_completion_tokens")])
             (await client.PostAsync("/completions", $$"""{"model":"{{RunningServer.Model}}","prompt":"say a"{{more}}}""")).MustRefuse(400, param, param);
-    }
-
-    private async Task<List<ServerEvent>> StreamAsync(OpenAIClient client, string path, string body)
-    {
-        using var reader = await EventReader.OpenAsync(server, client.Account.Request(HttpMethod.Post, client.Base + path, TestAccount.Text(body)));
-        var events = new List<ServerEvent>();
-        while (await reader.NextAsync() is { } next)
-            events.Add(next);
-        return events;
     }
 }

@@ -2,10 +2,11 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
+using Hone.Server.Tests.OpenApi;
 
 namespace Hone.Server.Tests.OpenAI;
 
-/// <summary>Speaks the dialect under one of its two addresses.</summary>
+/// <summary>Speaks the dialect under one of its two addresses. Every answer is held to the document that the server publishes.</summary>
 public sealed record OpenAIClient(TestAccount Account, string Base)
 {
     public static async Task<OpenAIClient> NewAsync(RunningServer server, bool shortAddress = false)
@@ -14,13 +15,37 @@ public sealed record OpenAIClient(TestAccount Account, string Base)
         return new OpenAIClient(account, shortAddress ? "/v1" : $"{account.Root}/ai/v1");
     }
 
-    public Task<Reply> GetAsync(string path, string? token = null) => Account.GetAsync(Base + path, token);
+    public Task<Reply> GetAsync(string path, string? token = null) => SendAsync(HttpMethod.Get, path, null, token);
 
-    public Task<Reply> PostAsync(string path, string body = "", string? token = null) => Account.PostAsync(Base + path, body, token: token);
+    public Task<Reply> PostAsync(string path, string body = "", string? token = null) => SendAsync(HttpMethod.Post, path, TestAccount.Text(body), token);
 
-    public Task<Reply> DeleteAsync(string path, string? token = null) => Account.SendAsync(HttpMethod.Delete, Base + path, null, token);
+    public Task<Reply> DeleteAsync(string path, string? token = null) => SendAsync(HttpMethod.Delete, path, null, token);
 
-    public Task<Reply> FormAsync(string path, params (string Name, string? FileName, byte[] Bytes)[] parts) => Account.SendAsync(HttpMethod.Post, Base + path, TestAccount.Form(parts));
+    public Task<Reply> FormAsync(string path, params (string Name, string? FileName, byte[] Bytes)[] parts) => SendAsync(HttpMethod.Post, path, TestAccount.Form(parts));
+
+    private async Task<Reply> SendAsync(HttpMethod method, string path, HttpContent? content, string? token = null)
+    {
+        var reply = await Account.SendAsync(method, Base + path, content, token);
+        var api = await PublishedApi.SharedAsync(Account.Server);
+        if (api.FindOpenAI(method, Base + path) is { } operation && api.CheckAnswer(operation, reply.Status, "application/json", reply.Body.GetRawText()) is { } wrong)
+            Assert.Fail($"{operation} → {reply.Status} {reply.Body}: {wrong}");
+        return reply;
+    }
+
+    /// <summary>All events of a stream.</summary>
+    public async Task<List<ServerEvent>> StreamAsync(string path, string body)
+    {
+        using var reader = await EventReader.OpenAsync(Account.Server, Account.Request(HttpMethod.Post, Base + path, TestAccount.Text(body)));
+        var api = await PublishedApi.SharedAsync(Account.Server);
+        var operation = api.FindOpenAI(HttpMethod.Post, Base + path)!;
+        var events = new List<ServerEvent>();
+        while (await reader.NextAsync() is { } next)
+        {
+            Assert.Null(api.CheckEvent(operation, next.Text));
+            events.Add(next);
+        }
+        return events;
+    }
 
     public Task<Reply> UploadAsync(string content, string name = "rows.jsonl") =>
         FormAsync("/files", ("purpose", null, "fine-tune"u8.ToArray()), ("file", name, Encoding.UTF8.GetBytes(content)));

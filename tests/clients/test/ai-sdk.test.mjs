@@ -9,7 +9,7 @@ import { model, startHone } from '../hone.mjs';
 let hone;
 let provider;
 
-const connect = (apiKey) => createOpenAICompatible({ name: 'hone', apiKey, baseURL: `${hone.url}/v1`, includeUsage: true, supportsStructuredOutputs: true });
+const connect = (apiKey) => createOpenAICompatible({ name: 'hone', apiKey, baseURL: `${hone.proxy.url}/v1`, includeUsage: true, supportsStructuredOutputs: true });
 
 before(async () => {
   hone = await startHone('--no-worker');

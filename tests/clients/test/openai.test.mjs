@@ -13,7 +13,7 @@ let rows;
 before(async () => {
   // Jobs are asked for often here.
   hone = await startHone('--rate-limit', 'off');
-  client = new OpenAI({ apiKey: hone.token, baseURL: `${hone.url}/v1`, maxRetries: 0 });
+  client = new OpenAI({ apiKey: hone.token, baseURL: `${hone.proxy.url}/v1`, maxRetries: 0 });
   rows = (await readFile(path.join(root, 'examples/support-triage/train.jsonl'), 'utf8')).trimEnd().split('\n');
 });
 after(() => hone?.stop());
@@ -202,7 +202,7 @@ describe('chat.completions', () => {
   });
 
   test('under the account\'s address as well', async () => {
-    const other = new OpenAI({ apiKey: hone.token, baseURL: `${hone.url}/client/v4/accounts/${hone.accountId}/ai/v1`, maxRetries: 0 });
+    const other = new OpenAI({ apiKey: hone.token, baseURL: `${hone.proxy.url}/client/v4/accounts/${hone.accountId}/ai/v1`, maxRetries: 0 });
     assert.equal((await other.models.retrieve(model)).id, model);
     assert.ok((await other.files.list()).data.length >= 0);
   });
@@ -254,14 +254,14 @@ describe('errors', () => {
     await assert.rejects(client.embeddings.create({ model, input: 'x' }), (error) => error instanceof NotFoundError && /not offered/.test(error.message));
     await assert.rejects(client.fineTuning.jobs.retrieve('ftjob-none'), NotFoundError);
     await assert.rejects(client.fineTuning.jobs.create({ model, training_file: 'file-none' }), (error) => error instanceof BadRequestError && error.param === 'training_file');
-    const wrong = new OpenAI({ apiKey: 'wrong', baseURL: `${hone.url}/v1`, maxRetries: 0 });
+    const wrong = new OpenAI({ apiKey: 'wrong', baseURL: `${hone.proxy.url}/v1`, maxRetries: 0 });
     await assert.rejects(wrong.models.list(), (error) => error instanceof AuthenticationError && error.code === 'invalid_api_key');
   });
 
   test('too many requests are a RateLimitError that says when to come back', async () => {
     const strict = await startHone('--rate-limit', '2/300', '--no-worker');
     try {
-      const hasty = new OpenAI({ apiKey: strict.token, baseURL: `${strict.url}/v1`, maxRetries: 0 });
+      const hasty = new OpenAI({ apiKey: strict.token, baseURL: `${strict.proxy.url}/v1`, maxRetries: 0 });
       await hasty.models.list();
       await hasty.models.list();
       await assert.rejects(hasty.models.list(), (error) => error instanceof RateLimitError && error.code === 'rate_limit_exceeded' && Number(error.headers.get('retry-after')) > 0);
