@@ -52,6 +52,9 @@ public sealed record GenerateRequest
     public double FrequencyPenalty { get; init; }
     public double PresencePenalty { get; init; }
 
+    /// <summary>Added to the logits of these tokens; null: nothing. A token that the model does not have is <c>bad_input</c>.</summary>
+    public IReadOnlyDictionary<int, double>? LogitBias { get; init; }
+
     /// <summary>Texts that end the answer; they are not part of it.</summary>
     public IReadOnlyList<string>? Stop { get; init; }
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Hone.Core.Accounts;
+using Hone.Server.OpenAI;
 
 namespace Hone.Server.Auth;
 
@@ -16,7 +17,7 @@ internal sealed class RateLimits
 
     private readonly RateWindows<string>? tokens;
     private readonly RateWindows<UInt128>? addresses;
-    private readonly string policy = "";
+    private readonly string policy = "", requests = "";
 
     public RateLimits(RateLimit? limit, TimeProvider clock)
     {
@@ -24,6 +25,7 @@ internal sealed class RateLimits
             return;
         tokens = new(limit, clock, Capacity);
         addresses = new(limit, clock, Capacity);
+        requests = limit.Requests.ToString(CultureInfo.InvariantCulture);
         policy = string.Create(CultureInfo.InvariantCulture, $"\"default\";q={limit.Requests};w={(int)limit.Window.TotalSeconds}");
     }
 
@@ -41,6 +43,12 @@ internal sealed class RateLimits
         var headers = context.Response.Headers;
         headers["Ratelimit"] = string.Create(CultureInfo.InvariantCulture, $"\"default\";r={count.Remaining};t={seconds}");
         headers["Ratelimit-Policy"] = policy;
+        if (OpenAIPaths.Has(context.Request.Path))
+        {
+            headers["x-ratelimit-limit-requests"] = requests;
+            headers["x-ratelimit-remaining-requests"] = count.Remaining.ToString(CultureInfo.InvariantCulture);
+            headers["x-ratelimit-reset-requests"] = string.Create(CultureInfo.InvariantCulture, $"{seconds}s");
+        }
         return count.Allowed ? null : TimeSpan.FromSeconds(seconds);
     }
 

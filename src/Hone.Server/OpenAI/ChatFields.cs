@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Hone.Formats.Constraints;
 using Hone.Formats.Inference;
@@ -12,6 +13,7 @@ internal static class ChatFields
     /// <summary>Choices of one request: each is an answer that is computed.</summary>
     public const int MaxChoices = 16;
     private const int MaxStops = 4;
+    private const int MaxBiases = 300;
 
     /// <summary>As much as the model's context holds; the engine knows it.</summary>
     public const int Unlimited = int.MaxValue;
@@ -40,10 +42,11 @@ internal static class ChatFields
         if (Stops(value) is not { } stops || stops.Count > MaxStops || stops.Any(s => s.Length == 0))
             fields.Fail("stop", $"'stop' must be a text or up to {MaxStops} of them, none of them empty");
     });
-    public static readonly SpecialField LogitBias = new("logit_bias", "Not offered.", """{"type":["object","null"],"maxProperties":0}""", (fields, value) =>
+    public static readonly SpecialField LogitBias = new("logit_bias", $"Added to the logits of tokens, by their numbers in the model's own vocabulary; up to {MaxBiases} of them.",
+        $$$"""{"type":["object","null"],"maxProperties":{{{MaxBiases}}},"propertyNames":{"pattern":"^[0-9]{1,9}$"},"additionalProperties":{"type":"number","minimum":-100,"maximum":100}}""", (fields, value) =>
     {
-        if (value.ValueKind is not JsonValueKind.Object || value.EnumerateObject().Any())
-            fields.Fail("logit_bias", "'logit_bias' is not offered: it names tokens by the original's own tokenizer. Leave it out");
+        if (Biases(value) is not { Count: <= MaxBiases })
+            fields.Fail("logit_bias", $"'logit_bias' must be an object of up to {MaxBiases} tokens by their numbers, each with a number between -100 and 100");
     });
     private static readonly FlagField Logprobs = new("logprobs", "Each token with its log-probability.");
     private static readonly IntegerField TopLogprobs = new("top_logprobs", "And so many likeliest ones in its place; wants logprobs.", 0, 20);
@@ -132,11 +135,26 @@ internal static class ChatFields
         TopP = TopP.Read(fields) ?? 1,
         TopK = (int)(TopK.Read(fields) ?? 0),
         Seed = Seed.Read(fields),
+        LogitBias = LogitBias.Read(fields) is { } biases ? Biases(biases) : null,
         RepetitionPenalty = RepetitionPenalty.Read(fields) ?? 1,
         FrequencyPenalty = FrequencyPenalty.Read(fields) ?? 0,
         PresencePenalty = PresencePenalty.Read(fields) ?? 0,
         Stop = Stop.Read(fields) is { } stop ? Stops(stop) : null,
     };
+
+    private static Dictionary<int, double>? Biases(JsonElement value)
+    {
+        if (value.ValueKind is not JsonValueKind.Object)
+            return null;
+        var biases = new Dictionary<int, double>();
+        foreach (var pair in value.EnumerateObject())
+        {
+            if (pair.Name.Length is 0 or > 9 || !pair.Name.All(char.IsAsciiDigit) || pair.Value.ValueKind is not JsonValueKind.Number || pair.Value.GetDouble() is not (>= -100 and <= 100))
+                return null;
+            biases[int.Parse(pair.Name, CultureInfo.InvariantCulture)] = pair.Value.GetDouble();
+        }
+        return biases;
+    }
 
     private static List<string>? Stops(JsonElement value) => value.ValueKind switch
     {

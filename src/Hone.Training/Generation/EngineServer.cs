@@ -67,6 +67,9 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
             Constraint? constraint = _constraints.For(request);
             if (request is { Schema: not null, Stop.Count: > 0 })
                 throw new PromptException("stop would cut an answer that a schema governs: leave one of them out.");
+            int vocabulary = generator.Model.Config.VocabularySize;
+            if (request.LogitBias?.Keys.Where(t => t < 0 || t >= vocabulary).ToArray() is [var token, ..])
+                throw new PromptException($"'logit_bias' names the token {token}; the model has those from 0 to {vocabulary - 1}.");
             int[] prompt = PromptEncoder.Encode(generator.Model, request, _constraints, _features, cancellation);
             int context = generator.Model.Config.ContextLength;
             if (prompt.Length >= context)

@@ -97,7 +97,7 @@ public sealed class DecodeTests
                 foreach (int token in Ints(file, key + ".greedy")[..step])
                     sampler.Seen(token);
                 float[] logits = Reference.Read(file, $"{key}.{step}.logits"), expected = Reference.Read(file, tensor.Name);
-                sampler.Penalise(logits);
+                sampler.Adjust(logits);
                 var actual = new float[logits.Length];
                 foreach (Sampler.Candidate candidate in sampler.Process(logits))
                     actual[candidate.Token] = (float)candidate.Probability;
@@ -123,6 +123,48 @@ public sealed class DecodeTests
         }
         Assert.Equal(Draw(request), Draw(request));
         Assert.NotEqual(Draw(request), Draw(request with { Seed = 6 }));
+    }
+
+    /// <summary>What is drawn without sorting the whole vocabulary, against the whole distribution.</summary>
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(0, 0.5)]
+    [InlineData(0, 0.999)]
+    [InlineData(40, 1)]
+    [InlineData(300, 0.9)]
+    public void Process_LargeVocabulary_IsTheBeginningOfAllInOrder(int topK, double topP)
+    {
+        var random = new Random(3);
+        // Many ties, and tokens that a constraint removed.
+        float[] logits = [.. Enumerable.Range(0, 49_152).Select(i => i % 7 == 0 ? float.NegativeInfinity : MathF.Round(random.NextSingle() * 90) / 9)];
+        var sampler = new Sampler(new GenerateRequest { Temperature = 0.8, TopK = topK, TopP = topP, Seed = 1 }, []);
+        (int Token, double Weight)[] order = [.. logits.Select((l, t) => (t, l)).Where(x => !float.IsInfinity(x.l)).OrderByDescending(x => x.l).ThenBy(x => x.t).Select(x => (x.t, Math.Exp((x.l - 10.0) / 0.8)))];
+        if (topK > 0)
+            order = [.. order.TakeWhile((x, i) => i < topK || x.Weight == order[topK - 1].Weight)];
+        double total = order.Sum(x => x.Weight), sum = 0;
+        order = [.. order.TakeWhile(x => { bool more = sum / total < topP; sum += x.Weight; return more || topP == 1; })];
+        total = order.Sum(x => x.Weight);
+        Sampler.Candidate[] actual = sampler.Process(logits);
+        Assert.Equal(order.Select(x => x.Token), actual.Select(c => c.Token));
+        Assert.Equal(order.Select(x => x.Weight / total), actual.Select(c => c.Probability), (a, b) => Math.Abs(a - b) < 1e-12);
+        foreach (double draw in (double[])[0, 0.3, 0.99])
+        {
+            Sampler.Candidate[] first = sampler.Process(logits, draw);
+            Assert.Equal(actual[..first.Length].Select(c => c.Token), first.Select(c => c.Token));
+            Assert.True(first.Sum(c => c.Probability) > draw);
+        }
+    }
+
+    [Fact]
+    public void Next_LogitBias_BansForcesAndLeavesAConstraintWhole()
+    {
+        float[] logits = [3, 2, 1, 0];
+        Assert.Equal(1, new Sampler(new GenerateRequest { LogitBias = new Dictionary<int, double> { [0] = -100 } }, []).Next([.. logits]));
+        Assert.Equal(3, new Sampler(new GenerateRequest { Temperature = 2, Seed = 1, LogitBias = new Dictionary<int, double> { [3] = 100 } }, []).Next([.. logits]));
+        // The constraint forbids what the bias forces, and allows only what it bans.
+        float[] masked = [3, 2, float.NegativeInfinity, float.NegativeInfinity];
+        var against = new GenerateRequest { Temperature = 1, Seed = 1, LogitBias = new Dictionary<int, double> { [0] = -100, [1] = -100, [2] = 100 } };
+        Assert.All(Enumerable.Range(0, 20), seed => Assert.InRange(new Sampler(against with { Seed = seed }, []).Next([.. masked]), 0, 1));
     }
 
     private static int[] Ints(SafetensorsFile file, string name) => [.. Reference.ReadInt64(file, name).Select(i => (int)i)];

@@ -218,6 +218,15 @@ describe('chat.completions', () => {
     }
   });
 
+  test('logit_bias forces a token, keeps to a schema, and knows the vocabulary', async () => {
+    const { content } = (await ask({ logit_bias: { 300: 100 }, temperature: 1, max_tokens: 4, logprobs: true })).choices[0].logprobs;
+    assert.equal(content.length, 4);
+    assert.equal(new Set(content.map((token) => token.token)).size, 1);
+    const response_format = { type: 'json_schema', json_schema: { name: 'one', schema: { enum: ['a', 'b'] } } };
+    assert.ok(['"a"', '"b"'].includes((await ask({ logit_bias: { 300: 100 }, response_format })).choices[0].message.content));
+    await assert.rejects(ask({ logit_bias: { 49152: 1 } }), (error) => error instanceof BadRequestError && /49152/.test(error.message));
+  });
+
   test('parse with a JSON schema', async () => {
     const schema = { type: 'object', properties: { queue: { enum: ['billing', 'delivery'] }, urgent: { type: 'boolean' } }, required: ['queue', 'urgent'], additionalProperties: false };
     const answer = await client.chat.completions.parse({
@@ -264,9 +273,24 @@ describe('errors', () => {
       const hasty = new OpenAI({ apiKey: strict.token, baseURL: `${strict.proxy.url}/v1`, maxRetries: 0 });
       await hasty.models.list();
       await hasty.models.list();
-      await assert.rejects(hasty.models.list(), (error) => error instanceof RateLimitError && error.code === 'rate_limit_exceeded' && Number(error.headers.get('retry-after')) > 0);
+      await assert.rejects(hasty.models.list(), (error) => error instanceof RateLimitError && error.code === 'rate_limit_exceeded' && error.type === 'requests'
+        && Number(error.headers.get('retry-after')) > 0 && error.headers.get('x-ratelimit-limit-requests') === '2' && error.headers.get('x-ratelimit-remaining-requests') === '0');
     } finally {
       await strict.stop();
+    }
+  });
+
+  test('a full account is a RateLimitError that is not repeated', async () => {
+    const small = await startHone('--finetunes-per-account', '1', '--no-worker');
+    try {
+      const api = new OpenAI({ apiKey: small.token, baseURL: `${small.proxy.url}/v1`, maxRetries: 2 });
+      const file = await api.files.create({ file: new File([data(12)], 'rows.jsonl'), purpose: 'fine-tune' });
+      await api.fineTuning.jobs.create({ model, training_file: file.id });
+      const from = small.proxy.requests.length;
+      await assert.rejects(api.fineTuning.jobs.create({ model, training_file: file.id }), (error) => error instanceof RateLimitError && error.code === 'insufficient_quota' && error.type === 'insufficient_quota');
+      assert.equal(small.proxy.requests.length, from + 1);
+    } finally {
+      await small.stop();
     }
   });
 });
