@@ -50,7 +50,8 @@ public static class HoneServer
             .WithTitle("Hone API")
             .WithOpenApiRoutePattern("/openapi.json")
             // Nothing comes from or goes to another host.
-            .DisableDefaultFonts().DisableTelemetry().DisableAgent());
+            .DisableDefaultFonts().DisableTelemetry().DisableAgent()
+            .HideDeveloperTools().HideClientButton());
         return app;
     }
 
@@ -81,13 +82,16 @@ public static class HoneServer
     private static void MapApi(WebApplication app)
     {
         var api = app.MapGroup("/client/v4");
-        api.MapTokens();
+        // The document's chapters.
+        api.MapGroup("").WithTags("Accounts and tokens").MapTokens();
         var account = api.MapGroup("/accounts/{account_id}").AddEndpointFilter<AccountAccess>();
-        account.MapFinetunes();
-        account.MapAssets();
-        account.MapEvents();
-        account.MapModels();
-        account.MapRun();
+        var finetunes = account.MapGroup("").WithTags("Finetunes");
+        finetunes.MapFinetunes();
+        finetunes.MapAssets();
+        finetunes.MapEvents();
+        var models = account.MapGroup("").WithTags("Models");
+        models.MapModels();
+        models.MapRun();
         app.MapOpenAI();
     }
 

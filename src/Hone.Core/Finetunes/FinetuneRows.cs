@@ -1,13 +1,16 @@
 using Hone.Core.Store;
 using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Finetunes;
 
 /// <summary>The statements of a creation, compiled once: creations come by the thousand.</summary>
 internal static class FinetuneRows
 {
+    private const string Count = "(SELECT finetunes FROM accounts WHERE id = @account)";
+
     private const string Ask = $"""
-        SELECT (SELECT id FROM finetunes WHERE account_id = @account AND name = @name), (SELECT finetunes FROM accounts WHERE id = @account), {SqliteJobQueue.Now}
+        SELECT (SELECT id FROM finetunes WHERE account_id = @account AND name = @name), {Count}, {SqliteJobQueue.Now}
         """;
 
     private const string InsertFinetune = """
@@ -29,6 +32,10 @@ internal static class FinetuneRows
         row.Read();
         return new(row.IsDBNull(0) ? null : Guid.Parse(row.GetString(0)), row.IsDBNull(1) ? 0 : row.GetInt64(1), DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(2)));
     }
+
+    /// <summary>Finetunes of the account, as the trigger counts them.</summary>
+    public static async Task<long> CountAsync(HoneDbContext db, string accountId, CancellationToken cancellationToken) =>
+        await db.Database.SqlQueryRaw<long?>($"SELECT {Count} AS Value", new SqliteParameter("@account", accountId)).SingleAsync(cancellationToken) ?? 0;
 
     public static void Insert(PreparedWrites statements, Finetune finetune, string message)
     {

@@ -107,8 +107,7 @@ public sealed partial class FinetuneService
         if (!assets.Select(a => a.Sha256).SequenceEqual(companions.Select(a => a.Sha256)))
             return null;
         DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
-        var asset = new FinetuneAsset { FinetuneId = id, FileName = fileName, Sha256 = staged.Sha256, Size = staged.Size, CreatedAt = now };
-        db.FinetuneAssets.Add(asset);
+        FinetuneAsset asset = AddAsset(db, finetune, fileName, staged.Sha256, staged.Size, now);
         finetune.ModifiedAt = now;
         finetune.ConfigJson = verdict.ConfigJson ?? finetune.ConfigJson;
         if (fileName is AssetFiles.TrainingData or AssetFiles.ValidationData)
@@ -147,6 +146,13 @@ public sealed partial class FinetuneService
         await db.SaveChangesAsync(cancellationToken);
         await EventLog.AppendAsync(db, id, events, cancellationToken);
         return new UploadResult.Stored(asset, finetune, verdict.Warnings) { Report = verdict.Report };
+    }
+
+    private static FinetuneAsset AddAsset(HoneDbContext db, Finetune finetune, string fileName, string sha256, long size, DateTimeOffset now)
+    {
+        var asset = new FinetuneAsset { FinetuneId = finetune.Id, FileName = fileName, Sha256 = sha256, Size = size, CreatedAt = now };
+        db.FinetuneAssets.Add(asset);
+        return asset;
     }
 
     /// <summary>Null when the finetune takes the file as far as its state and its other files go.</summary>

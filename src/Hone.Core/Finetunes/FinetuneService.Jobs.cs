@@ -43,8 +43,8 @@ public sealed partial class FinetuneService
         var errors = new List<CreateError>();
         StoredFile? training = await FileAsync("training_file", request.TrainingFile!);
         StoredFile? validation = request.ValidationFile is null ? null : await FileAsync("validation_file", request.ValidationFile);
-        if (await db.Finetunes.CountAsync(f => f.AccountId == accountId, cancellationToken) >= limits.FinetunesPerAccount)
-            errors.Add(new(CreateErrorCode.TooManyFinetunes, null, $"The account has {limits.FinetunesPerAccount} finetunes, as many as are allowed; delete some first."));
+        if (await FinetuneRows.CountAsync(db, accountId, cancellationToken) >= limits.FinetunesPerAccount)
+            errors.Add(TooMany);
         if (errors.Count > 0 || training is null)
             return new CreateResult.Invalid(errors);
         DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
@@ -68,9 +68,9 @@ public sealed partial class FinetuneService
         };
         finetune.MoveTo(FinetuneState.Validating, now);
         db.Finetunes.Add(finetune);
-        db.FinetuneAssets.Add(Asset(AssetFiles.TrainingData, training));
+        AddAsset(db, finetune, AssetFiles.TrainingData, training.Sha256, training.Size, now);
         if (validation is not null)
-            db.FinetuneAssets.Add(Asset(AssetFiles.ValidationData, validation));
+            AddAsset(db, finetune, AssetFiles.ValidationData, validation.Sha256, validation.Size, now);
         await db.SaveChangesAsync(cancellationToken);
         string also = validation is null ? "" : $" and validation file: {validation.Id}";
         await EventLog.AppendAsync(db, id, [new NewEvent($"Created fine-tuning job: {JobId(id)}"), new NewEvent($"Validating training file: {training.Id}{also}")], cancellationToken);
@@ -85,8 +85,6 @@ public sealed partial class FinetuneService
                 errors.Add(new(CreateErrorCode.UnknownFile, field, $"File {file.Id} has the purpose {file.Purpose}; one with the purpose {StoredFile.FineTune} is needed."));
             return file;
         }
-
-        FinetuneAsset Asset(string name, StoredFile file) => new() { FinetuneId = id, FileName = name, Sha256 = file.Sha256, Size = file.Size, CreatedAt = now };
     }
 
     /// <summary>Checks the files of a job that is validating; it is queued, or failed with its errors.</summary>

@@ -24,7 +24,7 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
             if (standing.ExistingId is { } existing)
                 return (CreateResult)new CreateResult.DuplicateName(existing, $"A finetune named {FinetuneRules.Quote(request.Name!)} exists already in this account: {existing}. Choose another name, or delete that one.");
             if (standing.Count >= limits.FinetunesPerAccount)
-                return new CreateResult.Invalid([new(CreateErrorCode.TooManyFinetunes, null, $"The account has {limits.FinetunesPerAccount} finetunes, as many as are allowed; delete some first.")]);
+                return new CreateResult.Invalid([TooMany]);
             var finetune = new Finetune
             {
                 // Ids that grow with time are stored side by side: a commit of many writes few pages.
@@ -42,6 +42,8 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
             return new CreateResult.Created(finetune);
         }, cancellationToken);
     }
+
+    private CreateError TooMany => new(CreateErrorCode.TooManyFinetunes, null, $"The account has {limits.FinetunesPerAccount} finetunes, as many as are allowed; delete some first.");
 
     /// <summary>The account's own, oldest first.</summary>
     public async Task<IReadOnlyList<Finetune>> ListAsync(string accountId, CancellationToken cancellationToken)

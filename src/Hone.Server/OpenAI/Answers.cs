@@ -31,6 +31,27 @@ internal sealed record RunnableModel(string Base, string? AdapterPath, string? A
     }
 }
 
+/// <summary>How a request for answers begins: its body, and the model that it names.</summary>
+/// <param name="N">Answers to a prompt.</param>
+internal sealed record AskedModel(BodyFields Fields, string Name, RunnableModel Model, int N)
+{
+    private const int MaxBody = 16 << 20;
+
+    public static async Task<(AskedModel? Asked, OpenAIError? Error)> ReadAsync(HttpContext context, RunServices services, BodyShape shape, CancellationToken cancellationToken)
+    {
+        var (fields, error) = await OpenAIBody.ReadAsync(context, MaxBody, shape, ChatFields.Inert, cancellationToken);
+        if (fields is null)
+            return (null, error);
+        string name = ChatFields.Model.Read(fields)!;
+        var (model, notFound) = await RunnableModel.FindAsync(context, services, name, cancellationToken);
+        return model is null ? (null, notFound) : (new AskedModel(fields, name, model, (int)ChatFields.N.Read(fields)!.Value), null);
+    }
+
+    /// <param name="prompts">Each is answered <see cref="N"/> times.</param>
+    public Task<(Answers? Answers, OpenAIError? Error)> StartAsync(RunServices services, IEnumerable<GenerateRequest> prompts, CancellationToken cancellationToken) =>
+        Answers.StartAsync(services, Model.Base, Answers.Repeat(prompts.Select(p => p with { AdapterPath = Model.AdapterPath, AdapterKey = Model.AdapterKey }), N), cancellationToken);
+}
+
 /// <summary>One of the answers, whole.</summary>
 internal sealed record WholeAnswer(string Text, IReadOnlyList<TokenLogprob> Logprobs, IReadOnlyList<GenerateEvent.ToolCall> Calls, GenerateEvent.Done Done);
 

@@ -9,36 +9,29 @@ namespace Hone.Server.OpenAI;
 /// <summary><c>/chat/completions</c>.</summary>
 internal static class ChatEndpoints
 {
-    private const int MaxBody = 16 << 20;
-
     public static void MapChat(this IEndpointRouteBuilder api) =>
         api.MapPost("/chat/completions", CreateAsync).WithSummary("Answer a conversation").WithDescription("stream answers as text/event-stream.")
             .TakesJson(ChatFields.Shape.Schema, OpenAIExamples.Chat).Gives(OpenAIExamples.ChatAnswer, OpenAIJson.Default.ChatView, OpenAIDescription.OfModels).Streams(OpenAIExamples.ChatChunk, OpenAIJson.Default.ChatChunkView);
 
     private static async Task<IResult> CreateAsync(HttpContext context, RunServices services, TimeProvider clock, CancellationToken cancellationToken)
     {
-        var (fields, error) = await OpenAIBody.ReadAsync(context, MaxBody, ChatFields.Shape, ChatFields.Inert, cancellationToken);
-        if (fields is null)
+        var (asked, error) = await AskedModel.ReadAsync(context, services, ChatFields.Shape, cancellationToken);
+        if (asked is null)
             return error!;
-        string name = ChatFields.Model.Read(fields)!;
-        var (model, notFound) = await RunnableModel.FindAsync(context, services, name, cancellationToken);
-        if (model is null)
-            return notFound!;
-        int n = (int)ChatFields.N.Read(fields)!.Value;
-        var request = ChatFields.Read(fields) with { AdapterPath = model.AdapterPath, AdapterKey = model.AdapterKey };
-        var (answers, failed) = await Answers.StartAsync(services, model.Base, Answers.Repeat([request], n), cancellationToken);
+        var request = ChatFields.Read(asked.Fields);
+        var (answers, failed) = await asked.StartAsync(services, [request], cancellationToken);
         if (answers is null)
             return failed!;
         await using (answers)
         {
-            var head = new ChatChunkView($"chatcmpl-{Guid.NewGuid():n}", clock.GetUtcNow().ToUnixTimeSeconds(), name, []);
-            if (ChatFields.Stream.Read(fields))
-                return await StreamAsync(context, answers, head, request.Logprobs, ChatFields.IncludesUsage(fields), cancellationToken);
+            var head = new ChatChunkView($"chatcmpl-{Guid.NewGuid():n}", clock.GetUtcNow().ToUnixTimeSeconds(), asked.Name, []);
+            if (ChatFields.Stream.Read(asked.Fields))
+                return await StreamAsync(context, answers, head, request.Logprobs, ChatFields.IncludesUsage(asked.Fields), cancellationToken);
             var (whole, broken) = await answers.CollectAsync(cancellationToken);
             if (whole is null)
                 return broken!;
             return OpenAIAnswers.Of(
-                new ChatView(head.Id, head.Created, name, [.. whole.Select((a, i) => Choice(a, i, request.Logprobs))], Answers.Usage([.. whole.Select(a => a.Done)], n)), OpenAIJson.Default.ChatView);
+                new ChatView(head.Id, head.Created, asked.Name, [.. whole.Select((a, i) => Choice(a, i, request.Logprobs))], Answers.Usage([.. whole.Select(a => a.Done)], asked.N)), OpenAIJson.Default.ChatView);
         }
     }
 

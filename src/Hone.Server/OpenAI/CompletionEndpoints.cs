@@ -10,7 +10,6 @@ namespace Hone.Server.OpenAI;
 /// <summary><c>/completions</c>: texts to go on from, without a chat template.</summary>
 internal static class CompletionEndpoints
 {
-    private const int MaxBody = 16 << 20;
     private const int DefaultTokens = 16;
 
     private static readonly SpecialField Prompt = new("prompt", "A text, or up to 16 of them.", """{"type":["string","array"],"items":{"type":"string"}}""", (fields, value) =>
@@ -56,14 +55,11 @@ internal static class CompletionEndpoints
 
     private static async Task<IResult> CreateAsync(HttpContext context, RunServices services, TimeProvider clock, CancellationToken cancellationToken)
     {
-        var (fields, error) = await OpenAIBody.ReadAsync(context, MaxBody, Shape, ChatFields.Inert, cancellationToken);
-        if (fields is null)
+        var (asked, error) = await AskedModel.ReadAsync(context, services, Shape, cancellationToken);
+        if (asked is null)
             return error!;
-        string name = ChatFields.Model.Read(fields)!;
-        var (model, notFound) = await RunnableModel.FindAsync(context, services, name, cancellationToken);
-        if (model is null)
-            return notFound!;
-        int n = (int)ChatFields.N.Read(fields)!.Value;
+        var fields = asked.Fields;
+        int n = asked.N;
         var given = Prompt.Read(fields)!.Value;
         string[] prompts = given.ValueKind is JsonValueKind.String ? [given.GetString()!] : [.. given.EnumerateArray().Select(p => p.GetString()!)];
         if (prompts.Length * n > ChatFields.MaxChoices)
@@ -76,15 +72,13 @@ internal static class CompletionEndpoints
             MaxTokens = (int)(ChatFields.MaxTokens.Read(fields) ?? DefaultTokens),
             Logprobs = logprobs is not null,
             TopLogprobs = (int)(logprobs ?? 0),
-            AdapterPath = model.AdapterPath,
-            AdapterKey = model.AdapterKey,
         });
-        var (answers, failed) = await Answers.StartAsync(services, model.Base, Answers.Repeat(requests, n), cancellationToken);
+        var (answers, failed) = await asked.StartAsync(services, requests, cancellationToken);
         if (answers is null)
             return failed!;
         await using (answers)
         {
-            var head = new CompletionView($"cmpl-{Guid.NewGuid():n}", clock.GetUtcNow().ToUnixTimeSeconds(), name, []);
+            var head = new CompletionView($"cmpl-{Guid.NewGuid():n}", clock.GetUtcNow().ToUnixTimeSeconds(), asked.Name, []);
             string[] begins = [.. Enumerable.Range(0, answers.Count).Select(i => Echo.Read(fields) ? prompts[i / n] : "")];
             if (ChatFields.Stream.Read(fields))
                 return await StreamAsync(context, answers, head, begins, n, ChatFields.IncludesUsage(fields), cancellationToken);

@@ -12,12 +12,16 @@ internal static class OpenAIEndpoints
 
     private static void Map(RouteGroupBuilder api)
     {
-        api.MapFiles();
-        api.MapUploads();
-        api.MapJobs();
-        api.MapJobEvents();
-        api.MapOpenAIModels();
-        api.MapChat();
-        api.MapCompletions();
+        // The document's chapters.
+        var files = api.MapGroup("").WithTags("OpenAI: files");
+        files.MapFiles();
+        files.MapUploads();
+        var jobs = api.MapGroup("").WithTags("OpenAI: fine-tuning");
+        jobs.MapJobs();
+        jobs.MapJobEvents();
+        var models = api.MapGroup("").WithTags("OpenAI: models");
+        models.MapOpenAIModels();
+        models.MapChat();
+        models.MapCompletions();
     }
 }

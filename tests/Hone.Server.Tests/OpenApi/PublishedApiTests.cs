@@ -58,6 +58,7 @@ public sealed class PublishedApiTests(RunningServer server) : IClassFixture<Runn
     {
         var api = await PublishedApi.ReadAsync(server);
         int checkedExamples = 0;
+        Assert.Equal(["Accounts and tokens", "Finetunes", "Models", "OpenAI: files", "OpenAI: fine-tuning", "OpenAI: models"], api.Operations.Select(o => Assert.Single(o.Value["tags"]!.AsArray())!.GetValue<string>()).Distinct().Order(StringComparer.Ordinal));
         foreach (var operation in api.Operations)
         {
             Assert.False(string.IsNullOrEmpty(operation.Value["summary"]?.GetValue<string>()), $"{operation} has no summary");
