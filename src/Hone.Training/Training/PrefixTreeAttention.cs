@@ -9,11 +9,14 @@ namespace Hone.Training.Training;
 
 /// <summary>
 /// Attention over a prefix tree without a dense mask: the queries of a segment meet the keys of its ancestors and its own, block by block. Keys that a token may
-/// not see are never multiplied, but for the upper triangle of a block's own keys.
+/// not see are never multiplied, but for the upper triangle of a step's own keys.
 /// </summary>
 internal sealed unsafe class PrefixTreeAttention : Attention
 {
     private const int BlockLength = ModelMemory.AttentionBlock;
+
+    /// <summary>Queries of a block are taken in steps, each with the keys that its last one sees.</summary>
+    private const int StepLength = 64;
 
     private const int KeySlot = 0, ValueSlot = 1, ScoreSlot = 2, GradientSlot = 3, SlopeSlot = 4;
 
@@ -63,9 +66,14 @@ internal sealed unsafe class PrefixTreeAttention : Attention
             Matrix keys = Gather(all, block, _shape.KeyColumn(pair), KeySlot), values = Gather(all, block, _shape.ValueColumn(pair), ValueSlot); // [S, d]
             for (int head = pair * _shape.Group; head < (pair + 1) * _shape.Group; head++)
             {
-                Matrix p = kept is null ? Scratch.Take(ScoreSlot, block.Length, block.Keys) : Kept(kept, block, head);
-                Probabilities(Queries(all, block, head), keys, p, window);
-                MatrixProduct.RunHere(Queries(target, block, head), false, new ProductTerm(p, values, Transposed: false));
+                Matrix q = Queries(all, block, head), answer = Queries(target, block, head); // [L, d]
+                for (int row = 0; row < block.Length; row += StepLength)
+                {
+                    (int rows, int seen) = block.Step(row);
+                    Matrix weights = Weights(kept, block, head, row, rows, seen);
+                    Probabilities(q.RowRange(row, rows), keys.RowRange(0, seen), weights, window);
+                    MatrixProduct.RunHere(answer.RowRange(row, rows), false, new ProductTerm(weights, values.RowRange(0, seen), Transposed: false));
+                }
             }
         });
         return result;
@@ -92,25 +100,16 @@ internal sealed unsafe class PrefixTreeAttention : Attention
             Matrix dKeys = Part(parts, block, pair), dValues = Part(parts, block, pairs + pair);
             for (int head = pair * _shape.Group; head < (pair + 1) * _shape.Group; head++)
             {
-                Matrix q = Queries(all, block, head), g = Queries(upper, block, head); // [L, d]
-                Matrix p = kept is null ? Scratch.Take(ScoreSlot, block.Length, block.Keys) : Kept(kept, block, head);
-                if (kept is null)
-                    Probabilities(q, keys, p, window);
-                bool more = head > pair * _shape.Group;
-                MatrixProduct.RunHere(dValues, more, new ProductTerm(p, g, Transposed: false, TurnedX: true));
-                Matrix ds = Scratch.Take(GradientSlot, block.Length, block.Keys); // [L, S]
-                MatrixProduct.RunHere(ds, false, new ProductTerm(g, values, Transposed: true));
-                for (int row = 0; row < ds.Rows; row++)
+                Matrix q = Queries(all, block, head), g = Queries(upper, block, head), dQ = Queries(target, block, head); // [L, d]
+                // The last step sees all keys, so it is the one that begins their sums.
+                for (int row = (block.Length - 1) / StepLength * StepLength; row >= 0; row -= StepLength)
                 {
-                    Span<float> x = ds.Row(row), weights = p.Row(row);
-                    TensorPrimitives.Add(x, -TensorPrimitives.Dot<float>(x, weights), x);
-                    TensorPrimitives.Multiply(x, weights, x);
-                    TensorPrimitives.Multiply(x, (float)_shape.Scale, x);
+                    (int rows, int seen) = block.Step(row);
+                    bool more = head > pair * _shape.Group || row + rows < block.Length;
+                    BackwardStep(
+                        (q.RowRange(row, rows), g.RowRange(row, rows), Weights(kept, block, head, row, rows, seen)), (keys.RowRange(0, seen), values.RowRange(0, seen)), computed: kept is not null, window,
+                        dQ.RowRange(row, rows), dKeys.RowRange(0, seen), dValues.RowRange(0, seen), more);
                 }
-                if (_shape.Softcap is { } cap)
-                    BackwardCap(ds, q, keys, cap);
-                MatrixProduct.RunHere(Queries(target, block, head), false, new ProductTerm(ds, keys, Transposed: false));
-                MatrixProduct.RunHere(dKeys, more, new ProductTerm(ds, q, Transposed: false, TurnedX: true));
             }
         });
         Cores.For(2 * pairs, i =>
@@ -130,6 +129,31 @@ internal sealed unsafe class PrefixTreeAttention : Attention
             }
         });
         return result;
+    }
+
+    /// <param name="of">q and do [L, d], p [L, S].</param>
+    /// <param name="seen">k and v [S, d].</param>
+    /// <param name="computed">p is there from the forward pass.</param>
+    /// <param name="more">dk and dv are added to what is there.</param>
+    private void BackwardStep((Matrix Q, Matrix Gradient, Matrix P) of, (Matrix Keys, Matrix Values) seen, bool computed, int window, Matrix dQ, Matrix dKeys, Matrix dValues, bool more)
+    {
+        (Matrix q, Matrix g, Matrix p) = of;
+        if (!computed)
+            Probabilities(q, seen.Keys, p, window);
+        MatrixProduct.RunHere(dValues, more, new ProductTerm(p, g, Transposed: false, TurnedX: true));
+        Matrix ds = Scratch.Take(GradientSlot, p.Rows, p.Columns); // [L, S]
+        MatrixProduct.RunHere(ds, false, new ProductTerm(g, seen.Values, Transposed: true));
+        for (int row = 0; row < ds.Rows; row++)
+        {
+            Span<float> x = ds.Row(row), weights = p.Row(row);
+            TensorPrimitives.Add(x, -TensorPrimitives.Dot<float>(x, weights), x);
+            TensorPrimitives.Multiply(x, weights, x);
+            TensorPrimitives.Multiply(x, (float)_shape.Scale, x);
+        }
+        if (_shape.Softcap is { } cap)
+            BackwardCap(ds, q, seen.Keys, cap);
+        MatrixProduct.RunHere(dQ, false, new ProductTerm(ds, seen.Keys, Transposed: false));
+        MatrixProduct.RunHere(dKeys, more, new ProductTerm(ds, q, Transposed: false, TurnedX: true));
     }
 
     private void Probabilities(Matrix q, Matrix keys, Matrix p, int window)
@@ -159,8 +183,10 @@ internal sealed unsafe class PrefixTreeAttention : Attention
     private Matrix Queries(Matrix rows, Block block, int head) =>
         rows.RowRange(block.Start, block.Length).ColumnRange(head * _shape.HeadDim, _shape.HeadDim);
 
-    private static Matrix Kept(float* kept, Block block, int head) =>
-        new(kept + block.Probabilities + (long)head * block.Length * block.Keys, block.Length, block.Keys, block.Keys);
+    /// <summary>Room for a step's probabilities [L, S]: among those that are kept, or the thread's own until its next step.</summary>
+    private static Matrix Weights(float* kept, Block block, int head, int row, int rows, int seen) => kept is null
+        ? Scratch.Take(ScoreSlot, rows, seen)
+        : new Matrix(kept + block.Probabilities + ((long)head * block.Length + row) * block.Keys, rows, seen, block.Keys);
 
     private Matrix Part(Matrix parts, Block block, int index) => parts.RowRange(index * _keys + block.FirstKey, block.Keys);
 
@@ -217,6 +243,13 @@ internal sealed unsafe class PrefixTreeAttention : Attention
 
         /// <summary>Keys of the blocks before it.</summary>
         public int FirstKey { get; set; }
+
+        /// <summary>How many queries one step takes from this row on, and how many keys the last of them sees.</summary>
+        public (int Rows, int Seen) Step(int row)
+        {
+            int rows = Math.Min(StepLength, Length - row);
+            return (rows, Keys - Length + row + rows);
+        }
     }
 
     private readonly record struct Span(int Start, int Length);
