@@ -4,6 +4,7 @@ using Hone.Formats.Models;
 using Hone.Training.Lora;
 using TorchSharp;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Hone.Training.Model;
 
@@ -38,11 +39,15 @@ internal static class DecoderLoader
     public static Decoder Load(ModelConfig config, ReadTensor read, Func<string, StoredMatrix?>? stored = null) =>
         new Loading(config, read, stored, stored is null ? null : new WidenBuffer(), brain: false).Load();
 
-    public static void RefuseNotFinite(string name, ReadOnlySpan<float> values)
+    /// <param name="start">Where the values stand in the tensor.</param>
+    public static void RefuseNotFinite(string name, long start, ReadOnlySpan<float> values)
     {
-        int bad = FirstNotFinite(values);
-        if (bad >= 0)
-            throw new InvalidFileException($"The base model's tensor {name} holds {values[bad]} at index {bad}: every answer would be wrong. Get the model's file anew.");
+        if (TensorPrimitives.IsFiniteAll(values))
+            return;
+        int bad = 0;
+        while (float.IsFinite(values[bad]))
+            bad++;
+        throw new InvalidFileException($"The base model's tensor {name} holds {values[bad]} at index {start + bad}: every answer would be wrong. Get the model's file anew.");
     }
 
     /// <param name="brain">The linear weights are rounded to bfloat16.</param>
@@ -165,17 +170,7 @@ internal static class DecoderLoader
         {
             Span<float> values = MemoryMarshal.Cast<byte, float>(target.bytes).Slice(offset, length);
             read(name, 0, values);
-            RefuseNotFinite(name, values);
+            RefuseNotFinite(name, 0, values);
         });
-    }
-
-    private static int FirstNotFinite(ReadOnlySpan<float> values)
-    {
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (!float.IsFinite(values[i]))
-                return i;
-        }
-        return -1;
     }
 }

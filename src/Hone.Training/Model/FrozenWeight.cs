@@ -22,6 +22,9 @@ internal sealed unsafe class FrozenWeight : IDisposable
     private readonly ReadTensor _read;
     private readonly WidenBuffer? _buffer;
     private readonly bool _borrowed;
+    /// <summary>Of one load: all cores share even the largest matrix.</summary>
+    private const int LoadValues = 1 << 20;
+
     private readonly StoredRows? _stored;
     private readonly BrainMatrix? _brain;
     private Tensor? _values;
@@ -54,19 +57,24 @@ internal sealed unsafe class FrozenWeight : IDisposable
     public int Columns { get; }
 
     /// <summary>The loads that make the matrix ready, to be run in any order by any thread; none where it stays as it is stored.</summary>
-    public IEnumerable<Action> Loads => _brain is not null ? _parts.Select(part => (Action)(() => LoadRounded(part))) : _values is not { } values ? [] : _parts.Select(part => (Action)(() =>
-    {
-        Span<float> target = Floats(values).Slice(checked(part.Row * Columns), checked(part.Rows * Columns));
-        _read(part.Name, 0, target);
-        DecoderLoader.RefuseNotFinite(part.Name, target);
-    }));
+    public IEnumerable<Action> Loads => _brain is null && _values is null ? [] : _parts.SelectMany(Runs).Select(run => (Action)(() => Load(run.Part, run.Row, run.Rows)));
 
-    private void LoadRounded(WeightPart part)
+    private IEnumerable<(WeightPart Part, int Row, int Rows)> Runs(WeightPart part)
     {
-        var values = new float[checked(part.Rows * Columns)];
-        _read(part.Name, 0, values);
-        DecoderLoader.RefuseNotFinite(part.Name, values);
-        BrainProduct.Round(values, _brain!.Data + (long)part.Row * Columns);
+        int rows = Math.Max(1, LoadValues / Columns);
+        for (int row = 0; row < part.Rows; row += rows)
+            yield return (part, row, Math.Min(rows, part.Rows - row));
+    }
+
+    private void Load(WeightPart part, int row, int rows)
+    {
+        long start = (long)row * Columns;
+        int target = checked((part.Row + row) * Columns), length = checked(rows * Columns);
+        Span<float> values = _values is null ? new float[length] : Floats(_values).Slice(target, length);
+        _read(part.Name, start, values);
+        DecoderLoader.RefuseNotFinite(part.Name, start, values);
+        if (_brain is not null)
+            BrainProduct.Round(values, _brain.Data + target);
     }
 
     /// <summary>The whole matrix for a product; valid until the next use of any weight of the model.</summary>

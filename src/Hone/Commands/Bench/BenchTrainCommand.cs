@@ -8,7 +8,7 @@ namespace Hone.Commands.Bench;
 internal sealed class BenchTrainCommand : BenchCommand
 {
     private readonly Option<FileInfo?> _rows = new("--rows") { Description = "Training rows. Default: those of the support triage example.", HelpName = "FILE" };
-    private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure.", HelpName = "N", DefaultValueFactory = _ => 20 };
+    private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure.", HelpName = "N", DefaultValueFactory = _ => 16 };
 
     private readonly Option<bool> _profile = new("--profile") { Description = "Where a step's time goes, by operation, instead." };
 
