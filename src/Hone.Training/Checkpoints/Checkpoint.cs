@@ -15,7 +15,7 @@ namespace Hone.Training.Checkpoints;
 /// </summary>
 internal static class Checkpoint
 {
-    private const string Parameters = "parameters", FirstMoment = "first_moment", SecondMoment = "second_moment", LossesOfRows = "row_losses", Reference = "reference_log_probabilities";
+    private const string Parameters = "parameters", FirstMoment = "first_moment", SecondMoment = "second_moment", LossesOfRows = "losses_of_rows", Reference = "reference_log_probabilities";
 
     /// <param name="fingerprint">Of the settings and the data: a checkpoint of another run is refused.</param>
     public static void Save(string path, LoraAdapter adapter, AdamW optimizer, TrainProgress progress, string fingerprint) =>
