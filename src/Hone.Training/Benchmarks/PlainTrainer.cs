@@ -8,6 +8,8 @@ using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
+#pragma warning disable RS0030 // The library as it comes: its optimizer does the same.
+
 namespace Hone.Training.Benchmarks;
 
 /// <summary>

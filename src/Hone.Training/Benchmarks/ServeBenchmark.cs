@@ -99,7 +99,7 @@ public static class ServeBenchmark
         adapter.Initialize(seed);
         using var scope = torch.NewDisposeScope();
         foreach (LoraMatrices matrices in adapter.Matrices())
-            matrices.B.copy_(torch.rand(matrices.B.shape).sub_(0.5).mul_(1e-4));
+            matrices.B.copy_(torch.rand(matrices.B.shape).PlusInPlace(-0.5).TimesInPlace(1e-4));
         Directory.CreateDirectory(folder);
         PeftAdapter.Save(folder, adapter, settings, model, "bench", null);
     }

@@ -43,7 +43,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         if (RowProduct.IsUsed && adapters.Count > 0)
         {
             ForwardRows(frozen, y, biasFirst, adapters);
-            return dora && bias is not null ? y.add_(bias) : y;
+            return dora && bias is not null ? y.PlusInPlace(bias) : y;
         }
         if (adapters is [{ Start: 0 } only] && only.Length == input.Rows && only.Adapter.Group(shape.Name) is { } whole)
         {
@@ -61,7 +61,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
             if (group.UsesDora)
                 y.narrow(0, rows.Start, rows.Length).mul_(ColumnScales(group));
         }
-        return dora && bias is not null ? y.add_(bias) : y;
+        return dora && bias is not null ? y.PlusInPlace(bias) : y;
     }
 
     /// <summary>The few rows of answers under way, which may have as many adapters: all products with x are one loop, all with u another.</summary>
@@ -103,7 +103,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         if (!group.UsesBias)
             return;
         foreach (LoraPart part in group.Parts.Where(p => p.Bias is not null))
-            y.narrow(1, part.OutOffset, part.Out).add_(part.Bias!, part.Scale);
+            y.narrow(1, part.OutOffset, part.Out).PlusInPlace(part.Bias!, part.Scale);
     }
 
     /// <summary>DoRA's last step over a whole batch: y · c + bias; keeps y for the backward pass.</summary>
@@ -113,7 +113,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         if (saved is not null)
             (saved.Unscaled, saved.Scales) = (TensorPool.Clone(y).DetachFromDisposeScope(), scales.clone().DetachFromDisposeScope());
         y.mul_(scales);
-        return bias is null ? y : y.add_(bias);
+        return bias is null ? y : y.PlusInPlace(bias);
     }
 
     /// <summary>c [1, Σout]; 1 for modules without DoRA. <c>‖W + s · B A‖² = ‖W‖² + 2s · (W Aᵀ) · B + s² · B (A Aᵀ) Bᵀ</c>, row by row.</summary>
@@ -200,7 +200,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         if (group.UsesDora)
             dy = saved.ScaledGradient = BackwardScaled(dy, group, saved);
         foreach (LoraPart part in group.Parts.Where(p => p.GradBias is not null))
-            part.GradBias!.add_(dy.narrow(1, part.OutOffset, part.Out).sum(0, keepdim: true), part.Scale);
+            part.GradBias!.PlusInPlace(dy.narrow(1, part.OutOffset, part.Out).sum(0, keepdim: true), part.Scale);
         Tensor du = TensorPool.Empty(dy.size(0), group.A.size(0)); // [N, Σr]
         Matrix upper = Matrix.Of(dy), low = Matrix.Of(du), u = Matrix.Of(saved.U!);
         (LoraPart Part, Matrix Dy, Matrix B, Matrix GradB)[] parts =
@@ -246,7 +246,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     {
         Tensor ofScales = TensorPool.Clone(dy).mul_(saved.Unscaled!).sum(0, keepdim: true); // [1, Σout]
         foreach (LoraPart part in group.Parts.Where(p => p.Magnitude is not null))
-            part.GradMagnitude!.add_(ofScales.narrow(1, part.OutOffset, part.Out).mul(saved.Scales!.narrow(1, part.OutOffset, part.Out)).div_(part.Magnitude!));
+            part.GradMagnitude!.PlusInPlace(ofScales.narrow(1, part.OutOffset, part.Out).mul(saved.Scales!.narrow(1, part.OutOffset, part.Out)).div_(part.Magnitude!));
         return TensorPool.Clone(dy).mul_(saved.Scales!);
     }
 
@@ -280,7 +280,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         using Tensor masked = TensorPool.EmptyLike(dx);
         MatrixProduct.Run(Matrix.Of(dx), false, frozen);
         MatrixProduct.Run(Matrix.Of(masked), false, low);
-        return dx.add_(masked.mul_(Mask(dx.shape, adapter)));
+        return dx.PlusInPlace(masked.mul_(Mask(dx.shape, adapter)));
     }
 
     private Tensor Dropped(Tensor x, LoraAdapter adapter, bool training) =>
@@ -291,7 +291,11 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     {
         var random = new SplitMix64((long)adapter.DropoutSeed, shape.Name);
         using var generator = new Generator(random.Next() >> 1);
-        return rand(size, generator: generator).ge_(adapter.Dropout).div_(1 - adapter.Dropout);
+        Tensor mask = rand(size, generator: generator);
+        (float dropout, float kept) = ((float)adapter.Dropout, 1 / (float)(1 - adapter.Dropout));
+        foreach (ref float value in Matrix.Of(mask).All())
+            value = value >= dropout ? kept : 0;
+        return mask;
     }
 
     public void Dispose()

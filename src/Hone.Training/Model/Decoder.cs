@@ -125,7 +125,7 @@ internal sealed class Decoder : IDisposable
             (Tensor normed, Tensor inverseRms) = _finalNorm.Forward(last);
             (TLoss loss, Tensor dNormed) = head(normed);
             Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms, TensorPool.Zeros(last.shape)); // [M, D]
-            Tensor? dx = TensorPool.Zeros(x.shape).index_add_(0, rowOfLabel, dLast, 1); // [U, D]
+            Tensor? dx = TensorPool.Zeros(x.shape).PlusRowsInPlace(rowOfLabel, dLast); // [U, D]
             WholeMatrix? embedding = adapter.Embedding;
             int lowest = embedding is null ? LowestAdapted(adapter) : 0;
             for (int l = _layers.Length - 1; l >= lowest; l--)
@@ -138,7 +138,7 @@ internal sealed class Decoder : IDisposable
                 dx = below;
             }
             if (embedding is not null)
-                embedding.Gradient!.index_add_(0, tensor(batch.Tokens, dtype: int64), dx!, Config.EmbeddingMultiplier);
+                embedding.Gradient!.PlusRowsInPlace(tensor(batch.Tokens, dtype: int64), dx!, Config.EmbeddingMultiplier);
             return loss;
         }
         finally
@@ -213,7 +213,7 @@ internal sealed class Decoder : IDisposable
             if (rows.Adapter.Embedding is { } own)
                 x.narrow(0, rows.Start, rows.Length).copy_(own.Weight.index_select(0, tensor(tokens, dtype: int64).narrow(0, rows.Start, rows.Length)));
         }
-        return Config.EmbeddingMultiplier == 1 ? x : x.mul_(Config.EmbeddingMultiplier);
+        return Config.EmbeddingMultiplier == 1 ? x : x.TimesInPlace(Config.EmbeddingMultiplier);
     }
 
     /// <summary>An adapter's start: without effect, its own matrices those of the base.</summary>

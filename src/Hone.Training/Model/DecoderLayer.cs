@@ -87,10 +87,10 @@ internal sealed class DecoderLayer(
     private Tensor Added(Tensor answer, Tensor x)
     {
         using Profile.Measure measured = Profile.Of(Operation.Residual);
-        return (residualMultiplier == 1 ? answer : answer.mul_(residualMultiplier)).add_(x);
+        return (residualMultiplier == 1 ? answer : answer.TimesInPlace(residualMultiplier)).PlusInPlace(x);
     }
 
-    private Tensor Scaled(Tensor dy) => residualMultiplier == 1 ? dy : TensorPool.Clone(dy).mul_(residualMultiplier);
+    private Tensor Scaled(Tensor dy) => residualMultiplier == 1 ? dy : TensorPool.Clone(dy).TimesInPlace(residualMultiplier);
 
     private static Tensor Norm(RmsNorm? norm, Tensor x, SavedNorm? saved)
     {
@@ -105,7 +105,7 @@ internal sealed class DecoderLayer(
 
     /// <summary>Through a norm whose input is a sum: <paramref name="passed"/> is the gradient that passes it by.</summary>
     private static Tensor BackwardBefore(RmsNorm? norm, Tensor dy, Tensor x, SavedNorm saved, Tensor passed) =>
-        norm is null ? TensorPool.Clone(dy).add_(passed) : norm.Backward(dy, x, saved.InverseRms!, passed);
+        norm is null ? TensorPool.Clone(dy).PlusInPlace(passed) : norm.Backward(dy, x, saved.InverseRms!, passed);
 
     private static Tensor BackwardAfter(RmsNorm? norm, Tensor dy, SavedNorm saved) =>
         norm is null ? dy : norm.Backward(dy, saved.Input!, saved.InverseRms!, TensorPool.Zeros(dy.shape));

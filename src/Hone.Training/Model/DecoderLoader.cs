@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Hone.Formats;
 using Hone.Formats.Models;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -75,7 +76,7 @@ internal static class DecoderLoader
             foreach (Tensor norm in _norms)
             {
                 if (config.NormAddsOne)
-                    norm.add_(1);
+                    norm.PlusInPlace(1);
             }
             return new Decoder(config, embedding, head, finalNorm, layers, buffer);
         }

@@ -25,7 +25,7 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Froz
             using var scope = NewDisposeScope();
             (Tensor rows, Tensor weights) = (tensor(share.Rows), tensor(share.Weights).unsqueeze(1));
             Tensor answer = Product(unit.Forward(Product(x.index_select(0, rows), gateUp[share.Expert].Values(), true)), down[share.Expert].Values(), true);
-            result.index_add_(0, rows, answer.mul_(weights), 1);
+            result.PlusRowsInPlace(rows, answer.mul_(weights));
         }
         return result;
     }
@@ -45,9 +45,9 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Froz
             float[] dots = Product(h, down[share.Expert].Values(), true).mul_(upper).sum(1).data<float>().ToArray();
             for (int i = 0; i < dots.Length; i++)
                 dWeights[share.Rows[i], share.Expert] = dots[i];
-            dx.index_add_(0, rows, Product(dGateUp, gateUp[share.Expert].Values(), false), 1);
+            dx.PlusRowsInPlace(rows, Product(dGateUp, gateUp[share.Expert].Values(), false));
         }
-        return dx.add_(Product(tensor(LogitGradients(p, dWeights, shares), [p.Length, config.Count]), Matrix.Of(router), false));
+        return dx.PlusInPlace(Product(tensor(LogitGradients(p, dWeights, shares), [p.Length, config.Count]), Matrix.Of(router), false));
     }
 
     private float[][] Probabilities(Tensor x)

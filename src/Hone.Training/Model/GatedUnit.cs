@@ -64,10 +64,10 @@ internal sealed unsafe class GatedUnit(Activation activation)
     {
         long width = gateUp.size(1) / 2;
         Tensor gate = gateUp.narrow(1, 0, width), up = gateUp.narrow(1, width, width);
-        Tensor share = special.erf(gate.mul(Math.Sqrt(0.5))).add_(1).mul_(0.5); // Φ(gate)
-        Tensor density = gate.square().mul_(-0.5).exp_().mul_(1 / Math.Sqrt(2 * Math.PI));
+        Tensor share = special.erf(gate.Times(Math.Sqrt(0.5))).PlusInPlace(1).TimesInPlace(0.5); // Φ(gate)
+        Tensor density = gate.square().TimesInPlace(-0.5).exp_().TimesInPlace(1 / Math.Sqrt(2 * Math.PI));
         Tensor value = gate.mul(share);
-        return (value.mul(up), share.add(density.mul_(gate)), value);
+        return (value.mul(up), share.Plus(density.mul_(gate)), value);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

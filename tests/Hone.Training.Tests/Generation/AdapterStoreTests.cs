@@ -20,7 +20,7 @@ public sealed class AdapterStoreTests : IDisposable
         using var store = new AdapterStore(_model.Decoder, Many);
         LoraAdapter[] loaded = [.. Enumerable.Range(0, Many).Select(i => Take(store, i))];
         for (int i = 0; i < Many; i++)
-            loaded[i].Parameters.mul_(1 + i * 0.01); // each answers otherwise
+            loaded[i].Parameters.TimesInPlace(1 + i * 0.01); // each answers otherwise
         float[][] answers = [.. loaded.Select(Answer)];
         Assert.Equal(Many, answers.Select(a => a[0]).Distinct().Count());
         Assert.Equal(Many, store.Count);
@@ -87,7 +87,7 @@ public sealed class AdapterStoreTests : IDisposable
         using var store = new AdapterStore(_model.Decoder, Many);
         LoraAdapter[] adapters = [.. Enumerable.Range(0, 4).Select(i => Take(store, i))];
         for (int i = 0; i < adapters.Length; i++)
-            adapters[i].Parameters.mul_(1 + i * 0.1);
+            adapters[i].Parameters.TimesInPlace(1 + i * 0.1);
         float[][] together = NextToken([.. adapters.SelectMany((a, i) => new[] { (a, 2 * i), (a, 2 * i + 1) })]);
         Assert.Equal(8, together.Select(t => t[0]).Distinct().Count());
         for (int i = 0; i < together.Length; i++)

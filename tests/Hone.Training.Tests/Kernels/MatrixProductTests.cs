@@ -68,7 +68,7 @@ public sealed unsafe class MatrixProductTests
             for (int rows = 1; rows <= height; rows++)
             {
                 using var scope = NewDisposeScope();
-                Tensor x = rand(rows, Depth) - 0.5, panel = rand(Depth, width) - 0.5, y = rand(rows, width), expected = y + 0.5f * x.matmul(panel);
+                Tensor x = rand(rows, Depth).PlusInPlace(-0.5), panel = rand(Depth, width).PlusInPlace(-0.5), y = rand(rows, width), expected = y.Plus(x.matmul(panel).Times(0.5));
                 Matrix mx = Matrix.Of(x), my = Matrix.Of(y);
                 if (width == 16)
                     ProductTile.Narrow(mx.Data, mx.Stride, 1, rows, Matrix.Of(panel).Data, Matrix.Of(panel).Stride, Depth, my.Data, my.Stride, scale: 0.5f, accumulate: true);

@@ -51,7 +51,7 @@ public sealed class TensorPoolTests
             using var scope = torch.NewDisposeScope();
             torch.Tensor kept = TensorPool.Zeros(8, random.Next(Smallest, Largest / 16)).DetachFromDisposeScope();
             for (int i = 0; i < 5; i++)
-                TensorPool.EmptyLike(kept).add_(kept).narrow(1, 5, 100);
+                TensorPool.EmptyLike(kept).copy_(kept).narrow(1, 5, 100);
             kept.Dispose();
         }
         long reserved = TensorPool.Reserved;
@@ -63,7 +63,8 @@ public sealed class TensorPoolTests
     [Fact]
     public void Zeros_OverUsedMemory_AreZeros()
     {
-        TensorPool.Empty(3, Smallest).fill_(7).Dispose();
+        using (torch.Tensor used = TensorPool.Empty(3, Smallest))
+            Numbers(used).Fill(7);
         using torch.Tensor zeros = TensorPool.Zeros(3, Smallest);
         Assert.Equal(-1, Numbers(zeros).IndexOfAnyExcept(0f));
         Assert.Equal([3, Smallest], zeros.shape);
@@ -73,9 +74,10 @@ public sealed class TensorPoolTests
     public void Empty_View_KeepsTheMemory()
     {
         torch.Tensor whole = TensorPool.Empty(2, Largest), view = whole.narrow(0, 1, 1);
-        view.fill_(3);
+        Numbers(view).Fill(3);
         whole.Dispose();
-        using torch.Tensor other = TensorPool.Empty(2, Largest).fill_(4);
+        using torch.Tensor other = TensorPool.Empty(2, Largest);
+        Numbers(other).Fill(4);
         Assert.Equal(-1, Numbers(view).IndexOfAnyExcept(3f));
         view.Dispose();
     }

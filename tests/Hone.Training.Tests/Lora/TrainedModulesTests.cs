@@ -72,7 +72,7 @@ public sealed class TrainedModulesTests : IDisposable
         using (adapter.Unchanged())
             Assert.Equal(4f, Scales());
 
-        float Scales() => group.ColumnScales(() => full(1, 1, (float)++made)).item<float>();
+        float Scales() => group.ColumnScales(() => tensor([(float)++made], [1, 1])).item<float>();
     }
 
     [Fact]

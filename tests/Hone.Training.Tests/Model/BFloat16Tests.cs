@@ -91,10 +91,10 @@ public sealed class BFloat16Tests
         using var generator = new Generator(3);
         Tensor x = randn([rows, depth], generator: generator), w = randn([columns, depth], generator: generator), dy = randn([rows, columns], generator: generator);
         using var brain = new BrainMatrix(w.to(bfloat16));
-        Tensor wide = brain.Values.to(float64), y = full([rows, columns], 2f), dx = empty(rows, depth);
+        Tensor wide = brain.Values.to(float64), y = ones(rows, columns), dx = empty(rows, depth);
         MatrixProduct.Run(Matrix.Of(y), true, new ProductTerm(Matrix.Of(x), brain, Transposed: true, 0.5f));
         MatrixProduct.Run(Matrix.Of(dx), false, new ProductTerm(Matrix.Of(dy), brain, Transposed: false));
-        Assert.InRange((x.to(bfloat16).to(float64).matmul(wide.t()) * 0.5 + 2 - y).norm().ToDouble(), 0, 4e-3 * y.norm().ToDouble());
+        Assert.InRange((x.to(bfloat16).to(float64).matmul(wide.t()).Times(0.5).PlusInPlace(1) - y).norm().ToDouble(), 0, 4e-3 * y.norm().ToDouble());
         Assert.InRange((dy.to(bfloat16).to(float64).matmul(wide) - dx).norm().ToDouble(), 0, 4e-3 * dx.norm().ToDouble());
     }
 
