@@ -53,27 +53,25 @@ internal static unsafe class RowProduct
     }
 
     /// <summary>Several sums that do not read each other's results, in one loop over all cores.</summary>
-    public static void RunAll(RowSum[] sums)
+    public static void RunAll(ReadOnlySpan<RowSum> sums)
     {
         long work = 0;
-        foreach (ref readonly RowSum sum in sums.AsSpan())
+        foreach (ref readonly RowSum sum in sums)
             work += sum.Work;
-        var ranges = new List<(int Sum, int Start, int End)>(sums.Length + Cores.Count * RangesACore);
-        for (int i = 0; i < sums.Length; i++)
+        int most = Cores.Count * RangesACore, count = 0;
+        var ranges = new RowRange[most + sums.Length];
+        foreach (ref readonly RowSum sum in sums)
         {
-            int columns = sums[i].Y.Columns, count = (int)Math.Clamp(sums[i].Work * Cores.Count * RangesACore / Math.Max(1, work), 1, Math.Max(1, columns / SmallestRange));
-            for (int r = 0; r < count; r++)
-                ranges.Add((i, (int)((long)columns * r / count), (int)((long)columns * (r + 1) / count)));
+            int columns = sum.Y.Columns, own = (int)Math.Clamp(sum.Work * most / Math.Max(1, work), 1, Math.Max(1, columns / SmallestRange));
+            for (int r = 0; r < own; r++)
+                ranges[count++] = new RowRange(sum, (int)((long)columns * r / own), (int)((long)columns * (r + 1) / own));
         }
-        Cores.For(ranges.Count, r =>
+        Cores.For(count, r =>
         {
-            (int i, int start, int end) = ranges[r];
-            Columns(sums[i].Y, sums[i].Accumulate, sums[i].Terms, start, end);
+            ref readonly RowRange range = ref ranges[r];
+            Columns(range.Sum.Y, range.Sum.Accumulate, range.Sum.Terms, range.Start, range.End);
         });
     }
-
-    /// <summary>The same on the calling thread alone.</summary>
-    public static void RunHere(Matrix y, bool accumulate, params ReadOnlySpan<ProductTerm> terms) => Columns(y, accumulate, terms, 0, y.Columns);
 
     private static void Columns(Matrix y, bool accumulate, ReadOnlySpan<ProductTerm> terms, int start, int end)
     {
@@ -210,8 +208,8 @@ internal static unsafe class RowProduct
                 WideRowKernel.EightByTwo<TBlock>(a, b, blocks, halves, rows.X, offsets, sums);
             int columns = Math.Min(step, to - column);
             for (int i = 0; blocks * Block < depth && i < columns * rows.Count; i++)
-                sums[i % columns * height + i / columns] += Rest(rows.X + offsets[i / columns], places.Of(column + i % columns), depth);
-            rows.Store(column, columns, sums, height);
+                sums[i / columns * step + i % columns] += Rest(rows.X + offsets[i / columns], places.Of(column + i % columns), depth);
+            rows.Store(column, columns, sums, step);
         }
     }
 
@@ -251,6 +249,9 @@ internal static unsafe class RowProduct
             sum += x[i] * w[i];
         return sum;
     }
+
+    /// <summary>Some columns of a sum.</summary>
+    private readonly record struct RowRange(RowSum Sum, int Start, int End);
 
     public readonly struct Use : IDisposable
     {
@@ -296,17 +297,22 @@ internal static unsafe class RowProduct
                 to[i] = Math.Min(i, count - 1) * _strideX;
         }
 
-        /// <param name="sums">[columns, height]</param>
-        public void Store(int column, int columns, float* sums, int height)
+        /// <param name="sums">[rows, <paramref name="step"/>]</param>
+        public void Store(int column, int columns, float* sums, int step)
         {
             float* target = _y + column;
-            for (int i = 0; i < count; i++, target += _strideY)
+            for (int i = 0; i < count; i++, target += _strideY, sums += step)
             {
-                for (int c = 0; c < columns; c++)
+                if (columns == 2)
                 {
-                    float sum = _scale * sums[c * height + i];
-                    target[c] = accumulate ? target[c] + sum : sum;
+                    Vector128<float> two = Sse2.LoadScalarVector128((double*)sums).AsSingle() * _scale;
+                    if (accumulate)
+                        two += Sse2.LoadScalarVector128((double*)target).AsSingle();
+                    Sse2.StoreScalar((double*)target, two.AsDouble());
+                    continue;
                 }
+                for (int c = 0; c < columns; c++)
+                    target[c] = accumulate ? target[c] + _scale * sums[c] : _scale * sums[c];
             }
         }
 

@@ -6,7 +6,7 @@ namespace Hone.Training.Kernels;
 /// <summary>Memory of the calling thread for what lives within one turn of a loop; it grows to the largest ever asked for.</summary>
 internal static unsafe class Scratch
 {
-    private const int Slots = 7;
+    private const int Slots = 8;
 
     [ThreadStatic]
     private static float[]?[]? t_slots;

@@ -35,12 +35,12 @@ internal static unsafe class WideRowKernel
             TBlock.Read(d, i, halves, out w0, out w1);
             s3 = Add(x0, x1, w0, w1, s3);
         }
-        Sums(s0, s1, s2, s3).Store(sums);
+        Lane.Sums(s0, s1, s2, s3).Store(sums);
     }
 
     /// <summary>Up to four rows of x with two of W.</summary>
     /// <param name="to">From the first row of x to each.</param>
-    /// <param name="sums">[4, 2]: by row of W.</param>
+    /// <param name="sums">[4, 2]</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void FourByTwo<TBlock>(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums) where TBlock : struct, IWideBlock
     {
@@ -66,13 +66,13 @@ internal static unsafe class WideRowKernel
             y0 = Vector512.Load(x + x3 + 16);
             (a3, b3) = (Add(x0, y0, v0, v1, a3), Add(x0, y0, w0, w1, b3));
         }
-        Sums(a0, a1, a2, a3).Store(sums);
-        Sums(b0, b1, b2, b3).Store(sums + 4);
+        Lane.Sums(a0, b0, a1, b1).Store(sums);
+        Lane.Sums(a2, b2, a3, b3).Store(sums + 4);
     }
 
     /// <summary>Up to eight rows of x with two of W.</summary>
     /// <param name="to">From the first row of x to each.</param>
-    /// <param name="sums">[8, 2]: by row of W.</param>
+    /// <param name="sums">[8, 2]</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void EightByTwo<TBlock>(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums) where TBlock : struct, IWideBlock
     {
@@ -88,33 +88,38 @@ internal static unsafe class WideRowKernel
             Vector512<float> x0, y0;
             x0 = Vector512.Load(x);
             y0 = Vector512.Load(x + 16);
-            (a0, b0) = (Add(x0, y0, v0, v1, a0), Add(x0, y0, w0, w1, b0));
+            a0 = Add(x0, y0, v0, v1, a0);
+            b0 = Add(x0, y0, w0, w1, b0);
             x0 = Vector512.Load(x + x1);
             y0 = Vector512.Load(x + x1 + 16);
-            (a1, b1) = (Add(x0, y0, v0, v1, a1), Add(x0, y0, w0, w1, b1));
+            a1 = Add(x0, y0, v0, v1, a1);
+            b1 = Add(x0, y0, w0, w1, b1);
             x0 = Vector512.Load(x + x2);
             y0 = Vector512.Load(x + x2 + 16);
-            (a2, b2) = (Add(x0, y0, v0, v1, a2), Add(x0, y0, w0, w1, b2));
+            a2 = Add(x0, y0, v0, v1, a2);
+            b2 = Add(x0, y0, w0, w1, b2);
             x0 = Vector512.Load(x + x3);
             y0 = Vector512.Load(x + x3 + 16);
-            (a3, b3) = (Add(x0, y0, v0, v1, a3), Add(x0, y0, w0, w1, b3));
+            a3 = Add(x0, y0, v0, v1, a3);
+            b3 = Add(x0, y0, w0, w1, b3);
             x0 = Vector512.Load(x + x4);
             y0 = Vector512.Load(x + x4 + 16);
-            (a4, b4) = (Add(x0, y0, v0, v1, a4), Add(x0, y0, w0, w1, b4));
+            a4 = Add(x0, y0, v0, v1, a4);
+            b4 = Add(x0, y0, w0, w1, b4);
             x0 = Vector512.Load(x + x5);
             y0 = Vector512.Load(x + x5 + 16);
-            (a5, b5) = (Add(x0, y0, v0, v1, a5), Add(x0, y0, w0, w1, b5));
+            a5 = Add(x0, y0, v0, v1, a5);
+            b5 = Add(x0, y0, w0, w1, b5);
             x0 = Vector512.Load(x + x6);
             y0 = Vector512.Load(x + x6 + 16);
-            (a6, b6) = (Add(x0, y0, v0, v1, a6), Add(x0, y0, w0, w1, b6));
+            a6 = Add(x0, y0, v0, v1, a6);
+            b6 = Add(x0, y0, w0, w1, b6);
             x0 = Vector512.Load(x + x7);
             y0 = Vector512.Load(x + x7 + 16);
-            (a7, b7) = (Add(x0, y0, v0, v1, a7), Add(x0, y0, w0, w1, b7));
+            a7 = Add(x0, y0, v0, v1, a7);
+            b7 = Add(x0, y0, w0, w1, b7);
         }
-        Sums(a0, a1, a2, a3).Store(sums);
-        Sums(a4, a5, a6, a7).Store(sums + 4);
-        Sums(b0, b1, b2, b3).Store(sums + 8);
-        Sums(b4, b5, b6, b7).Store(sums + 12);
+        Lane.Sums(a0, b0, a1, b1, a2, b2, a3, b3, a4, b4, a5, b5, a6, b6, a7, b7).Store(sums);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -133,21 +138,4 @@ internal static unsafe class WideRowKernel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Add(Vector512<float> x0, Vector512<float> x1, Vector512<float> w0, Vector512<float> w1, Vector512<float> sum) =>
         Vector512.MultiplyAddEstimate(w1, x1, Vector512.MultiplyAddEstimate(w0, x0, sum));
-
-    /// <summary>The lanes of four sums added, each in the same order.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Sums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
-    {
-        Vector128<float> a4 = Four(a), b4 = Four(b), c4 = Four(c), d4 = Four(d);
-        Vector128<float> ab = Sse.UnpackLow(a4, b4) + Sse.UnpackHigh(a4, b4); // a0 + a2, b0 + b2, a1 + a3, b1 + b3
-        Vector128<float> cd = Sse.UnpackLow(c4, d4) + Sse.UnpackHigh(c4, d4);
-        return Sse.MoveLowToHigh(ab, cd) + Sse.MoveHighToLow(cd, ab);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Four(Vector512<float> x)
-    {
-        Vector256<float> eight = x.GetLower() + x.GetUpper();
-        return eight.GetLower() + eight.GetUpper();
-    }
 }

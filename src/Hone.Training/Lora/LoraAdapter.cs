@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Hone.Formats.Adapters;
 using Hone.Formats.Models;
+using Hone.Training.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -226,6 +227,11 @@ internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart
 {
     private Tensor? _columnScales;
 
+    /// <summary>Σr</summary>
+    public int Rank { get; } = (int)A.size(0);
+
+    public Matrix ValuesOfA { get; } = Matrix.Of(A);
+
     public bool UsesBias { get; } = Parts.Any(p => p.Bias is not null);
 
     public bool UsesDora { get; } = Parts.Any(p => p.Magnitude is not null);
@@ -247,6 +253,15 @@ internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart
     /// <summary>DoRA's factor of each output [1, Σout]; kept while the parameters stay as they are.</summary>
     public Tensor ColumnScales(Func<Tensor> make) => IsUnchanged ? _columnScales ??= make().DetachFromDisposeScope() : make();
 
+    /// <summary><c>s · u Bᵀ</c> of each module, for a few rows of u [n, Σr].</summary>
+    public ProductTerm[] RowTerms(Matrix low)
+    {
+        var terms = new ProductTerm[Parts.Count];
+        for (int i = 0; i < terms.Length; i++)
+            terms[i] = Parts[i].RowTerm(low);
+        return terms;
+    }
+
     public void Dispose()
     {
         A.Dispose();
@@ -267,10 +282,26 @@ internal sealed record LoraGroup(Tensor A, Tensor? GradA, IReadOnlyList<LoraPart
 
 internal sealed record LoraPart(string Module, int OutOffset, int Out, int RankOffset, int Rank, double Scale, Tensor B, Tensor? GradB)
 {
-    private Tensor? _turnedB;
+    private readonly Matrix _values = Matrix.Of(B);
+    private Tensor? _turnedB; // [r, out]
+    private Matrix _turnedValues;
 
-    /// <summary>Bᵀ [r, out] of an adapter that only answers, made once: the few rows of an answer add it column by column. Null where B changes.</summary>
-    public Tensor? TurnedB => GradB is not null ? null : _turnedB ??= B.t().contiguous().DetachFromDisposeScope();
+    /// <summary><c>s · u Bᵀ</c></summary>
+    /// <param name="low">u [N, Σr]</param>
+    public ProductTerm Term(Matrix low) => new(low.ColumnRange(RankOffset, Rank), _values, Transposed: true, (float)Scale, OutOffset);
+
+    /// <summary>The same for the few rows of an answer, which add Bᵀ column by column; it is made once, unless B changes.</summary>
+    public ProductTerm RowTerm(Matrix low)
+    {
+        if (GradB is not null)
+            return Term(low);
+        if (_turnedB is null)
+        {
+            _turnedB = B.t().contiguous().DetachFromDisposeScope();
+            _turnedValues = Matrix.Of(_turnedB);
+        }
+        return new ProductTerm(low.ColumnRange(RankOffset, Rank), _turnedValues, Transposed: false, (float)Scale, OutOffset);
+    }
 
     public void DisposeTurned() => _turnedB?.Dispose();
 

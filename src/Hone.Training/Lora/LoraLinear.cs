@@ -21,7 +21,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <summary>Outputs whose dB, and rows whose du, are one turn of a loop.</summary>
     private const int OutputRange = 192, RowRange = 48;
 
-    private const int GradientSlot = 0;
+    private const int GradientSlot = 0, LowSlot = 7;
 
     private double[]? _squaredNorms; // ‖W‖² of each row, for DoRA
 
@@ -67,26 +67,22 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <summary>The few rows of answers under way, which may have as many adapters: all products with x are one loop, all with u another.</summary>
     private void ForwardRows(in ProductTerm frozen, Tensor y, bool biasFirst, IReadOnlyList<AdapterRows> adapters)
     {
-        Matrix input = frozen.X, output = Matrix.Of(y);
-        var sums = new List<RowSum>(adapters.Count + 1) { new(output, biasFirst, frozen) };
-        var added = new List<RowSum>(adapters.Count);
-        var lows = new List<Tensor>(adapters.Count);
+        Matrix input = frozen.X, output = Matrix.Of(y), lows = Scratch.Take(LowSlot, input.Rows, adapters.Max(a => a.Adapter.Group(shape.Name)?.Rank ?? 0)); // u [N, max Σr]
+        var sums = new RowSum[adapters.Count + 1];
+        var added = new RowSum[adapters.Count];
+        int adapted = 0;
         foreach ((LoraAdapter adapter, long start, long length) in adapters)
         {
             if (adapter.Group(shape.Name) is not { } group)
                 continue;
             (int first, int count) = ((int)start, (int)length);
-            Matrix a = Matrix.Of(group.A);
-            lows.Add(TensorPool.Empty(count, a.Rows)); // u [n, Σr]
-            Matrix low = Matrix.Of(lows[^1]);
-            sums.Add(new RowSum(low, false, new ProductTerm(input.RowRange(first, count), a, Transposed: true)));
-            added.Add(new RowSum(output.RowRange(first, count), true, [.. group.Parts.Select(p => p.TurnedB is { } turned
-                ? new ProductTerm(low.ColumnRange(p.RankOffset, p.Rank), Matrix.Of(turned), Transposed: false, (float)p.Scale, p.OutOffset)
-                : Low(p, low))]));
+            Matrix low = lows.RowRange(first, count).ColumnRange(0, group.Rank);
+            added[adapted++] = new RowSum(output.RowRange(first, count), true, group.RowTerms(low));
+            sums[adapted] = new RowSum(low, false, new ProductTerm(input.RowRange(first, count), group.ValuesOfA, Transposed: true));
         }
-        RowProduct.RunAll([.. sums]);
-        RowProduct.RunAll([.. added]);
-        lows.ForEach(low => low.Dispose());
+        sums[0] = new RowSum(output, biasFirst, frozen);
+        RowProduct.RunAll(sums.AsSpan(0, adapted + 1));
+        RowProduct.RunAll(added.AsSpan(0, adapted));
         foreach (AdapterRows rows in adapters)
         {
             if (rows.Adapter.Group(shape.Name) is not { } group || !group.UsesBias && !group.UsesDora)
@@ -174,11 +170,8 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         MatrixProduct.Run(low, false, new ProductTerm(Matrix.Of(Dropped(x, adapter, training: saved is not null)), Matrix.Of(group.A), Transposed: true));
         if (saved is not null)
             saved.U = u.DetachFromDisposeScope();
-        return [.. group.Parts.Select(p => Low(p, low))];
+        return [.. group.Parts.Select(p => p.Term(low))];
     }
-
-    private static ProductTerm Low(LoraPart part, Matrix low) =>
-        new(low.ColumnRange(part.RankOffset, part.Rank), Matrix.Of(part.B), Transposed: true, (float)part.Scale, part.OutOffset);
 
     /// <summary>Both halves of the backward pass, where the forward pass's input is at hand.</summary>
     /// <param name="dy">[N, Σout]</param>
