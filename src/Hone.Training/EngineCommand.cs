@@ -20,11 +20,12 @@ public static class EngineCommand
         ChildLifetime.LeadGroup();
         ChildLifetime.EndWithStandardInput();
         ChildLifetime.YieldToServer(ChildLifetime.EngineNice);
-        Cores.Use(threads ?? Environment.ProcessorCount);
+        Cores.BeginLoading();
         var clock = Stopwatch.StartNew();
         try
         {
             using BaseModel model = BaseModel.Open(modelPath);
+            Cores.Use(threads ?? Environment.ProcessorCount);
             using Decoder decoder = DecoderLoader.Load(model, asStored: true);
             using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             listener.Bind(new UnixDomainSocketEndPoint(socketPath));

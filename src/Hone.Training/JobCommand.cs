@@ -36,7 +36,7 @@ internal static class JobCommand
             JobSpec job = await ReadAsync(Path.Combine(folder, JobSpec.FileName)).ConfigureAwait(false);
             if (job.MemoryLimitMb is { } limit)
                 ChildLifetime.LimitMemory(limit);
-            Cores.Use(job.Threads ?? Environment.ProcessorCount);
+            Cores.BeginLoading();
             using var heartbeat = new Heartbeat(events.Write, () => Environment.CpuUsage.TotalTime, TimeProvider.System);
             body(job, events, pause.Token);
             return 0;

@@ -6,6 +6,7 @@ using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
 using Hone.Training.Generation;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Processes;
@@ -30,6 +31,7 @@ public static class ProveCommand
         string output = Path.Combine(folder, "adapter");
         RunReport run = JsonSerializer.Deserialize(File.ReadAllBytes(Path.Combine(folder, RunReport.FileName)), ReportJson.Default.RunReport)!;
         using BaseModel model = BaseModel.Open(job.ModelPath);
+        Cores.Use(job.Threads ?? Environment.ProcessorCount);
         AdapterReport check = AdapterCheck.Check(
             Path.Combine(output, AdapterConfig.FileName), Path.Combine(output, AdapterConfig.WeightsFileName), model, new AdapterLimits { MaxRank = int.MaxValue, MaxBytes = long.MaxValue }, cancellationToken: cancellation);
         if (!check.Ok)

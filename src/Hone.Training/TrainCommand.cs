@@ -9,6 +9,7 @@ using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
 using Hone.Training.Checkpoints;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Processes;
@@ -49,6 +50,7 @@ public static class TrainCommand
         using TrainingRows data = TrainingRows.Read(folder, job, model, Warn);
         (EncodedRowFile rows, IReadOnlyList<EncodedRow> validation, bool pairs) = (data.Rows, data.Validation, data.PreferencePairs);
         CrashPoint.Here("train.rows");
+        Cores.Use(job.Threads ?? Environment.ProcessorCount);
         // 2
         TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Count / (pairs ? 2 : 1), rows.TrainedTokens, pairs);
         Func<TrainSettings, bool>? isOfCheckpoint = job.ResumeFrom is { } from && Checkpoint.FingerprintOf(Path.Combine(folder, from)) is { } left ? s => Fingerprint(s, rows, job) == left : null;

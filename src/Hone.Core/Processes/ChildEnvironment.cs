@@ -16,8 +16,11 @@ internal static class ChildEnvironment
 
     private static readonly string[] Prefixes = ["LC_", "DOTNET_", "OMP_", "MKL_", "KMP_", "CUDA_", "NVIDIA_"];
 
-    /// <summary>Large blocks stay with the allocator: libtorch takes and gives back the same sizes each step, and fresh pages cost more than the arithmetic on them.</summary>
-    private const string Malloc = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184";
+    /// <summary>
+    /// Large blocks stay with the allocator: libtorch takes and gives back the same sizes each step, and fresh pages cost more than the arithmetic on them.
+    /// Where the system offers huge pages, the base's weights are spread over hundreds of pages in place of a hundred thousand.
+    /// </summary>
+    private const string Malloc = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.hugetlb=1";
 
     public static Dictionary<string, string> Build(IReadOnlyDictionary<string, string> parent, int? threads, IReadOnlyDictionary<string, string>? extra)
     {

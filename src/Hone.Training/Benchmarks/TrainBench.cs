@@ -21,10 +21,11 @@ internal sealed class TrainBench : IDisposable
 
     public TrainBench(string modelPath, string rowsPath, int? threads, bool asStored, int rank = 8)
     {
-        Cores.Use(threads ?? Environment.ProcessorCount);
+        Cores.BeginLoading();
         Model = BaseModel.Open(modelPath);
         RowEncoder encoder = RowEncoder.For(Model, new TrainingConfig());
         Rows = [.. RowReader.Read(rowsPath).SelectMany(r => encoder.Encode(r).Rows)];
+        Cores.Use(threads ?? Environment.ProcessorCount);
         _decoder = DecoderLoader.Load(Model, asStored);
         Settings = TrainSettings.Resolve(
             new TrainingConfig { Rank = rank, Alpha = 2 * rank, BatchSize = RowsPerStep, LearningRate = 1e-4, Seed = 1 }, Model.Config, "bench", Rows.Length, Rows.Sum(r => (long)r.TrainedTokens), false);

@@ -22,6 +22,9 @@ internal static class Cores
     /// <summary>Threads, the caller's own among them.</summary>
     public static int Count { get; private set; } = 1;
 
+    /// <summary>Begins to load the tensor library, which takes one core half a second, while the caller reads files. What fails fails again where the library is first used.</summary>
+    public static void BeginLoading() => Task.Run(torch.get_num_threads).ContinueWith(t => _ = t.Exception, TaskScheduler.Default);
+
     /// <summary>From now on loops run on so many threads.</summary>
     public static void Use(int threads)
     {
