@@ -11,8 +11,8 @@ namespace Hone.Training.Generation;
 /// <summary>One answer under way. Owned by the generator's thread; the reader sees only the channel.</summary>
 internal sealed class GenerationStream : IDisposable
 {
-    /// <summary>Events that may lie unread while the next token is computed.</summary>
-    private const int MostUnread = 1;
+    /// <summary>Events that may lie unread while the next token is computed, once a reader has taken <see cref="FirstTaken"/>: the one that is passed on, and the one behind it.</summary>
+    private const int MostUnread = 1, FirstTaken = 2;
 
     private readonly BaseModel _model;
     private readonly Sampler _sampler;
@@ -23,6 +23,7 @@ internal sealed class GenerationStream : IDisposable
     private readonly Channel<GenerateEvent> _events = Channel.CreateUnbounded<GenerateEvent>();
     private readonly List<int> _answer = [];
     private int _cachedTokens;
+    private volatile int _taken; // events that the reader has taken, as far as FirstTaken
 
     /// <param name="model">The base.</param>
     /// <param name="request">What to say.</param>
@@ -39,7 +40,7 @@ internal sealed class GenerationStream : IDisposable
         Adapter = adapter;
         Cancellation = cancellation;
         Cache = new KeyValueCache(model.Config);
-        Events = new WakingReader(_events.Reader, () => Read?.Invoke());
+        Events = new WakingReader(_events.Reader, OnTaken);
         _sampler = new Sampler(request, prompt);
         _writer = new AnswerWriter(model.Tokenizer, request.Stop ?? [], calls, e => _events.Writer.TryWrite(e));
         _constraint = constraint?.Start();
@@ -64,7 +65,7 @@ internal sealed class GenerationStream : IDisposable
     public ChannelReader<GenerateEvent> Events { get; }
 
     /// <summary>The reader is behind: until it has caught up no token is computed.</summary>
-    public bool IsUnread => _events.Reader.Count > MostUnread;
+    public bool IsUnread => _events.Reader.Count > (_taken < FirstTaken ? 0 : MostUnread);
 
     /// <summary>When the stream was first seen to be unread; 0 where it is not.</summary>
     public long UnreadSince { get; set; }
@@ -94,6 +95,13 @@ internal sealed class GenerationStream : IDisposable
 
     /// <summary>The tokens whose keys and values are in the cache.</summary>
     public int[] Known() => [.. Prompt.Concat(_answer).Take(Cache.Length)];
+
+    private void OnTaken()
+    {
+        if (_taken < FirstTaken)
+            _taken++; // there is one reader
+        Read?.Invoke();
+    }
 
     /// <param name="logits">[V], after the tokens of <see cref="Next"/>; is overwritten.</param>
     public void Advance(Span<float> logits)
