@@ -77,7 +77,7 @@ public static partial class ModelMemory
     public const int PageTokens = 32;
 
     /// <summary>Labels whose logits exist at once.</summary>
-    public const int ChunkLabels = 256;
+    public const int ChunkLabels = 240;
 
     /// <summary>Queries that meet their keys together.</summary>
     public const int AttentionBlock = 256;

@@ -33,6 +33,8 @@ internal static class Exponential
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Of(Vector512<float> x)
     {
+        if (!Vector512.IsHardwareAccelerated)
+            return Vector512.Create(Of(x.GetLower()), Of(x.GetUpper()));
         x = Vector512.Min(Vector512.Max(x, Vector512.Create(-Limit + 1)), Vector512.Create(Limit));
         Vector512<float> n = Vector512.Round(x * Vector512.Create(1.44269504088896341f));
         Vector512<float> r = Vector512.MultiplyAddEstimate(n, Vector512.Create(-0.693359375f), x);

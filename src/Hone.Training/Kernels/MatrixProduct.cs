@@ -24,8 +24,19 @@ internal static unsafe class MatrixProduct
     /// <summary>Depth of a panel: a panel and the rows beside it stay in the first-level cache, and sums of sums are more exact than one long sum.</summary>
     public const int PanelDepth = 288;
 
-    /// <summary>Rows of a block: a block's slice of x stays in the second-level cache.</summary>
-    private const int BlockRows = 240;
+    /// <summary>Rows of a block: at most so many, of which a step's slice of x about fills the second-level cache; a turned weight, whose packing costs more, is packed for more of them.</summary>
+    private const int MostRows = 512, MostRowsTurned = 1024;
+
+    /// <summary>Rows of a block where smaller ones are needed to give every core turns.</summary>
+    private const int LeastRows = 240;
+
+    /// <summary>Of a loop, so that a core that others use slows it by little.</summary>
+    private const int TurnsACore = 16;
+
+    /// <summary>
+    /// The product of a longer depth, that of the output matrix's gradient, is one of parts: x and W of a part stay in the last cache while each panel reads x anew.
+    /// </summary>
+    private const int LongDepth = 16 * PanelDepth;
 
     /// <summary>With so few tiles of rows a weight whose rows lie as a panel's is read where it is.</summary>
     private const int UnpackedTiles = 4;
@@ -49,17 +60,23 @@ internal static unsafe class MatrixProduct
         }
         int panels = Blocks(y.Columns, ProductTile.Columns);
         bool fewPanels = panels < Cores.Count * 4;
-        int blocks = fewPanels ? Math.Min(Cores.Count * 3, Blocks(y.Rows, ProductTile.Rows * 4)) : Blocks(y.Rows, BlockRows);
+        int blocks = fewPanels ? Math.Min(Cores.Count * 3, Blocks(y.Rows, ProductTile.Rows * 4))
+            : Math.Max(Blocks(y.Rows, terms[0].Transposed ? MostRowsTurned : MostRows), Math.Min(Cores.Count * TurnsACore / panels, Blocks(y.Rows, LeastRows)));
         int rows = Blocks(Blocks(y.Rows, blocks), ProductTile.Rows) * ProductTile.Rows;
         blocks = Blocks(y.Rows, rows);
-        int group = fewPanels ? panels : Math.Max(1, panels * blocks / (Cores.Count * 16)), groups = Blocks(panels, group);
-        Cores.For(groups * blocks, i =>
+        int group = fewPanels ? panels : Math.Max(1, panels * blocks / (Cores.Count * TurnsACore)), groups = Blocks(panels, group);
+        int depth = terms[0].Depth, reach = terms.Length == 1 && depth > LongDepth ? LongDepth / StepDepth(depth) * StepDepth(depth) : depth;
+        for (int from = 0; from < depth; from += reach)
         {
-            int row = i % blocks * rows, panel = i / blocks * group;
-            // The turn that this thread most likely takes next begins with another panel, unless it is one of other rows.
-            int next = (i + Cores.Count) / blocks * group;
-            Block(y, accumulate, terms, row, Math.Min(y.Rows, row + rows), panel, Math.Min(panels, panel + group), next < panels ? next : panel);
-        });
+            int start = from, end = from + reach < depth ? from + reach : int.MaxValue;
+            Cores.For(groups * blocks, i =>
+            {
+                int row = i % blocks * rows, panel = i / blocks * group;
+                // The turn that this thread most likely takes next begins with another panel, unless it is one of other rows.
+                int next = (i + Cores.Count) / blocks * group;
+                Block(y, accumulate || start > 0, terms, row, Math.Min(y.Rows, row + rows), panel, Math.Min(panels, panel + group), next < panels ? next : panel, start, end);
+            });
+        }
     }
 
     /// <summary>A term's sums are summed in steps of this depth.</summary>
@@ -69,7 +86,10 @@ internal static unsafe class MatrixProduct
     public static void RunHere(Matrix y, bool accumulate, params ReadOnlySpan<ProductTerm> terms) =>
         Block(y, accumulate, terms, 0, y.Rows, 0, Blocks(y.Columns, ProductTile.Columns), 0);
 
-    private static void Block(Matrix y, bool accumulate, ReadOnlySpan<ProductTerm> terms, int rowStart, int rowEnd, int panelStart, int panelEnd, int next)
+    /// <param name="start">Of each term's depth.</param>
+    /// <param name="end">Of each term's depth, or beyond it.</param>
+    private static void Block(
+        Matrix y, bool accumulate, ReadOnlySpan<ProductTerm> terms, int rowStart, int rowEnd, int panelStart, int panelEnd, int next, int start = 0, int end = int.MaxValue)
     {
         int width = ProductTile.Columns, height = ProductTile.Rows;
         float* panel = Panel();
@@ -80,7 +100,7 @@ internal static unsafe class MatrixProduct
         {
             nint strideX = term.TurnedX ? 1 : term.X.Stride, stepX = term.TurnedX ? term.X.Stride : 1;
             int depth = StepDepth(term.Depth);
-            for (int k = 0; k < term.Depth; k += depth)
+            for (int k = start; k < Math.Min(term.Depth, end); k += depth)
             {
                 int length = Math.Min(depth, term.Depth - k);
                 for (int p = panelStart; p < panelEnd; p++)

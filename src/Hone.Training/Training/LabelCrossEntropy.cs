@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Hone.Formats.Models;
@@ -94,6 +95,7 @@ internal static class LabelCrossEntropy
     /// kernel does with AVX-512: over a vocabulary of many thousands the order of this sum shows in the loss's sixth digit.
     /// </summary>
     /// <param name="scale">weight / divisor</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static (double Loss, bool Correct) Row(Span<float> logits, int label, float scale, bool needsGradient)
     {
         const int Lanes = 16;
@@ -108,23 +110,33 @@ internal static class LabelCrossEntropy
         foreach (float x in logits[whole..])
             max = MathF.Max(max, x);
 
-        Vector512<float> offset = Vector512.Create(max), sums = Vector512<float>.Zero;
-        foreach (Vector512<float> x in vectors)
-            sums += Vector512.Exp(x - offset);
-        float sum = Vector512.Sum(sums);
-        foreach (float x in logits[whole..])
-            sum += MathF.Exp(x - max);
-        float logSum = MathF.Log(sum);
         float ofLabel = logits[label];
+        Vector512<float> offset = Vector512.Create(max), sums = Vector512<float>.Zero;
+        foreach (ref Vector512<float> x in vectors)
+        {
+            Vector512<float> e = Exponential.Of(x - offset);
+            sums += e;
+            if (needsGradient)
+                x = e;
+        }
+        float sum = Vector512.Sum(sums);
+        foreach (ref float x in logits[whole..])
+        {
+            float e = MathF.Exp(x - max);
+            sum += e;
+            if (needsGradient)
+                x = e;
+        }
         if (needsGradient)
         {
-            Vector512<float> log = Vector512.Create(logSum), factor = Vector512.Create(scale);
+            float share = scale / sum;
+            Vector512<float> factor = Vector512.Create(share);
             foreach (ref Vector512<float> x in vectors)
-                x = Vector512.Exp(x - offset - log) * factor;
+                x *= factor;
             foreach (ref float x in logits[whole..])
-                x = MathF.Exp(x - max - logSum) * scale;
+                x *= share;
             logits[label] -= scale;
         }
-        return ((double)max - ofLabel + logSum, ofLabel >= max);
+        return ((double)max - ofLabel + MathF.Log(sum), ofLabel >= max);
     }
 }
