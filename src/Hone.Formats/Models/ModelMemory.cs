@@ -61,7 +61,7 @@ public sealed record AdapterSize(IReadOnlyCollection<LinearModule> Adapted, int 
 /// <item>adapter: its parameters, four times while training;</item>
 /// <item>kept for the backward pass: N · L · (2·D + H·d + (H + 2K)·d + 2·F + Σrank), 2·D more with norms behind the block's halves, no 2·F with experts, Σout more with DoRA,
 /// and H · pairs of attention's probabilities a layer where these are few enough to be kept;</item>
-/// <item>within a layer's backward pass: N · (4·F + 7·D + H·d + (H + 2K)·d) and 2K·d for each key that a block meets, and the logits of up to 256 labels, V each;</item>
+/// <item>within a layer's backward pass: N · (4·F + 7·D + H·d + (H + 2K)·d) and 2K·d for each key that a block meets, and the logits of up to 240 labels, V each;</item>
 /// <item>answering: L · 2·K·d for each token in the cache, whose room is whole pages, and what an engine keeps of earlier ones.</item>
 /// </list>
 /// </summary>
