@@ -16,7 +16,7 @@ internal sealed record TestDecoder(TrainingDecoder Training, Func<PackedBatch, L
     {
         if (!onDevice)
             return new TestDecoder(model.Decoder, (batch, adapter) => model.Decoder.Logits(model.Decoder.Forward(batch, adapter), Rows(batch, adapter)), false);
-        var decoder = new DeviceDecoder(model.Decoder, CPU);
+        var decoder = new DeviceDecoder(model.Decoder, TestDevice.Device);
         return new TestDecoder(decoder, decoder.Logits, true);
     }
 

@@ -23,6 +23,7 @@ public sealed class TinyModelTests
 
     /// <summary>The same through the library's operations and its tape, as a device computes them.</summary>
     [Theory]
+    [Trait("Category", "Device")]
     [MemberData(nameof(Models))]
     public void Train_TenStepsOnDevice_EqualReference(string name) => Compare(name, BasePrecision.Float32, onDevice: true);
 
