@@ -5,7 +5,7 @@ using TorchSharp;
 namespace Hone.Training.Devices;
 
 /// <summary>What <c>HONE_LIBTORCH</c> names cannot be used; the message says what it lacks and what to do.</summary>
-internal sealed class LibtorchException(string message) : Exception(message);
+public sealed class LibtorchException(string message) : Exception(message);
 
 /// <summary>
 /// Another libtorch in the place of the packaged one: <c>HONE_LIBTORCH=DIR</c> names the <c>lib</c> folder of a PyTorch with CUDA. Its libraries are loaded before

@@ -60,6 +60,15 @@ public sealed class LibtorchTests : IDisposable
         Assert.Equal(1, await process.ExitAsync());
     }
 
+    [Fact]
+    public async Task BenchTrain_FolderThatIsNotThere_SaysSoInOneLine()
+    {
+        string nowhere = Path.Combine(_folder, "nowhere");
+        await using var process = new HoneProcess(new Dictionary<string, string> { ["HONE_LIBTORCH"] = nowhere }, "bench", "train", "--steps", "1");
+        Assert.Equal(1, await process.ExitAsync());
+        Assert.Matches($"^error: HONE_LIBTORCH: {nowhere} does not exist. Install [^\n]*\n$", await process.ErrorAsync());
+    }
+
     private HoneProcess Train(int epochs)
     {
         SmallModel.Write(Repository.PathOf("models/SmolLM2-135M-Instruct.Q4_1.gguf"), Path.Combine(_folder, "small.gguf"));
