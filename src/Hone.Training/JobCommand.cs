@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Hone.Formats;
 using Hone.Formats.Jobs;
+using Hone.Training.Devices;
 using Hone.Training.Kernels;
 using Hone.Training.Processes;
 using Hone.Training.Training;
@@ -36,6 +37,7 @@ internal static class JobCommand
             JobSpec job = await ReadAsync(Path.Combine(folder, JobSpec.FileName)).ConfigureAwait(false);
             if (job.MemoryLimitMb is { } limit)
                 ChildLifetime.LimitMemory(limit);
+            Libtorch.Load();
             Cores.BeginLoading();
             using var heartbeat = new Heartbeat(events.Write, () => Environment.CpuUsage.TotalTime, TimeProvider.System);
             body(job, events, pause.Token);
@@ -66,8 +68,11 @@ internal static class JobCommand
     {
         JobFailedException failed => new TrainerEvent.Failed(failed.Code, failed.Message),
         NotFiniteException => new TrainerEvent.Failed("not_finite", e.Message),
+        LibtorchException => new TrainerEvent.Failed("bad_libtorch", e.Message),
         InvalidFileException => new TrainerEvent.Failed("bad_model", e.Message),
         OutOfMemoryException => OutOfMemory(e),
+        ExternalException when e.Message.Contains("CUDA out of memory", StringComparison.Ordinal) => new TrainerEvent.Failed(
+            "out_of_memory", $"The device's memory ran out: lower max_length or batch_size, or set recompute. ({e.Message.Split('\n')[0]})"),
         ExternalException or InvalidOperationException when e.Message.Contains("alloc", StringComparison.OrdinalIgnoreCase) => OutOfMemory(e),
         _ => null,
     };

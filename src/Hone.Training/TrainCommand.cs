@@ -9,6 +9,7 @@ using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
 using Hone.Training.Checkpoints;
+using Hone.Training.Devices;
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
@@ -43,8 +44,8 @@ public static class TrainCommand
     {
         var clock = Stopwatch.StartNew();
         using BaseModel model = BaseModel.Open(job.ModelPath);
-        if (job.Config.NotOffered() is { Count: > 0 } refused)
-            throw new JobFailedException("bad_config", $"{TrainingConfig.FileName}, {string.Join(" ", refused)}");
+        if (job.Config.NotOffered() is { Count: > 0 } unknown)
+            throw new JobFailedException("bad_config", $"{TrainingConfig.FileName}, {string.Join(" ", unknown)}");
         // 1
         var warnings = new List<string>();
         using TrainingRows data = TrainingRows.Read(folder, job, model, Warn);
@@ -54,10 +55,13 @@ public static class TrainCommand
         // 2
         TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Count / (pairs ? 2 : 1), rows.TrainedTokens, pairs);
         Func<TrainSettings, bool>? isOfCheckpoint = job.ResumeFrom is { } from && Checkpoint.FingerprintOf(Path.Combine(folder, from)) is { } left ? s => Fingerprint(s, rows, job) == left : null;
-        settings = MachineChoices.Complete(settings, job, model, rows, isOfCheckpoint, checksLosses: true, cancellation);
+        settings = MachineChoices.Complete(settings, job, model, rows, TrainingDevice.Find(), isOfCheckpoint, checksLosses: true, cancellation);
         events.Write(new TrainerEvent.Settings(settings.Origins));
+        if (settings.Device is { Device: null } refused)
+            Warn($"{Libtorch.Variable} is set, and the training runs on the CPU: {refused.Why}.");
         // 3
         using Decoder decoder = DecoderLoader.Load(model.Weights, settings.Precision);
+        using DeviceDecoder? onDevice = settings.Device?.Device is { } device ? new DeviceDecoder(decoder, device) : null;
         using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);
         using var optimizer = new AdamW(adapter.Parameters.numel(), settings.WeightDecay);
         string fingerprint = Fingerprint(settings, rows, job);
@@ -70,7 +74,7 @@ public static class TrainCommand
         CrashPoint.Here("train.started");
         // 4
         var kept = new Queue<string>();
-        var trainer = new Trainer(decoder, adapter, optimizer, settings, rows, validation)
+        var trainer = new Trainer((TrainingDecoder?)onDevice ?? decoder, adapter, optimizer, settings, rows, validation)
         {
             OnEpoch = SaveAdapter,
             Pause = pause,
@@ -158,11 +162,11 @@ public static class TrainCommand
         }
     }
 
-    /// <summary>Settings, rows and base in one hash; the times between checkpoints and what is computed again change nothing.</summary>
+    /// <summary>Settings, rows and base in one hash; the times between checkpoints and what is computed again change nothing, and a run may go on elsewhere.</summary>
     private static string Fingerprint(TrainSettings settings, EncodedRowFile rows, JobSpec job)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (Setting setting in settings.Origins.Where(s => s.Key is not ("checkpoint_every" or "eval_every" or "recompute")))
+        foreach (Setting setting in settings.Origins.Where(s => s.Key is not ("checkpoint_every" or "eval_every" or "recompute" or "device")))
             hash.AppendData(Encoding.UTF8.GetBytes($"{setting.Key}={setting.Value}\n"));
         hash.AppendData(Encoding.UTF8.GetBytes(job.ModelSha256 ?? job.ModelId));
         hash.AppendData(Encoding.UTF8.GetBytes(rows.Sha256));

@@ -70,7 +70,7 @@ internal static class Cli
     {
         CliException known => (OneLine(known.Message), known.Hint is null ? null : OneLine(known.Hint)),
         Client.ApiException refused => (OneLine(refused.Message), refused.Hint),
-        Formats.InvalidFileException => (OneLine(exception.Message), null),
+        Formats.InvalidFileException or Training.Devices.LibtorchException => (OneLine(exception.Message), null),
         FileNotFoundException or DirectoryNotFoundException => (OneLine(exception.Message), "check the path; relative ones start at the current folder."),
         UnauthorizedAccessException => (OneLine(exception.Message), "check who owns the file or folder and whether it is read-only."),
         IOException => (OneLine(exception.Message), null),

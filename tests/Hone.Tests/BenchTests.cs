@@ -15,9 +15,10 @@ public sealed class BenchTests
         string[] expected =
         [
             "gemm_gflops", "efficiency", "tokens_per_s", "rows_per_s", "padded_rows_per_s", "rows_ratio", "shared_rows_per_s", "shared_padded_rows_per_s", "shared_rows_ratio",
-            "peak_mb", "first_step_s", "threads", "steps",
+            "peak_mb", "first_step_s", "threads", "steps", "device",
         ];
         Assert.Equal(expected, figures.RootElement.EnumerateObject().Select(figure => figure.Name));
-        Assert.All(figures.RootElement.EnumerateObject(), figure => Assert.True(figure.Value.GetDouble() > 0, figure.Name));
+        Assert.Equal("cpu", figures.RootElement.GetProperty("device").GetString());
+        Assert.All(figures.RootElement.EnumerateObject().Where(figure => figure.Name != "device"), figure => Assert.True(figure.Value.GetDouble() > 0, figure.Name));
     }
 }

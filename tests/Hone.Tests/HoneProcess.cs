@@ -12,7 +12,11 @@ internal sealed partial class HoneProcess : IAsyncDisposable
     private readonly Process _process;
     private readonly Task<string> _error;
 
-    public HoneProcess(params string[] args)
+    public HoneProcess(params string[] args) : this([], args)
+    {
+    }
+
+    public HoneProcess(Dictionary<string, string> environment, params string[] args)
     {
         HoneExecutable executable = HoneExecutable.Locate();
         var info = new ProcessStartInfo(executable.FileName) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
@@ -20,6 +24,8 @@ internal sealed partial class HoneProcess : IAsyncDisposable
             info.ArgumentList.Add(argument);
         foreach (string name in info.Environment.Keys.Where(key => key.StartsWith("HONE_", StringComparison.Ordinal)).ToArray())
             info.Environment.Remove(name);
+        foreach ((string name, string value) in environment)
+            info.Environment[name] = value;
         _process = Process.Start(info)!;
         _error = _process.StandardError.ReadToEndAsync();
     }

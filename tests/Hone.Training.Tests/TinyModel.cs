@@ -77,7 +77,7 @@ internal sealed class TinyModel : IDisposable
 
     /// <summary>The loss, then every gradient.</summary>
     /// <param name="adapter">Disposed of.</param>
-    public static float[] LossAndGradients(Decoder decoder, LoraAdapter adapter, PackedBatch batch)
+    public static float[] LossAndGradients(TrainingDecoder decoder, LoraAdapter adapter, PackedBatch batch)
     {
         using (adapter)
         {

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
+using Hone.Training.Devices;
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
@@ -21,6 +22,7 @@ internal sealed class TrainBench : IDisposable
 
     public TrainBench(string modelPath, string rowsPath, int? threads, bool asStored, int rank = 8)
     {
+        Libtorch.Load();
         Cores.BeginLoading();
         Model = BaseModel.Open(modelPath);
         RowEncoder encoder = RowEncoder.For(Model, new TrainingConfig());
@@ -71,6 +73,9 @@ internal sealed class Timed(IReadOnlyList<EncodedRow> rows, int rowsPerStep)
     public double RowsPerS => _rows / _seconds;
 
     /// <summary>Null: nothing was measured.</summary>
+    public double? TokensOrNull => _rows == 0 ? null : TokensPerS;
+
+    /// <inheritdoc cref="TokensOrNull"/>
     public double? RateOrNull => _rows == 0 ? null : RowsPerS;
 
     /// <param name="step">From the step's number and rows to the tokens computed.</param>

@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
+using Hone.Training.Devices;
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
@@ -73,9 +75,29 @@ public static class TrainBenchmark
                 return batch.Count * batch.Max(r => r.Tokens.Length);
             }
         }
+        TrainingDevice? place = TrainingDevice.Find();
+        Timed deviceTriage = new(rows, RowsPerStep), deviceWhole = new(own, RowsPerStep), deviceSharing = new(shared, SharedRowsPerStep);
+        if (place?.Device is { } device)
+        {
+            log($"{place.Name}: {place.Why}");
+            using var there = new DeviceBench(bench, device, place.Precision.Precision);
+            foreach ((Timed timed, int share) in new[] { (deviceTriage, 1), (deviceWhole, LongShare), (deviceSharing, LongShare) })
+            {
+                timed.Run(there.Step, 2, counts: false);
+                timed.Run(there.Step, Math.Max(1, steps / share));
+            }
+        }
+        else if (place is not null)
+            log($"no device: {place.Why}");
         double gflops = products / productSeconds / 1e9;
         return new TrainFigures(gflops, 4.0 * bench.Model.Parameters * whole.TokensPerS / 1e9 / gflops, whole.TokensPerS, triage.RowsPerS, padded.RateOrNull, triage.RowsPerS / padded.RateOrNull,
-            sharing.RowsPerS, sharedPadded.RateOrNull, sharing.RowsPerS / sharedPadded.RateOrNull, peak, bench.FirstStepSeconds, Cores.Count, steps);
+            sharing.RowsPerS, sharedPadded.RateOrNull, sharing.RowsPerS / sharedPadded.RateOrNull, peak, bench.FirstStepSeconds, Cores.Count, steps)
+        {
+            Device = place?.Name ?? "cpu",
+            DeviceTokensPerS = deviceWhole.TokensOrNull,
+            DeviceRowsPerS = deviceTriage.RateOrNull,
+            DeviceSharedRowsPerS = deviceSharing.RateOrNull,
+        };
 
         int Share(int all, int share) => Math.Max(1, all / share / rounds);
 
@@ -175,7 +197,23 @@ public static class TrainBenchmark
 /// <param name="Steps">Measured of the shortest kind; of longer ones fewer.</param>
 public sealed record TrainFigures(
     double GemmGflops, double Efficiency, double TokensPerS, double RowsPerS, double? PaddedRowsPerS, double? RowsRatio, double SharedRowsPerS, double? SharedPaddedRowsPerS, double? SharedRowsRatio,
-    double PeakMb, double FirstStepS, int Threads, int Steps);
+    double PeakMb, double FirstStepS, int Threads, int Steps)
+{
+    /// <summary>What trainings here run on; the other figures are the CPU's all the same.</summary>
+    public required string Device { get; init; }
+
+    /// <summary><see cref="TokensPerS"/> there, in the precision that trainings get there.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? DeviceTokensPerS { get; init; }
+
+    /// <summary><see cref="RowsPerS"/> there.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? DeviceRowsPerS { get; init; }
+
+    /// <summary><see cref="SharedRowsPerS"/> there.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? DeviceSharedRowsPerS { get; init; }
+}
 
 public sealed record ProfileFigures(IReadOnlyList<OperationFigure> Operations);
 

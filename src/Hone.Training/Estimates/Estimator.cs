@@ -65,7 +65,7 @@ public static class Estimator
         int items = rows.Count / (pairs ? 2 : 1);
         long trained = rows.TrainedTokens;
         TrainSettings settings = TrainSettings.Resolve(request.Config, model.Config, job.JobId, items, trained, pairs);
-        settings = MachineChoices.Complete(settings, job, model, rows, null, checksLosses: false, cancellation);
+        settings = MachineChoices.Complete(settings, job, model, rows, null, null, checksLosses: false, cancellation);
         using Decoder decoder = DecoderLoader.Load(model.Weights, settings.Precision);
         using LoraAdapter adapter = PeftAdapter.Create(settings, model, decoder);
         adapter.Initialize(settings.Seed, decoder.RowNorms);

@@ -97,6 +97,20 @@ internal sealed class LoraAdapter : IDisposable
     /// <summary>Seeds this step's dropout masks.</summary>
     public ulong DropoutSeed { get; set; }
 
+    /// <summary>What a projection's dropout of this step is drawn by, from 0 to 1; a device other than the CPU draws other numbers from the same seed.</summary>
+    public Tensor DropoutDraws(long[] size, string projection, Device device)
+    {
+        ulong seed = new SplitMix64((long)DropoutSeed, projection).Next() >> 1;
+        if (device.type != DeviceType.CPU)
+        {
+            // The library has generators of their own on the CPU alone.
+            cuda.manual_seed((long)seed);
+            return rand(size, device: device);
+        }
+        using var generator = new Generator(seed);
+        return rand(size, generator: generator);
+    }
+
     public LoraGroup? Group(string projection) => _groups.GetValueOrDefault(projection);
 
     /// <summary>Until it is disposed the parameters stay as they are: what follows from them alone is computed once for all passes.</summary>

@@ -27,6 +27,11 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
 
     public ProjectionShape Shape => shape;
 
+    public FrozenWeight Weight => weight;
+
+    /// <summary>[Σout]</summary>
+    public Tensor? Bias => bias;
+
     /// <param name="x">[N, in]</param>
     /// <param name="saved">Receives <c>x Aᵀ</c> [N, Σr] for the backward pass; at most one adapter then.</param>
     /// <returns>[N, Σout]</returns>
@@ -282,9 +287,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
     /// <summary>0 or 1 / (1 − p); the same in both passes of a step.</summary>
     private Tensor Mask(long[] size, LoraAdapter adapter)
     {
-        var random = new SplitMix64((long)adapter.DropoutSeed, shape.Name);
-        using var generator = new Generator(random.Next() >> 1);
-        Tensor mask = rand(size, generator: generator);
+        Tensor mask = adapter.DropoutDraws(size, shape.Name, CPU);
         (float dropout, float kept) = ((float)adapter.Dropout, 1 / (float)(1 - adapter.Dropout));
         foreach (ref float value in Matrix.Of(mask).All())
             value = value >= dropout ? kept : 0;

@@ -11,7 +11,7 @@ namespace Hone.Training.Model;
 /// The one decoder for every family: embedding, blocks, final norm, head. A batch is a flat run of tokens [N]; which of them see each other is the
 /// <see cref="Attention"/>'s affair, so training on a prefix tree and answering many streams at once are the same code.
 /// </summary>
-internal sealed class Decoder : IDisposable
+internal sealed class Decoder : TrainingDecoder
 {
     private readonly FrozenWeight _embedding; // [V, D]
     private readonly FrozenWeight _headWeight; // [V, D]
@@ -36,11 +36,17 @@ internal sealed class Decoder : IDisposable
 
     public ModelConfig Config { get; }
 
-    /// <summary>
-    /// Of each layer but the last, the forward pass keeps the input alone, and the backward pass computes the rest again when its turn comes: the same bits, with
-    /// half as much computing again and a fraction of the memory.
-    /// </summary>
-    public bool Recomputes { get; set; }
+    /// <summary>[V, D]</summary>
+    public FrozenWeight Embedding => _embedding;
+
+    /// <summary>[V, D]; with a tied output matrix the embedding itself.</summary>
+    public FrozenWeight HeadWeight => _headWeight;
+
+    public RmsNorm FinalNorm => _finalNorm;
+
+    public IReadOnlyList<DecoderLayer> Layers => _layers;
+
+    public Rope Rope => _rope;
 
     public AttentionShape AttentionShape => ShapeOf(Config);
 
@@ -88,15 +94,10 @@ internal sealed class Decoder : IDisposable
     private OutputHead HeadOf(LoraAdapter? adapter) =>
         adapter?.Head is { } own ? new OutputHead(new FrozenWeight(own.Weight), Config.LogitMultiplier, Config.LogitSoftcap, own.Gradient) : _head;
 
-    /// <summary>Loss of the batch's labels, and the adapter's gradients added up: forward and backward in one.</summary>
-    /// <param name="divisor">The loss is the weighted sum over the labels divided by this: the step's trained tokens.</param>
-    public LabelLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double divisor) =>
+    public override LabelLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double divisor) =>
         ForwardBackward(batch, adapter, normed => LabelCrossEntropy.ForwardBackward(normed, HeadOf(adapter), batch.Labels, batch.Weights, divisor));
 
-    /// <summary>The same for pairs of answers: rows 2i and 2i + 1 of the batch are the better and the worse one.</summary>
-    /// <param name="divisor">The step's pairs.</param>
-    /// <param name="reference">log-probability of each row by the base with the adapter off.</param>
-    public PreferenceLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double beta, double divisor, double[] reference) => ForwardBackward(batch, adapter, normed =>
+    public override PreferenceLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double beta, double divisor, double[] reference) => ForwardBackward(batch, adapter, normed =>
     {
         double[] policy = PreferenceLoss.RowSums(batch, LabelCrossEntropy.LogProbabilities(normed, HeadOf(adapter), batch.Labels));
         var (loss, weights) = PreferenceLoss.Of(batch, policy, reference, beta, divisor);
@@ -148,23 +149,13 @@ internal sealed class Decoder : IDisposable
         }
     }
 
-    /// <summary>Loss of the batch's labels without gradients.</summary>
-    public LabelLoss Loss(PackedBatch batch, LoraAdapter? adapter, double divisor)
+    public override LabelLoss Loss(PackedBatch batch, LoraAdapter? adapter, double divisor)
     {
         using var scope = NewDisposeScope();
         return LabelCrossEntropy.Forward(LabelStates(batch, adapter), HeadOf(adapter), batch.Labels, batch.Weights, divisor);
     }
 
-    /// <summary>Loss of a batch of pairs without gradients.</summary>
-    /// <inheritdoc cref="ForwardBackward(PackedBatch, LoraAdapter, double, double, double[])"/>
-    public PreferenceLoss Loss(PackedBatch batch, LoraAdapter? adapter, double beta, double divisor, double[] reference) =>
-        PreferenceLoss.Of(batch, RowLogProbabilities(batch, adapter), reference, beta, divisor).Loss;
-
-    /// <summary>log π of each row: the sum over its labels.</summary>
-    public double[] RowLogProbabilities(PackedBatch batch, LoraAdapter? adapter) => PreferenceLoss.RowSums(batch, LogProbabilities(batch, adapter));
-
-    /// <summary>log p of each label [M].</summary>
-    public double[] LogProbabilities(PackedBatch batch, LoraAdapter? adapter)
+    public override double[] LogProbabilities(PackedBatch batch, LoraAdapter? adapter)
     {
         using var scope = NewDisposeScope();
         return LabelCrossEntropy.LogProbabilities(LabelStates(batch, adapter), HeadOf(adapter), batch.Labels);
@@ -190,7 +181,7 @@ internal sealed class Decoder : IDisposable
     private Tensor? Wanted(int layer, Tensor labelled) => layer == _layers.Length - 1 ? labelled : null;
 
     /// <summary>The tokens that predict a label [U], each once, and for each label which of them [M].</summary>
-    private static (Tensor Tokens, Tensor RowOfLabel) LabelledTokens(PackedBatch batch)
+    public static (Tensor Tokens, Tensor RowOfLabel) LabelledTokens(PackedBatch batch)
     {
         int[] tokens = [.. batch.LabelAt.Distinct().Order()];
         return (tensor(tokens, dtype: int64), tensor(batch.LabelAt.Select(at => (long)Array.BinarySearch(tokens, at)).ToArray()));
@@ -234,7 +225,7 @@ internal sealed class Decoder : IDisposable
     }
 
     /// <summary>No gradient flows below the first layer with an adapter.</summary>
-    private int LowestAdapted(LoraAdapter adapter)
+    public int LowestAdapted(LoraAdapter adapter)
     {
         for (int l = 0; l < _layers.Length; l++)
         {
@@ -244,7 +235,7 @@ internal sealed class Decoder : IDisposable
         return _layers.Length;
     }
 
-    public void Dispose()
+    public override void Dispose()
     {
         foreach (DecoderLayer layer in _layers)
             layer.Dispose();

@@ -25,6 +25,14 @@ internal sealed class DecoderLayer(
 {
     private readonly int _turnedHeads = shape.Heads + shape.KeyValueHeads;
 
+    public LayerNorms Norms => norms;
+
+    public LoraLinear Qkv => qkv;
+
+    public LoraLinear Output => output;
+
+    public FeedForward FeedForward => feedForward;
+
     public IEnumerable<LoraLinear> Projections => [qkv, output, .. feedForward.Projections];
 
     /// <param name="x">[N, D]; not changed.</param>

@@ -31,14 +31,13 @@ internal static class DecoderLoader
             var rounded = new FourBitWeights(weights, precision);
             return Load(weights.Config, rounded.Read, rounded.Stored);
         }
-        if (precision.Form == WeightForm.BFloat16)
-            return new Loading(weights.Config, weights.ReadFloat32, null, new WidenBuffer(), brain: true).Load();
-        return Load(weights.Config, weights.ReadFloat32, precision.Form == WeightForm.AsStored ? weights.Stored : null);
+        return Load(weights.Config, weights.ReadFloat32, precision.Form == WeightForm.AsStored ? weights.Stored : null, brain: precision.Form == WeightForm.BFloat16);
     }
 
     /// <param name="stored">Where the matrices stay as they are stored: gives those that can be widened in parts.</param>
-    public static Decoder Load(ModelConfig config, ReadTensor read, Func<string, StoredMatrix?>? stored = null) =>
-        new Loading(config, read, stored, stored is null ? null : new WidenBuffer(), brain: false).Load();
+    /// <param name="brain">The linear weights are rounded to bfloat16.</param>
+    public static Decoder Load(ModelConfig config, ReadTensor read, Func<string, StoredMatrix?>? stored = null, bool brain = false) =>
+        new Loading(config, read, stored, stored is null && !brain ? null : new WidenBuffer(), brain).Load();
 
     /// <param name="start">Where the values stand in the tensor.</param>
     public static void RefuseNotFinite(string name, long start, ReadOnlySpan<float> values)
@@ -51,7 +50,6 @@ internal static class DecoderLoader
         throw new InvalidFileException($"The base model's tensor {name} holds {values[bad]} at index {start + bad}: every answer would be wrong. Get the model's file anew.");
     }
 
-    /// <param name="brain">The linear weights are rounded to bfloat16.</param>
     private sealed class Loading(ModelConfig config, ReadTensor read, Func<string, StoredMatrix?>? stored, WidenBuffer? buffer, bool brain)
     {
         private readonly List<Action> _loads = [];

@@ -15,6 +15,13 @@ namespace Hone.Training.Model;
 /// <param name="down">Of each expert [D, F].</param>
 internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, FrozenWeight[] gateUp, FrozenWeight[] down, GatedUnit unit) : FeedForward
 {
+    /// <summary>[E, D]</summary>
+    public Tensor Router => router;
+
+    public IReadOnlyList<FrozenWeight> GateUp => gateUp;
+
+    public IReadOnlyList<FrozenWeight> Down => down;
+
     public override IEnumerable<LoraLinear> Projections => [];
 
     public override Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedFeedForward? saved)

@@ -26,6 +26,10 @@ internal abstract class FeedForward : IDisposable
 /// <summary><c>down(f(gate(x)) · up(x))</c></summary>
 internal sealed class DenseFeedForward(LoraLinear gateUp, GatedUnit unit, LoraLinear down) : FeedForward
 {
+    public LoraLinear GateUp => gateUp;
+
+    public LoraLinear Down => down;
+
     public override IEnumerable<LoraLinear> Projections => [gateUp, down];
 
     public override Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedFeedForward? saved)

@@ -56,6 +56,9 @@ internal sealed unsafe class FrozenWeight : IDisposable
 
     public int Columns { get; }
 
+    /// <summary>It is held as bfloat16.</summary>
+    public bool IsBrain => _brain is not null;
+
     /// <summary>The loads that make the matrix ready, to be run in any order by any thread; none where it stays as it is stored.</summary>
     public IEnumerable<Action> Loads => _brain is null && _values is null ? [] : _parts.SelectMany(Runs).Select(run => (Action)(() => Load(run.Part, run.Row, run.Rows)));
 
@@ -145,6 +148,16 @@ internal sealed unsafe class FrozenWeight : IDisposable
             target.copy_(_values);
         else
             _read(_parts[0].Name, 0, Floats(target));
+    }
+
+    /// <summary>[rows, columns] on a device: bfloat16 where the matrix is held so, else float32. On the CPU the matrix itself where it is held as numbers.</summary>
+    public Tensor On(Device device)
+    {
+        if ((_values ?? _brain?.Values) is { } held)
+            return held.to(device);
+        using Tensor widened = empty(Rows, Columns);
+        Widened().All().CopyTo(Floats(widened));
+        return widened.to(device);
     }
 
     private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);

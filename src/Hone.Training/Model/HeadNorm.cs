@@ -16,6 +16,12 @@ internal sealed class HeadNorm(Tensor queryWeight, Tensor keyWeight, double epsi
     private readonly int _queryWidth = (int)queryWeight.shape[0];
     private readonly int _keyWidth = (int)keyWeight.shape[0];
 
+    /// <summary>[d], or [H·d] where all heads are one.</summary>
+    public Tensor QueryWeight => queryWeight;
+
+    /// <summary>[d] or [K·d]</summary>
+    public Tensor KeyWeight => keyWeight;
+
     private int QueryUnits => shape.QueryWidth / _queryWidth;
 
     private int Units => QueryUnits + shape.KeyValueHeads * shape.HeadDim / _keyWidth;

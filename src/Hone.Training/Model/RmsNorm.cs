@@ -13,6 +13,9 @@ internal sealed class RmsNorm(Tensor weight, double epsilon) : IDisposable
 {
     private const int SmallestRange = 16;
 
+    /// <summary>[D]</summary>
+    public Tensor Weight => weight;
+
     /// <param name="x">[N, D]</param>
     /// <returns>y [N, D] and 1 / rms [N].</returns>
     public (Tensor Y, Tensor InverseRms) Forward(Tensor x)

@@ -18,7 +18,7 @@ internal static class ReportMarkdown
         text.Append(c, $"| steps | {m.Steps} in {m.Epochs:0.##} epochs |\n| loss | {m.FirstLoss:f4} at the first step, {m.TrainLoss:f4} over the last epoch |\n");
         if (m.ValidationLoss is { } loss)
             text.Append(c, $"| validation | loss {loss:f4}, token accuracy {m.ValidationTokenAccuracy:p1} |\n");
-        text.Append(c, $"| time | {m.TrainSeconds:f1} s, {report.Speed.RowsPerSecond:f1} rows/s, {report.Speed.TokensPerSecond:f0} tokens/s on {report.Speed.Threads} threads |\n| peak memory | {m.PeakMemoryMb:f0} MiB |\n");
+        text.Append(c, $"| time | {m.TrainSeconds:f1} s, {report.Speed.RowsPerSecond:f1} rows/s, {report.Speed.TokensPerSecond:f0} tokens/s on {report.Speed.Device ?? $"{report.Speed.Threads} threads"} |\n| peak memory | {m.PeakMemoryMb:f0} MiB |\n");
         if (report.Proof is { } proof)
             text.Append(c, $"| proof | a fresh process got the trainer's logits on {proof.Rows} rows within {proof.MaxRelativeDifference:g2} (allowed {proof.Tolerance:g1}), and the base's only within {proof.BaseDifference:g2} |\n");
         if (report.Proof?.ServedDifference is { } served)

@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
+using Hone.Training.Devices;
 using Hone.Training.Training;
 
 namespace Hone.Training.Reports;
@@ -64,10 +65,10 @@ internal sealed record RunReport
         LearningRates = [.. Enumerable.Range(1, progress.Step).Select(settings.LearningRateAt)],
         Warnings = [.. warnings, .. progress.Warnings],
         Evaluations = progress.Evaluations,
-        Speed = new SpeedReport(progress.Tokens / progress.Seconds, (double)progress.Step * settings.BatchSize / progress.Seconds, Hone.Training.Kernels.Cores.Count),
+        Speed = new SpeedReport(progress.Tokens / progress.Seconds, (double)progress.Step * settings.BatchSize / progress.Seconds, Hone.Training.Kernels.Cores.Count) { Device = settings.Device is { Device: not null, Name: var name } ? name : null },
         Attribution = attribution,
         Versions = new VersionReport(
-            typeof(RunReport).Assembly.GetName().Version!.ToString(3), TorchSharp.torch.__version__,
+            typeof(RunReport).Assembly.GetName().Version!.ToString(3), Libtorch.Version,
             typeof(TorchSharp.torch).Assembly.GetName().Version!.ToString(3), Environment.Version.ToString()),
     };
 }
@@ -89,7 +90,11 @@ internal sealed record BaseReport(string Id, string? Sha256, string Architecture
 internal sealed record DataReport(int Rows, long Tokens, long TrainedTokens, int ValidationRows);
 
 /// <param name="TokensPerSecond">Tokens computed: a shared prefix counts once.</param>
-internal sealed record SpeedReport(double TokensPerSecond, double RowsPerSecond, int Threads);
+internal sealed record SpeedReport(double TokensPerSecond, double RowsPerSecond, int Threads)
+{
+    /// <summary>Where the steps ran; null: on these threads.</summary>
+    public string? Device { get; init; }
+}
 
 internal sealed record VersionReport(string Hone, string Libtorch, string TorchSharp, string DotNet);
 

@@ -3,6 +3,7 @@ using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
+using Hone.Training.Devices;
 using Hone.Training.Processes;
 
 namespace Hone.Training.Training;
@@ -15,19 +16,26 @@ internal sealed record PrecisionChoice(BasePrecision Precision, string Why);
 /// <param name="Why">For the setting's origin.</param>
 internal sealed record RecomputeChoice(bool Recompute, string Why)
 {
+    /// <summary>With it, at least, the largest pass has room.</summary>
+    public bool Fits { get; private init; } = true;
+
     /// <summary>Of the memory that is free; the rest is for what no formula knows.</summary>
     private const double Share = 0.9;
 
     /// <param name="available">Bytes that the trainer may still take.</param>
-    public static RecomputeChoice Of(BaseModel model, TrainSettings settings, EncodedRowFile rows, long available)
+    /// <param name="onDevice">They are a device's.</param>
+    public static RecomputeChoice Of(BaseModel model, TrainSettings settings, EncodedRowFile rows, long available, bool onDevice = false)
     {
         PassSize pass = Largest(settings, rows);
-        long plain = Needed(model, settings, pass, recompute: false), less = Needed(model, settings, pass, recompute: true);
+        long plain = Needed(model, settings, pass, recompute: false, onDevice), less = Needed(model, settings, pass, recompute: true, onDevice);
         string needs = string.Create(CultureInfo.InvariantCulture, $"a pass of up to {pass.Tokens:N0} tokens takes about {Gb(plain)} GB, and {Gb(available)} GB are free");
         if (plain <= Share * available)
             return new RecomputeChoice(false, needs);
         return new RecomputeChoice(true, string.Create(CultureInfo.InvariantCulture,
-            $"{needs}; about {Gb(less)} GB with it{(less > Share * available ? ", which may be too much too: lower max_length, or set precision to nf4 or as_stored" : "")}"));
+            $"{needs}; about {Gb(less)} GB with it{(less > Share * available ? ", which may be too much too: lower max_length, or set precision to nf4 or as_stored" : "")}"))
+        {
+            Fits = less <= Share * available,
+        };
     }
 
     /// <summary>The largest pass that these rows can make, as if they shared nothing.</summary>
@@ -51,12 +59,17 @@ internal sealed record RecomputeChoice(bool Recompute, string Why)
     }
 
     /// <summary>Without the file's pages, which go when memory is short.</summary>
-    private static long Needed(BaseModel model, TrainSettings settings, PassSize pass, bool recompute)
+    private static long Needed(BaseModel model, TrainSettings settings, PassSize pass, bool recompute, bool onDevice)
     {
         LinearModule[] adapted = [.. model.LinearModules.Where(m => settings.TargetModules.Any(t => m.Name == t || m.Name.EndsWith('.' + t, StringComparison.Ordinal)))];
         LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => settings.ModulesToSave.Any(w => m.Name == w || m.Name.EndsWith('.' + w, StringComparison.Ordinal)))];
         var adapter = new AdapterSize(adapted, settings.Rank, settings.UseDora, whole);
-        return ModelMemory.OfTraining(model.Config, 0, adapter, pass, settings.Precision, recompute).Total;
+        if (!onDevice)
+            return ModelMemory.OfTraining(model.Config, 0, adapter, pass, settings.Precision, recompute).Total;
+        // The library's tape keeps about twice what Hone's own backward pass does; AdamW's moments stay with the CPU.
+        BasePrecision held = settings.Precision.Form == WeightForm.BFloat16 ? settings.Precision : BasePrecision.Float32;
+        MemoryUse use = ModelMemory.OfTraining(model.Config, 0, adapter, pass, held, recompute);
+        return use.Weights + use.Adapter / 2 + 2 * (use.Tokens + use.Work);
     }
 
     private static string Gb(long bytes) => (bytes / 1e9).ToString("f1", CultureInfo.InvariantCulture);
@@ -65,16 +78,36 @@ internal sealed record RecomputeChoice(bool Recompute, string Why)
 /// <summary>The settings that are left to Hone and need the machine to be chosen.</summary>
 internal static class MachineChoices
 {
+    /// <param name="device">Where the steps could run; null: nobody has asked for a device.</param>
     /// <param name="isOfCheckpoint">Whether a run with these settings left the checkpoint to go on from; null: there is none.</param>
     /// <param name="checksLosses">See <see cref="PrecisionProbe"/>.</param>
     public static TrainSettings Complete(
-        TrainSettings settings, JobSpec job, BaseModel model, EncodedRowFile rows, Func<TrainSettings, bool>? isOfCheckpoint, bool checksLosses, CancellationToken cancellation)
+        TrainSettings settings, JobSpec job, BaseModel model, EncodedRowFile rows, TrainingDevice? device, Func<TrainSettings, bool>? isOfCheckpoint, bool checksLosses, CancellationToken cancellation)
     {
+        if (device is { Device: not null })
+        {
+            (TrainSettings there, RecomputeChoice recompute) = OnDevice(settings, job, model, rows, device, isOfCheckpoint);
+            if (recompute.Fits)
+                return there;
+            device = TrainingDevice.OnCpu($"{device.Name}: {recompute.Why}");
+        }
+        if (device is not null)
+            settings = settings.With(device);
         if (job.Config.Precision is null)
             settings = OfCheckpoint(settings, isOfCheckpoint) ?? settings.With(PrecisionProbe.Choose(model, settings, rows, ProbeCache.Of(job.CacheFolder, job.ModelSha256), checksLosses, cancellation));
         if (job.Config.Recompute is null)
             settings = settings.With(RecomputeChoice.Of(model, settings, rows, MachineMemory.AvailableBytes(job.MemoryLimitMb)));
         return settings;
+    }
+
+    private static (TrainSettings Settings, RecomputeChoice Recompute) OnDevice(
+        TrainSettings settings, JobSpec job, BaseModel model, EncodedRowFile rows, TrainingDevice device, Func<TrainSettings, bool>? isOfCheckpoint)
+    {
+        settings = settings.With(device);
+        if (job.Config.Precision is null)
+            settings = OfCheckpoint(settings, isOfCheckpoint) ?? settings.With(device.Precision);
+        RecomputeChoice recompute = RecomputeChoice.Of(model, settings, rows, device.FreeBytes, onDevice: true);
+        return (job.Config.Recompute is null ? settings.With(recompute) : settings, recompute);
     }
 
     /// <summary>A run goes on as it began, whatever this machine would choose.</summary>

@@ -21,7 +21,7 @@ internal sealed class ReferenceLogProbabilities
     public long[] Shape => [_values.Length / 2, 2];
 
     /// <summary>Of a batch's rows, which stand at these places of the data; computed where one of them is not known.</summary>
-    public double[] Of(Decoder decoder, PackedBatch batch, ReadOnlySpan<int> rows)
+    public double[] Of(TrainingDecoder decoder, PackedBatch batch, ReadOnlySpan<int> rows)
     {
         var known = new double[rows.Length];
         for (int i = 0; i < rows.Length; i++)
@@ -47,5 +47,5 @@ internal sealed class ReferenceLogProbabilities
 internal sealed record Chosen(int[] Rows, ReferenceLogProbabilities? Known)
 {
     /// <param name="first">How many rows of the step come before the batch's.</param>
-    public double[]? Reference(Decoder decoder, PackedBatch batch, int first) => Known?.Of(decoder, batch, Rows.AsSpan(first, batch.Rows));
+    public double[]? Reference(TrainingDecoder decoder, PackedBatch batch, int first) => Known?.Of(decoder, batch, Rows.AsSpan(first, batch.Rows));
 }

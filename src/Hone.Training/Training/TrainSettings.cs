@@ -1,6 +1,7 @@
 using System.Globalization;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
+using Hone.Training.Devices;
 
 namespace Hone.Training.Training;
 
@@ -50,6 +51,9 @@ internal sealed record TrainSettings
     /// <inheritdoc cref="Model.Decoder.Recomputes"/>
     public required bool Recompute { get; init; }
 
+    /// <summary>Where the steps run; null: nobody has asked for a device.</summary>
+    public TrainingDevice? Device { get; init; }
+
     /// <summary>For the event, the report and the log.</summary>
     public required IReadOnlyList<Setting> Origins { get; init; }
 
@@ -81,6 +85,9 @@ internal sealed record TrainSettings
 
     /// <inheritdoc cref="With(PrecisionChoice)"/>
     public TrainSettings With(RecomputeChoice choice) => this with { Recompute = choice.Recompute, Origins = Replaced("recompute", Text(choice.Recompute), choice.Why) };
+
+    /// <inheritdoc cref="With(PrecisionChoice)"/>
+    public TrainSettings With(TrainingDevice device) => this with { Device = device, Origins = [.. Origins, new Setting("device", device.Name, $"auto: {device.Why}")] };
 
     private Setting[] Replaced(string key, string value, string why) => [.. Origins.Select(s => s.Key == key ? new Setting(key, value, $"auto: {why}") : s)];
 

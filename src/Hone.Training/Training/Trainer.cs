@@ -26,7 +26,7 @@ internal sealed record StepResult(double Loss, double Accuracy, double GradNorm,
 /// </summary>
 /// <param name="rows">With preference pairs, row 2i is the better answer and row 2i + 1 the worse one.</param>
 internal sealed class Trainer(
-    Decoder decoder, LoraAdapter adapter, AdamW optimizer, TrainSettings settings,
+    TrainingDecoder decoder, LoraAdapter adapter, AdamW optimizer, TrainSettings settings,
     IReadOnlyList<EncodedRow> rows, IReadOnlyList<EncodedRow> validation)
 {
     /// <summary>Tokens of one pass; the rows of a larger step are computed in several.</summary>

@@ -21,6 +21,7 @@ public sealed class BFloat16Tests
     private const double LogitTolerance = 0.02, GradientTolerance = 0.04, LossTolerance = 0.005;
 
     [Theory]
+    [Trait("Category", "Device")]
     [InlineData("llama")]
     [InlineData("llama-dora")]
     [InlineData("gemma2")]
@@ -28,23 +29,26 @@ public sealed class BFloat16Tests
     [InlineData("qwen3")]
     [InlineData("phi3")]
     [InlineData("olmo2")]
-    public void Train_TenSteps_StaysNearReference(string name)
+    [InlineData("llama-dora", true)]
+    [InlineData("gemma2", true)]
+    [InlineData("qwen3_moe", true)]
+    public void Train_TenSteps_StaysNearReference(string name, bool onDevice = false)
     {
         foreach (string path in Reference.Existing($"models/{name}/reference.safetensors"))
         {
             using SafetensorsFile file = SafetensorsFile.Open(path);
             using var model = new TinyModel(Path.GetDirectoryName(path)!, BasePrecision.Of("bfloat16"));
-            Decoder decoder = model.Decoder;
+            using TestDecoder decoder = TestDecoder.Of(model, onDevice);
             using LoraAdapter adapter = model.ReferenceAdapter(file);
             EncodedRow[] rows = Reference.Rows(file, "");
             PackedBatch batch = PackedBatch.Pack(rows);
-            float[] expected = Reference.Read(file, "lora.logits"), actual = Reference.Floats(decoder.Logits(decoder.Forward(batch, adapter))).ToArray();
-            int width = decoder.Config.VocabularySize, length = expected.Length / width / rows.Length;
+            float[] expected = Reference.Read(file, "lora.logits"), actual = Reference.Floats(decoder.Logits(batch, adapter)).ToArray();
+            int width = model.Config.VocabularySize, length = expected.Length / width / rows.Length;
             var places = rows.SelectMany((row, r) => row.Tokens.Select((_, t) => (Expected: (r * length + t) * width, Actual: batch.RowTokens[r][t] * width))).ToArray();
             Near([.. places.SelectMany(p => expected[p.Expected..(p.Expected + width)])], [.. places.SelectMany(p => actual[p.Actual..(p.Actual + width)])], LogitTolerance, $"{name}: logits");
 
             adapter.Gradients!.zero_();
-            decoder.ForwardBackward(batch, adapter, batch.TotalWeight);
+            decoder.Training.ForwardBackward(batch, adapter, batch.TotalWeight);
             LoraMatrices[] matrices = [.. adapter.Matrices()];
             Near(
                 [.. matrices.SelectMany(m => Reference.Read(file, $"grad.base_model.model.{m.Name}.lora_A.weight").Concat(Reference.Read(file, $"grad.base_model.model.{m.Name}.lora_B.weight")))],
@@ -55,8 +59,8 @@ public sealed class BFloat16Tests
             for (int step = 1; step <= losses.Length; step++)
             {
                 TrainSettings settings = TrainSettings.Resolve(
-                    new TrainingConfig { LearningRate = rates[step - 1], LrScheduler = "constant", WarmupRatio = 0, WeightDecay = 0.01, MaxGradNorm = 1 }, decoder.Config, "job", 3, 1, false);
-                double loss = new Trainer(decoder, adapter, optimizer, settings, [], []).Step(step, rows).Loss;
+                    new TrainingConfig { LearningRate = rates[step - 1], LrScheduler = "constant", WarmupRatio = 0, WeightDecay = 0.01, MaxGradNorm = 1 }, model.Config, "job", 3, 1, false);
+                double loss = new Trainer(decoder.Training, adapter, optimizer, settings, [], []).Step(step, rows).Loss;
                 Assert.True(Math.Abs(loss - losses[step - 1]) <= LossTolerance * losses[step - 1], $"{name}: the loss of step {step} is {loss}, the reference has {losses[step - 1]}");
             }
         }

@@ -1,4 +1,5 @@
 using Hone.Training.Lora;
+using Hone.Training.Model;
 using Hone.Training.Training;
 
 namespace Hone.Training.Tests.Model;
@@ -13,20 +14,23 @@ public sealed class RecomputeTests
     [InlineData("qwen3", 0)]         // head norms
     [InlineData("phi3", 0.1)]        // fused projections
     [InlineData("qwen3_moe", 0)]     // experts
-    public void ForwardBackward_Recomputing_SameBits(string name, double dropout)
+    [InlineData("llama", 0.2, true)]
+    [InlineData("qwen3_moe", 0, true)]
+    public void ForwardBackward_Recomputing_SameBits(string name, double dropout, bool onDevice = false)
     {
         using TinyModel model = TinyModel.Of(name);
+        using TestDecoder decoder = TestDecoder.Of(model, onDevice);
         PackedBatch batch = TinyModel.Batch(5, model.Config.VocabularySize);
-        float[] kept = Run(model, batch, dropout, recomputes: false);
-        Assert.Equal(kept, Run(model, batch, dropout, recomputes: true));
+        float[] kept = Run(model, decoder.Training, batch, dropout, recomputes: false);
+        Assert.Equal(kept, Run(model, decoder.Training, batch, dropout, recomputes: true));
         Assert.Contains(kept, g => g != 0);
     }
 
-    private static float[] Run(TinyModel model, PackedBatch batch, double dropout, bool recomputes)
+    private static float[] Run(TinyModel model, TrainingDecoder decoder, PackedBatch batch, double dropout, bool recomputes)
     {
         LoraAdapter adapter = model.Adapter(3, dropout);
         adapter.DropoutSeed = 5;
-        model.Decoder.Recomputes = recomputes;
-        return TinyModel.LossAndGradients(model.Decoder, adapter, batch);
+        decoder.Recomputes = recomputes;
+        return TinyModel.LossAndGradients(decoder, adapter, batch);
     }
 }

@@ -21,17 +21,23 @@ public sealed class TinyModelTests
     [MemberData(nameof(Models))]
     public void Train_TenSteps_EqualReference(string name) => Compare(name, BasePrecision.Float32);
 
+    /// <summary>The same through the library's operations and its tape, as a device computes them.</summary>
+    [Theory]
+    [Trait("Category", "Device")]
+    [MemberData(nameof(Models))]
+    public void Train_TenStepsOnDevice_EqualReference(string name) => Compare(name, BasePrecision.Float32, onDevice: true);
+
     /// <summary>A model whose linear weights are four-bit values already: rounding them again changes nothing.</summary>
     [Fact]
     public void Train_TenStepsInFourBitBlocks_EqualReference() => Compare("llama-qlora", BasePrecision.Of("nf4"));
 
-    private static void Compare(string name, BasePrecision precision)
+    private static void Compare(string name, BasePrecision precision, bool onDevice = false)
     {
         foreach (string path in Reference.Files($"models/{name}/reference.safetensors"))
         {
             using SafetensorsFile file = SafetensorsFile.Open(path);
             using var model = new TinyModel(Path.GetDirectoryName(path)!, precision);
-            Decoder decoder = model.Decoder;
+            using TestDecoder decoder = TestDecoder.Of(model, onDevice);
             const string Prefix = "base_model.model.";
             using LoraAdapter adapter = model.ReferenceAdapter(file);
             EncodedRow[] rows = Reference.Rows(file, "");
@@ -39,7 +45,7 @@ public sealed class TinyModelTests
             CompareLogits(adapter, "lora.logits");
 
             PackedBatch batch = PackedBatch.Pack(rows);
-            LabelLoss first = decoder.ForwardBackward(batch, adapter, batch.TotalWeight);
+            LabelLoss first = decoder.Training.ForwardBackward(batch, adapter, batch.TotalWeight);
             float[] losses = Reference.Read(file, "train.loss"), norms = Reference.Read(file, "train.grad_norm"), rates = Reference.Read(file, "train.learning_rate");
             Reference.AssertClose([losses[0]], [(float)first.Loss], Noise("train.loss"), "loss");
             foreach (LoraMatrices module in adapter.Matrices())
@@ -54,8 +60,8 @@ public sealed class TinyModelTests
             for (int step = 1; step <= losses.Length; step++)
             {
                 TrainSettings settings = TrainSettings.Resolve(
-                    new TrainingConfig { LearningRate = rates[step - 1], LrScheduler = "constant", WarmupRatio = 0, WeightDecay = 0.01, MaxGradNorm = 1 }, decoder.Config, "job", 3, 1, false);
-                StepResult result = new Trainer(decoder, adapter, optimizer, settings, [], []).Step(step, rows);
+                    new TrainingConfig { LearningRate = rates[step - 1], LrScheduler = "constant", WarmupRatio = 0, WeightDecay = 0.01, MaxGradNorm = 1 }, model.Config, "job", 3, 1, false);
+                StepResult result = new Trainer(decoder.Training, adapter, optimizer, settings, [], []).Step(step, rows);
                 Reference.AssertClose([losses[step - 1]], [(float)result.Loss], Noise("train.loss"), $"loss of step {step}");
                 Reference.AssertClose([norms[step - 1]], [(float)result.GradNorm], Noise("train.grad_norm"), $"gradient norm of step {step}");
             }
@@ -77,8 +83,8 @@ public sealed class TinyModelTests
                 using var scope = NewDisposeScope();
                 float[] expected = Reference.Read(file, tensor);
                 PackedBatch packed = PackedBatch.Pack(rows);
-                float[] actual = Reference.Floats(decoder.Logits(decoder.Forward(packed, with))).ToArray();
-                int width = decoder.Config.VocabularySize, length = expected.Length / width / rows.Length;
+                float[] actual = Reference.Floats(decoder.Logits(packed, with)).ToArray();
+                int width = model.Config.VocabularySize, length = expected.Length / width / rows.Length;
                 for (int r = 0; r < rows.Length; r++)
                 {
                     for (int t = 0; t < rows[r].Tokens.Length; t++)

@@ -1,6 +1,7 @@
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
+using Hone.Training.Devices;
 using Hone.Training.Kernels;
 using Hone.Training.Training;
 
@@ -68,7 +69,27 @@ public sealed class MachineChoicesTests : IDisposable
     {
         using EncodedRowFile rows = Rows(8, 50); // float32 by itself
         TrainSettings settings = Settings(new TrainingConfig(), rows);
-        Assert.Equal(WeightForm.BFloat16, MachineChoices.Complete(settings, Job(new TrainingConfig()), _model, rows, s => s.Precision.Form == WeightForm.BFloat16, true, TestContext.Current.CancellationToken).Precision.Form);
+        Assert.Equal(WeightForm.BFloat16, MachineChoices.Complete(settings, Job(new TrainingConfig()), _model, rows, null, s => s.Precision.Form == WeightForm.BFloat16, true, TestContext.Current.CancellationToken).Precision.Form);
+    }
+
+    /// <summary>A device with room has the run, in its own precision and with its own memory; one without leaves it to the CPU, and each says why.</summary>
+    [Theory]
+    [InlineData(80, "gpu", "bfloat16", "false")]
+    [InlineData(2.5, "gpu", "bfloat16", "true")]
+    [InlineData(1, "cpu", "float32", "false")]
+    public void Complete_WithADevice_TakesItWhereThereIsRoom(double gigabytes, string device, string precision, string recompute)
+    {
+        using EncodedRowFile rows = Rows(8, 2000);
+        TrainSettings settings = Settings(new TrainingConfig { NEpochs = 1, BatchSize = 1 }, rows);
+        var found = new TrainingDevice(TorchSharp.torch.CPU, "gpu", "it computes right")
+        {
+            FreeBytes = (long)(gigabytes * 1e9),
+            Precision = new PrecisionChoice(BasePrecision.Of("bfloat16"), "it has them"),
+        };
+        settings = MachineChoices.Complete(settings, Job(new TrainingConfig()), _model, rows, found, null, checksLosses: true, TestContext.Current.CancellationToken);
+        Assert.Equal([device, precision, recompute], new[] { "device", "precision", "recompute" }.Select(key => Assert.Single(settings.Origins, s => s.Key == key).Value));
+        Assert.Equal(device == "gpu", settings.Device!.Device is not null);
+        Assert.Matches(device == "gpu" ? "^auto: it computes right$" : "^auto: gpu: a pass of up to 2,000 tokens takes about .* and 1.0 GB are free", settings.Origins.Single(s => s.Key == "device").Origin);
     }
 
     /// <summary>The probe itself: bfloat16 where both figures speak for it, and only there.</summary>
@@ -90,7 +111,7 @@ public sealed class MachineChoicesTests : IDisposable
     }
 
     private TrainSettings Complete(TrainingConfig config, EncodedRowFile rows) =>
-        MachineChoices.Complete(Settings(config, rows), Job(config), _model, rows, null, checksLosses: true, TestContext.Current.CancellationToken);
+        MachineChoices.Complete(Settings(config, rows), Job(config), _model, rows, null, null, checksLosses: true, TestContext.Current.CancellationToken);
 
     private TrainSettings Settings(TrainingConfig config, EncodedRowFile rows) => TrainSettings.Resolve(config, _model.Config, "job", rows.Count, rows.TrainedTokens, false);
 

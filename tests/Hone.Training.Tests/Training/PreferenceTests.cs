@@ -2,6 +2,7 @@ using Hone.Formats.Jobs;
 using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
 using Hone.Training.Lora;
+using Hone.Training.Model;
 using Hone.Training.Training;
 using static TorchSharp.torch;
 
@@ -12,15 +13,20 @@ public sealed class PreferenceTests
     private const string Prefix = "base_model.model.";
 
     /// <summary>log-probabilities of policy and reference, every gradient and ten steps against PyTorch.</summary>
-    [Fact]
+    [Theory]
     [Trait("Category", "Reference")]
-    public void Train_TenSteps_EqualReference()
+    [Trait("Category", "Device")]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Train_TenSteps_EqualReference(bool onDevice)
     {
         foreach (string path in Reference.Folders("dpo").SelectMany(folder => Directory.GetFiles(folder, "*.safetensors")))
         {
             using SafetensorsFile file = SafetensorsFile.Open(path);
             string beside = Path.Combine(Path.GetDirectoryName(path)!, "..", "models", "llama");
             using var model = new TinyModel(Directory.Exists(beside) ? beside : Reference.Folders("models/llama").First());
+            using TestDecoder own = TestDecoder.Of(model, onDevice);
+            TrainingDecoder decoder = own.Training;
             var modules = file.Tensors.Where(t => t.Name.StartsWith("adapter.0.", StringComparison.Ordinal) && t.Name.EndsWith(".lora_A.weight", StringComparison.Ordinal))
                 .ToDictionary(
                     t => t.Name["adapter.0.".Length..^".lora_A.weight".Length][Prefix.Length..],
@@ -36,13 +42,13 @@ public sealed class PreferenceTests
             float beta = Reference.Read(file, "beta")[0], rate = Reference.Read(file, "learning_rate")[0];
             foreach ((string who, LoraAdapter? with) in new[] { ("policy", adapter), ("reference", null) })
             {
-                double[] sums = PreferenceLoss.RowSums(batch, model.Decoder.LogProbabilities(batch, with));
+                double[] sums = PreferenceLoss.RowSums(batch, decoder.LogProbabilities(batch, with));
                 Compare([.. sums.Where((_, r) => r % 2 == 0).Select(s => (float)s)], who + ".chosen");
                 Compare([.. sums.Where((_, r) => r % 2 == 1).Select(s => (float)s)], who + ".rejected");
             }
 
             float[] losses = Reference.Read(file, "loss"), norms = Reference.Read(file, "grad_norm"), margins = Reference.Read(file, "reward_margin");
-            PreferenceLoss first = model.Decoder.ForwardBackward(batch, adapter, beta, pairs.Length / 2, model.Decoder.RowLogProbabilities(batch, null));
+            PreferenceLoss first = decoder.ForwardBackward(batch, adapter, beta, pairs.Length / 2, decoder.RowLogProbabilities(batch, null));
             Reference.AssertClose([losses[0]], [(float)first.Loss], Noise("loss"), "loss");
             Reference.AssertClose([margins[0]], [(float)first.Margin / (pairs.Length / 2)], Noise("reward_margin"), "margin");
             foreach (LoraMatrices module in adapter.Matrices())
@@ -53,7 +59,7 @@ public sealed class PreferenceTests
 
             using var optimizer = new AdamW(adapter.Parameters.numel(), 0);
             TrainSettings settings = Settings(model, rate, beta);
-            var trainer = new Trainer(model.Decoder, adapter, optimizer, settings, pairs, pairs);
+            var trainer = new Trainer(decoder, adapter, optimizer, settings, pairs, pairs);
             for (int step = 1; step <= losses.Length; step++)
             {
                 StepResult result = trainer.Step(step, pairs);
