@@ -47,7 +47,7 @@ public sealed class StoreWriter(HoneStore store, StoreVersion version) : IAsyncD
         if (first && later)
             WriteLater();
         else if (first)
-            _ = WriteAsync();
+            _ = WriteAsync(alone: true);
         return write.Answer.Task;
     }
 
@@ -67,26 +67,31 @@ public sealed class StoreWriter(HoneStore store, StoreVersion version) : IAsyncD
         connection = null;
     }
 
-    /// <summary>One batch. The next one is another thread's: this one has an answer to give.</summary>
-    private async Task WriteAsync()
+    /// <summary>Writes what is queued, batch by batch.</summary>
+    /// <param name="alone">On the thread of a write that has an answer to give: after its batch another goes on.</param>
+    private async Task WriteAsync(bool alone)
     {
-        await CommitAsync();
-        foreach (Write write in batch)
-            write.Complete();
         bool more;
-        lock (gate)
+        do
         {
-            crowded = batch.Count > 1;
-            batch.Clear();
-            more = writing = queue.Count > 0;
-            if (!more)
-                idle?.SetResult();
+            await CommitAsync();
+            foreach (Write write in batch)
+                write.Complete();
+            lock (gate)
+            {
+                crowded = batch.Count > 1;
+                batch.Clear();
+                more = writing = queue.Count > 0;
+                if (!more)
+                    idle?.SetResult();
+            }
         }
+        while (more && !alone);
         if (more)
             WriteLater();
     }
 
-    private void WriteLater() => ThreadPool.UnsafeQueueUserWorkItem(static writer => _ = writer.WriteAsync(), this, preferLocal: false);
+    private void WriteLater() => ThreadPool.UnsafeQueueUserWorkItem(static writer => _ = writer.WriteAsync(alone: false), this, preferLocal: false);
 
     /// <summary>The next of the batch, which holds writes of one kind; null: that is all of it.</summary>
     private Write? Next()
