@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Hone.Core.Finetunes;
 
 namespace Hone.Core;
 
@@ -44,7 +45,7 @@ public sealed record HoneLimits
     public int DescriptionLength { get; init; } = 4096;
 
     /// <summary>Names that begin so are reserved. Default <c>cf-public-</c>.</summary>
-    public IReadOnlyList<string> ReservedPrefixes { get; init; } = ["cf-public-"];
+    public IReadOnlyList<string> ReservedPrefixes { get; init; } = [FinetuneRules.PublicPrefix];
 
     /// <summary>Bytes of <c>adapter_model.safetensors</c>. Default 300 MiB.</summary>
     [Range(1L, long.MaxValue)]

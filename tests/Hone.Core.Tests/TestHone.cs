@@ -26,6 +26,7 @@ internal sealed class TestHone : IAsyncDisposable
     public string AccountId { get; private set; } = "";
     public HoneStore Store => services.GetRequiredService<HoneStore>();
     public StoreWriter Writer => services.GetRequiredService<StoreWriter>();
+    public StoreVersion Version => services.GetRequiredService<StoreVersion>();
     public StoreSignals Signals => services.GetRequiredService<StoreSignals>();
     public SqliteJobQueue Queue => services.GetRequiredService<SqliteJobQueue>();
     public BlobStore Blobs => services.GetRequiredService<BlobStore>();

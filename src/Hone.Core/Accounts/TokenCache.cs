@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Hone.Core.Store;
@@ -6,7 +7,7 @@ using Microsoft.Data.Sqlite;
 namespace Hone.Core.Accounts;
 
 /// <summary>
-/// Tokens as they were last read. Once anything was committed since, by this process or another, all is read
+/// Tokens as they were last read. Once anything was committed since that may have changed them, by this process or another, all is read
 /// anew: a token that was revoked on the command line is refused with the next request.
 /// </summary>
 public sealed class TokenCache(HoneStore store, StoreVersion version) : IDisposable
@@ -19,10 +20,9 @@ public sealed class TokenCache(HoneStore store, StoreVersion version) : IDisposa
         """;
 
     private readonly Lock gate = new();
-    private readonly Dictionary<Key, Principal> held = [];
+    private Held held = new(-1);
     private SqliteConnection? connection;
     private SqliteCommand? find;
-    private long seen = -1;
 
     /// <summary>Who an active token speaks for; whether it has expired is for the caller to see. Null when it is unknown or revoked.</summary>
     /// <param name="token">Well formed.</param>
@@ -32,21 +32,19 @@ public sealed class TokenCache(HoneStore store, StoreVersion version) : IDisposa
         System.Text.Encoding.ASCII.GetBytes(token, text);
         SHA256.HashData(text, hash);
         Key key = MemoryMarshal.Read<Key>(hash);
+        // Asked for before a token is read: what is read may be newer, never older.
+        long now = version.OfAccounts();
+        Held current = Volatile.Read(ref held);
+        if (current.Version != now)
+            Volatile.Write(ref held, current = new(now));
+        if (current.Tokens.TryGetValue(key, out Principal? known))
+            return known;
+        Principal? found;
         lock (gate)
-        {
-            long now = version.Now();
-            if (now != seen)
-            {
-                held.Clear();
-                seen = now;
-            }
-            if (held.TryGetValue(key, out Principal? known))
-                return known;
-            Principal? found = Read(hash.ToArray());
-            if (found is not null && held.Count < MostHeld)
-                held.Add(key, found);
-            return found;
-        }
+            found = Read(hash.ToArray());
+        if (found is not null && current.Tokens.Count < MostHeld)
+            current.Tokens.TryAdd(key, found);
+        return found;
     }
 
     private Principal? Read(byte[] hash)
@@ -77,6 +75,12 @@ public sealed class TokenCache(HoneStore store, StoreVersion version) : IDisposa
             connection?.Dispose();
             connection = null;
         }
+    }
+
+    /// <summary>Tokens as they were in one version of the database.</summary>
+    private sealed record Held(long Version)
+    {
+        public ConcurrentDictionary<Key, Principal> Tokens { get; } = new();
     }
 
     /// <summary>A SHA-256. Two that are equal are the same token: what is compared is no secret, so how long it takes tells nothing.</summary>

@@ -1,7 +1,9 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Hone.Core.Store;
 using Hone.Formats.Files;
+using Microsoft.Win32.SafeHandles;
 
 namespace Hone.Core.Blobs;
 
@@ -12,10 +14,13 @@ public sealed class BlobTooLargeException(long limit) : Exception($"The file is 
 }
 
 /// <summary>Files named by their SHA-256. A blob is whole and on disk from the moment it has its name.</summary>
-public sealed class BlobStore(DataFolder folder)
+public sealed partial class BlobStore(DataFolder folder)
 {
     private const UnixFileMode ReadOnly = UnixFileMode.UserRead;
     private const int BufferSize = 1 << 17;
+
+    /// <summary>Bytes after which the disk is set to work: the sync at the end would find all of a file otherwise.</summary>
+    private const int WriteBehind = 8 << 20;
 
     // Keeps a blob that is being written from being collected between the look at its age and its deletion.
     private readonly Lock naming = new();
@@ -56,7 +61,7 @@ public sealed class BlobStore(DataFolder folder)
             await using (file)
             {
                 using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-                long size = 0;
+                long size = 0, begun = 0;
                 while (true)
                 {
                     int read = await source.ReadAsync(buffer.AsMemory(0, BufferSize), cancellationToken);
@@ -65,8 +70,15 @@ public sealed class BlobStore(DataFolder folder)
                     size += read;
                     if (size > limit)
                         throw new BlobTooLargeException(limit);
+                    // Written by another thread while this one hashes.
+                    Task writing = GuardAsync(() => file.WriteAsync(buffer.AsMemory(0, read), cancellationToken)).AsTask();
                     hash.AppendData(buffer, 0, read);
-                    await GuardAsync(() => file.WriteAsync(buffer.AsMemory(0, read), cancellationToken));
+                    await writing;
+                    if (size - begun >= WriteBehind)
+                    {
+                        BeginWriting(file.SafeFileHandle, begun, size - begun);
+                        begun = size;
+                    }
                 }
                 Guard(() =>
                 {
@@ -159,6 +171,17 @@ public sealed class BlobStore(DataFolder folder)
             how.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         return new FileStream(path, how);
     }
+
+    /// <summary>Has the system begin to write out a part of a file, and does not wait for it. That it is written is the sync's to see to.</summary>
+    private static void BeginWriting(SafeFileHandle file, long offset, long count)
+    {
+        const uint write = 2;
+        if (OperatingSystem.IsLinux())
+            _ = SyncFileRange(file, offset, count, write);
+    }
+
+    [LibraryImport("libc", EntryPoint = "sync_file_range")]
+    private static partial int SyncFileRange(SafeFileHandle file, long offset, long count, uint flags);
 
     private T Guard<T>(Func<T> body)
     {

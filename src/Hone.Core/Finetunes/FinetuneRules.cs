@@ -6,6 +6,9 @@ namespace Hone.Core.Finetunes;
 /// <summary>Limits and name rules of finetunes.</summary>
 public static class FinetuneRules
 {
+    /// <summary>Before a name: of the public finetunes the one that is called so, whatever the account calls its own.</summary>
+    internal const string PublicPrefix = "cf-public-";
+
     public static IReadOnlyList<CreateError> CheckName(string? name, HoneLimits limits)
     {
         if (string.IsNullOrEmpty(name))

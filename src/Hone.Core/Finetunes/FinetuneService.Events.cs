@@ -8,12 +8,14 @@ public sealed partial class FinetuneService
 {
     private const int WatchPage = 500;
 
+    private static readonly Func<HoneDbContext, Guid, long, int, IAsyncEnumerable<FinetuneEvent>> EventsAfter = EF.CompileAsyncQuery(
+        (HoneDbContext db, Guid id, long after, int limit) => db.FinetuneEvents.Where(e => e.FinetuneId == id && e.Sequence > after).OrderBy(e => e.Sequence).Take(limit));
+
     /// <summary>Events after a sequence number, oldest first.</summary>
     public async Task<IReadOnlyList<FinetuneEvent>> ListEventsAsync(Guid finetuneId, long afterSequence, int limit, CancellationToken cancellationToken)
     {
         await using HoneDbContext db = store.Read();
-        return await db.FinetuneEvents.Where(e => e.FinetuneId == finetuneId && e.Sequence > afterSequence)
-            .OrderBy(e => e.Sequence).Take(limit).ToListAsync(cancellationToken);
+        return await EventsAfter(db, finetuneId, afterSequence, limit).ToListAsync(cancellationToken);
     }
 
     /// <summary>Events after a sequence number as they come. Ends when the finetune has ended and its last event was given, or when it is deleted.</summary>

@@ -73,7 +73,7 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
         return await db.Finetunes.CountAsync(f => f.Public, cancellationToken);
     }
 
-    /// <summary>By id or by name: the account's own first, then, where asked for, public ones of others (of several with one name, the oldest).</summary>
+    /// <summary>By id or by name: the account's own first, then, where asked for, public ones of others (of several with one name, the oldest), which <c>cf-public-NAME</c> names as well.</summary>
     public async Task<Finetune?> FindAsync(string accountId, string idOrName, bool includePublic, CancellationToken cancellationToken)
     {
         await using HoneDbContext db = store.Read();
@@ -128,16 +128,27 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
         return deleted;
     }
 
+    // Compiled once: these are asked with nearly every call.
+    private static readonly Func<HoneDbContext, Guid, string, bool, CancellationToken, Task<Finetune?>> ById = EF.CompileAsyncQuery(
+        (HoneDbContext db, Guid id, string accountId, bool includePublic, CancellationToken _) =>
+            db.Finetunes.AsNoTracking().FirstOrDefault(f => f.Id == id && (f.AccountId == accountId || (includePublic && f.Public))));
+
+    private static readonly Func<HoneDbContext, string, string, CancellationToken, Task<Finetune?>> ByName = EF.CompileAsyncQuery(
+        (HoneDbContext db, string accountId, string name, CancellationToken _) => db.Finetunes.AsNoTracking().FirstOrDefault(f => f.AccountId == accountId && f.Name == name));
+
+    private static readonly Func<HoneDbContext, string, CancellationToken, Task<Finetune?>> PublicByName = EF.CompileAsyncQuery(
+        (HoneDbContext db, string name, CancellationToken _) => db.Finetunes.AsNoTracking().Where(f => f.Public && f.Name == name).OrderBy(f => f.CreatedAt).ThenBy(f => f.Id).FirstOrDefault());
+
     private static async Task<Finetune?> FindAsync(HoneDbContext db, string accountId, string idOrName, bool includePublic, CancellationToken cancellationToken)
     {
-        IQueryable<Finetune> all = db.Finetunes.AsNoTracking();
-        bool isId = Guid.TryParseExact(idOrName, "D", out Guid id);
-        if (isId && await all.FirstOrDefaultAsync(f => f.Id == id && (f.AccountId == accountId || (includePublic && f.Public)), cancellationToken) is { } byId)
+        if (Guid.TryParseExact(idOrName, "D", out Guid id) && await ById(db, id, accountId, includePublic, cancellationToken) is { } byId)
             return byId;
-        if (await all.FirstOrDefaultAsync(f => f.AccountId == accountId && f.Name == idOrName, cancellationToken) is { } own)
+        if (await ByName(db, accountId, idOrName, cancellationToken) is { } own)
             return own;
-        return !includePublic ? null
-            : await all.Where(f => f.Public && f.Name == idOrName).OrderBy(f => f.CreatedAt).ThenBy(f => f.Id).FirstOrDefaultAsync(cancellationToken);
+        if (!includePublic)
+            return null;
+        return await PublicByName(db, idOrName, cancellationToken)
+            ?? (idOrName.StartsWith(FinetuneRules.PublicPrefix, StringComparison.Ordinal) ? await PublicByName(db, idOrName[FinetuneRules.PublicPrefix.Length..], cancellationToken) : null);
     }
 
     private async Task<CreateError> UnknownModelAsync(string? model, CancellationToken cancellationToken)

@@ -43,11 +43,13 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     private readonly ConcurrentDictionary<string, Lazy<BaseModel>> open = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, Lazy<Task<string>>> hashes = new(StringComparer.Ordinal);
 
+    private static readonly Func<HoneDbContext, IAsyncEnumerable<ModelEntry>> Added = EF.CompileAsyncQuery((HoneDbContext db) => db.Models.OrderBy(m => m.Id).AsQueryable());
+
     /// <summary>The embedded model first, then the others by id.</summary>
     public async Task<IReadOnlyList<ModelEntry>> ListAsync(CancellationToken cancellationToken)
     {
         await using HoneDbContext db = store.Read();
-        List<ModelEntry> added = await db.Models.OrderBy(m => m.Id).ToListAsync(cancellationToken);
+        List<ModelEntry> added = await Added(db).ToListAsync(cancellationToken);
         return embedded.Value is { } first ? [first, .. added] : added;
     }
 

@@ -32,8 +32,6 @@ internal static class ChildEnvironment
         }
         result["GLIBC_TUNABLES"] = Malloc;
         result["DOTNET_gcServer"] = "0";
-        // A child runs much of its code for the first time; counting its calls costs more than it brings where the kernels are compiled whole at once.
-        result["DOTNET_TieredPGO"] = "0";
         if (threads is { } count)
             result["OMP_NUM_THREADS"] = count.ToString(CultureInfo.InvariantCulture);
         foreach ((string name, string value) in extra ?? new Dictionary<string, string>())

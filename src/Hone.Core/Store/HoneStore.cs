@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Runtime.CompilerServices;
 using Hone.Core.Blobs;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
@@ -12,20 +13,17 @@ public sealed class HoneStore : IAsyncDisposable
 {
     private readonly DataFolder folder;
     private readonly BlobStore blobs;
-    private readonly string connectionString;
+    private readonly string readString, writeString;
     private readonly PooledDbContextFactory<HoneDbContext> readers;
 
     public HoneStore(DataFolder folder, BlobStore blobs)
     {
         this.folder = folder;
         this.blobs = blobs;
-        connectionString = new SqliteConnectionStringBuilder
-        {
-            DataSource = folder.DatabasePath,
-            ForeignKeys = true,
-            DefaultTimeout = 30,
-        }.ToString();
-        readers = new PooledDbContextFactory<HoneDbContext>(Options(connectionString).UseQueryTrackingBehavior(QueryTrackingBehavior.NoTracking).Options);
+        // Whoever reads breaks no foreign key, and to switch them on is a statement with each opening.
+        readString = new SqliteConnectionStringBuilder { DataSource = folder.DatabasePath, DefaultTimeout = 30 }.ToString();
+        writeString = new SqliteConnectionStringBuilder(readString) { ForeignKeys = true, Pooling = false }.ToString();
+        readers = new PooledDbContextFactory<HoneDbContext>(Options(readString).UseQueryTrackingBehavior(QueryTrackingBehavior.NoTracking).Options);
     }
 
     /// <summary>
@@ -51,12 +49,12 @@ public sealed class HoneStore : IAsyncDisposable
     /// <summary>A context for reading; nothing is tracked. The caller disposes it.</summary>
     public HoneDbContext Read() => readers.CreateDbContext();
 
-    internal HoneDbContext OpenWriter() => new(Options(connectionString).Options);
+    internal HoneDbContext OpenWriter() => new(Options(writeString).Options);
 
     /// <summary>A connection beside the readers', for statements that are prepared once; the caller disposes it.</summary>
     internal SqliteConnection OpenConnection()
     {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder(connectionString) { Pooling = false }.ToString());
+        var connection = new SqliteConnection(writeString);
         try
         {
             connection.Open();
@@ -82,7 +80,7 @@ public sealed class HoneStore : IAsyncDisposable
 
     public ValueTask DisposeAsync()
     {
-        using var connection = new SqliteConnection(connectionString);
+        using var connection = new SqliteConnection(readString);
         SqliteConnection.ClearPool(connection);
         return ValueTask.CompletedTask;
     }
@@ -110,20 +108,25 @@ public sealed class HoneStore : IAsyncDisposable
         // Half a megabyte of pages for each connection: the system's own cache has the rest.
         private const string Settings = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA cache_size = -512;";
 
+        // The pool gives connections again and again, and what was set stays with SQLite's handle.
+        private static readonly ConditionalWeakTable<object, object> Settled = [];
+
         public override void ConnectionOpened(DbConnection connection, ConnectionEndEventData eventData) => Apply(connection);
 
         public static void Apply(DbConnection connection)
         {
+            if (connection is not SqliteConnection { Handle: { } handle } || !Settled.TryAdd(handle, handle))
+                return;
             using DbCommand command = connection.CreateCommand();
             command.CommandText = Settings;
             command.ExecuteNonQuery();
         }
 
-        public override async Task ConnectionOpenedAsync(DbConnection connection, ConnectionEndEventData eventData, CancellationToken cancellationToken = default)
+        // SQLite itself knows no waiting but by a thread.
+        public override Task ConnectionOpenedAsync(DbConnection connection, ConnectionEndEventData eventData, CancellationToken cancellationToken = default)
         {
-            await using DbCommand command = connection.CreateCommand();
-            command.CommandText = Settings;
-            await command.ExecuteNonQueryAsync(cancellationToken);
+            Apply(connection);
+            return Task.CompletedTask;
         }
     }
 }

@@ -1,25 +1,22 @@
-using System.Threading.Channels;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Store;
 
 /// <summary>
-/// The one writer of this process, with group commit: what is queued shares one transaction and one sync to disk, each write in a savepoint of
-/// its own, so that one that fails leaves the others whole. A write is answered after the commit, never before.
+/// The one writer of this process, with group commit: what is queued shares one transaction and one sync to disk, and one that fails leaves the others
+/// whole. A write is answered after the commit, never before. One that comes alone is written by its own thread; where the last ones came together, the
+/// next wait for those that are on their way to the queue.
 /// </summary>
-public sealed class StoreWriter : IAsyncDisposable
+public sealed class StoreWriter(HoneStore store, StoreVersion version) : IAsyncDisposable
 {
     private const int MaximumBatch = 256;
-    private readonly HoneStore store;
-    private readonly Channel<Write> queue = Channel.CreateUnbounded<Write>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly Task loop;
-
-    public StoreWriter(HoneStore store)
-    {
-        this.store = store;
-        loop = Task.Run(LoopAsync);
-    }
+    private readonly Lock gate = new();
+    private readonly Queue<Write> queue = new();
+    private readonly List<Write> batch = [];
+    private Connection? connection;
+    private bool writing, closed, crowded;
+    private TaskCompletionSource? idle;
 
     /// <summary>Transactions committed so far.</summary>
     internal long Commits { get; private set; }
@@ -28,64 +25,142 @@ public sealed class StoreWriter : IAsyncDisposable
     /// Runs a write and returns its result once it is on disk. The delegate works on the database alone; it may run again in no case. When it throws,
     /// its changes are taken back and the exception comes out here. Throws <see cref="StorageException"/> when the disk does not do its part.
     /// </summary>
-    public async Task<T> RunAsync<T>(Func<HoneDbContext, Task<T>> write, CancellationToken cancellationToken)
-    {
-        var queued = new ContextWrite<T>(write, cancellationToken);
-        ObjectDisposedException.ThrowIf(!queue.Writer.TryWrite(queued), this);
-        return await queued.Answer.Task;
-    }
+    public Task<T> RunAsync<T>(Func<HoneDbContext, Task<T>> write, CancellationToken cancellationToken) => RunAsync(new ContextWrite<T>(write, cancellationToken));
 
-    /// <summary>The same for a write of prepared statements, without the cost of a context.</summary>
-    internal async Task<T> RunPreparedAsync<T>(Func<PreparedWrites, T> write, CancellationToken cancellationToken)
+    /// <summary>
+    /// The same for a write of prepared statements, without the cost of a context and of a savepoint. It changes neither accounts nor tokens, and may run a second
+    /// time: where one of a batch throws, all of them are taken back and each is given its savepoint.
+    /// </summary>
+    internal Task<T> RunPreparedAsync<T>(Func<PreparedWrites, T> write, CancellationToken cancellationToken) => RunAsync(new PreparedWrite<T>(write, cancellationToken));
+
+    private Task<T> RunAsync<T>(Write<T> write)
     {
-        var queued = new PreparedWrite<T>(write, cancellationToken);
-        ObjectDisposedException.ThrowIf(!queue.Writer.TryWrite(queued), this);
-        return await queued.Answer.Task;
+        bool first, later;
+        lock (gate)
+        {
+            ObjectDisposedException.ThrowIf(closed, this);
+            queue.Enqueue(write);
+            first = !writing;
+            later = crowded;
+            writing = true;
+        }
+        if (first && later)
+            WriteLater();
+        else if (first)
+            _ = WriteAsync(alone: true);
+        return write.Answer.Task;
     }
 
     /// <summary>Finishes what is queued.</summary>
     public async ValueTask DisposeAsync()
     {
-        queue.Writer.TryComplete();
-        await loop;
-    }
-
-    private async Task LoopAsync()
-    {
-        Connection? connection = null;
-        var batch = new List<Write>();
-        while (await queue.Reader.WaitToReadAsync())
+        lock (gate)
         {
-            batch.Clear();
-            try
-            {
-                connection ??= new Connection(store);
-                connection.Prepared.Run("BEGIN IMMEDIATE");
-                while (batch.Count < MaximumBatch && queue.Reader.TryRead(out Write? write))
-                {
-                    batch.Add(write);
-                    await RunOneAsync(connection, write);
-                }
-                connection.Prepared.Run("COMMIT");
-                Commits++;
-            }
-            catch (Exception e)
-            {
-                // Nothing of the batch is stored. A full disk, for one, makes SQLite end the whole transaction.
-                if (batch.Count == 0 && queue.Reader.TryRead(out Write? first))
-                    batch.Add(first);
-                Exception cause = batch.Select(w => w.Error).FirstOrDefault(error => error is StorageException) ?? StorageException.From(e, store.FolderPath) ?? e;
-                foreach (Write write in batch)
-                    write.Error ??= cause;
-                if (connection is not null)
-                    await connection.DisposeAsync();
-                connection = null;
-            }
-            foreach (Write write in batch)
-                write.Complete();
+            closed = true;
+            if (writing)
+                idle ??= new(TaskCreationOptions.RunContinuationsAsynchronously);
         }
+        if (idle is not null)
+            await idle.Task;
         if (connection is not null)
             await connection.DisposeAsync();
+        connection = null;
+    }
+
+    /// <summary>Writes what is queued, batch by batch.</summary>
+    /// <param name="alone">On the thread of a write that has an answer to give: after its batch another goes on.</param>
+    private async Task WriteAsync(bool alone)
+    {
+        bool more;
+        do
+        {
+            await CommitAsync();
+            foreach (Write write in batch)
+                write.Complete();
+            lock (gate)
+            {
+                crowded = batch.Count > 1;
+                batch.Clear();
+                more = writing = queue.Count > 0;
+                if (!more)
+                    idle?.SetResult();
+            }
+        }
+        while (more && !alone);
+        if (more)
+            WriteLater();
+    }
+
+    private void WriteLater() => ThreadPool.UnsafeQueueUserWorkItem(static writer => _ = writer.WriteAsync(alone: false), this, preferLocal: false);
+
+    /// <summary>The next of the batch, which holds writes of one kind; null: that is all of it.</summary>
+    private Write? Next()
+    {
+        lock (gate)
+        {
+            bool joins = batch.Count < MaximumBatch && queue.TryPeek(out Write? next) && (batch.Count == 0 || next.MayRunAgain == batch[0].MayRunAgain);
+            if (!joins)
+                return null;
+            Write write = queue.Dequeue();
+            batch.Add(write);
+            return write;
+        }
+    }
+
+    private async Task CommitAsync()
+    {
+        try
+        {
+            connection ??= new Connection(store);
+            connection.Prepared.Run("BEGIN IMMEDIATE");
+            StoreVersion.Header before = version.Read();
+            bool again = false;
+            while (!again && Next() is { } write)
+            {
+                if (write.MayRunAgain)
+                    again = !await TryOneAsync(connection, write);
+                else
+                    await RunOneAsync(connection, write);
+            }
+            if (again)
+            {
+                connection.Prepared.Run("ROLLBACK");
+                connection.Prepared.Run("BEGIN IMMEDIATE");
+                before = version.Read();
+                foreach (Write write in batch)
+                    await RunOneAsync(connection, write);
+            }
+            connection.Prepared.Run("COMMIT");
+            if (batch.Count > 0 && batch[0].MayRunAgain)
+                version.KeepAccounts(before);
+            Commits++;
+        }
+        catch (Exception e)
+        {
+            // Nothing of the batch is stored. A full disk, for one, makes SQLite end the whole transaction.
+            if (batch.Count == 0)
+                Next();
+            Exception cause = batch.Select(w => w.Error).FirstOrDefault(error => error is StorageException) ?? StorageException.From(e, store.FolderPath) ?? e;
+            foreach (Write write in batch)
+                write.Error ??= cause;
+            if (connection is not null)
+                await connection.DisposeAsync();
+            connection = null;
+        }
+    }
+
+    private static async ValueTask<bool> TryOneAsync(Connection connection, Write write)
+    {
+        try
+        {
+            await write.RunAsync(connection);
+            return true;
+        }
+        catch (Exception)
+        {
+            // It runs again, and what it throws then is its answer.
+            return false;
+        }
     }
 
     private async Task RunOneAsync(Connection connection, Write write)
@@ -114,7 +189,7 @@ public sealed class StoreWriter : IAsyncDisposable
             Prepared = new PreparedWrites(connection);
             // The commit that fills the log pays for copying it into the database: rarely, and pages that changed often are copied once.
             Prepared.Run("PRAGMA wal_autocheckpoint = 4000");
-            Prepared.Run("PRAGMA cache_size = -8000");
+            Prepared.Run("PRAGMA cache_size = -2000");
             Db = HoneStore.ContextOver(connection);
         }
 
@@ -133,6 +208,8 @@ public sealed class StoreWriter : IAsyncDisposable
     private abstract class Write
     {
         public Exception? Error { get; set; }
+
+        public abstract bool MayRunAgain { get; }
 
         public abstract ValueTask RunAsync(Connection connection);
 
@@ -166,6 +243,8 @@ public sealed class StoreWriter : IAsyncDisposable
 
     private sealed class ContextWrite<T>(Func<HoneDbContext, Task<T>> body, CancellationToken cancellationToken) : Write<T>(cancellationToken)
     {
+        public override bool MayRunAgain => false;
+
         protected override async ValueTask<T> BodyAsync(Connection connection)
         {
             try
@@ -181,6 +260,8 @@ public sealed class StoreWriter : IAsyncDisposable
 
     private sealed class PreparedWrite<T>(Func<PreparedWrites, T> body, CancellationToken cancellationToken) : Write<T>(cancellationToken)
     {
+        public override bool MayRunAgain => true;
+
         protected override ValueTask<T> BodyAsync(Connection connection) => new(body(connection.Prepared));
     }
 }

@@ -46,7 +46,7 @@ internal static class RunFields
         }));
 
     public static readonly ListField Messages = new("messages", "The conversation so far, oldest first. It or 'prompt'.", Message, 1, MaxMessages);
-    public static readonly TextField Lora = new("lora", "Id or name of a finetune of this model, the account's own or a public one.");
+    public static readonly TextField Lora = new("lora", "Id or name of a finetune of this model, the account's own or a public one, which cf-public-NAME names as well.");
     public static readonly FlagField Raw = new("raw", "Gives the prompt to the model as it is, without the chat template.", orText: true);
     public static readonly FlagField Stream = new("stream", "Answers as text/event-stream, token by token.", orText: true);
     public static readonly IntegerField MaxTokens = new("max_tokens", "Most tokens of the answer.", 1, 131_072, 256);

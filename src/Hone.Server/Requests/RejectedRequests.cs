@@ -53,7 +53,7 @@ internal sealed partial class RejectedRequests(ILogger<RejectedRequests> logger,
         {
             return;
         }
-        var id = Guid.NewGuid();
+        var id = RequestIdentity.NewId();
         var headers = new HeaderDictionary { ["Content-Type"] = "application/json", ["Connection"] = "close", ["Date"] = clock.GetUtcNow().ToString("R") };
         string ray = RequestIdentity.Name(headers, id);
         var error = RequestIdentity.Describe(refused);

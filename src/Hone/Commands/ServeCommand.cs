@@ -62,6 +62,7 @@ internal sealed class ServeCommand : CliCommand
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
+        NativeHeap.Share();
         IPEndPoint listen = ServeOptions.Parse(parse.GetRequiredValue(_listen)).Address!;
         string data = DataPath.Resolve(parse.GetValue(_data));
         LimitOptions.Limits limits = _limits.Read(parse, data);

@@ -66,6 +66,12 @@ public sealed class FinetuneServiceTests
             Assert.Equal(shared[0].Id, (await hone.Finetunes.FindAsync(hone.AccountId, key, true, Stop))!.Id);
             Assert.Null(await hone.Finetunes.FindAsync(hone.AccountId, key, false, Stop));
         }
+        Finetune own = await hone.CreateAsync("a");
+        Assert.Equal(own.Id, (await hone.Finetunes.FindAsync(hone.AccountId, "a", true, Stop))!.Id);
+        Assert.Equal(shared[1].Id, (await hone.Finetunes.FindAsync(hone.AccountId, "cf-public-a", true, Stop))!.Id);
+        foreach (string key in new[] { "cf-public-private", "cf-public-", "cf-public-cf-public-a" })
+            Assert.Null(await hone.Finetunes.FindAsync(hone.AccountId, key, true, Stop));
+        Assert.Null(await hone.Finetunes.FindAsync(hone.AccountId, "cf-public-a", false, Stop));
         Assert.Equal(["a", "b", "c"], (await hone.Finetunes.ListPublicAsync(20, 0, PublicOrder.Name, Stop)).Select(f => f.Name));
         Assert.Equal(["b"], (await hone.Finetunes.ListPublicAsync(1, 1, PublicOrder.Name, Stop)).Select(f => f.Name));
         Assert.Empty(await hone.Finetunes.ListPublicAsync(20, 3, PublicOrder.CreatedAt, Stop));

@@ -1,8 +1,11 @@
+using Hone.Core.Accounts;
 using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Hone.Core.Store;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Migrations;
 
 namespace Hone.Core.Tests.Store;
 
@@ -119,6 +122,61 @@ public sealed class HoneDbContextTests
         using (hone.DataFolder.Lock())
             await hone.Store.InitializeAsync(Stop);
         Assert.Empty(await hone.Accounts.ListAsync(Stop));
+    }
+
+    public static TheoryData<string> OlderVersions()
+    {
+        using TestHoneContext made = new();
+        return [.. made.Db.Database.GetMigrations().SkipLast(1)];
+    }
+
+    /// <summary>A folder of each older version, with rows as that one wrote them: everything is kept and goes on.</summary>
+    [Theory]
+    [MemberData(nameof(OlderVersions))]
+    public async Task Initialize_DatabaseOfAnOlderVersion_KeepsWhatItHolds(string version)
+    {
+        await using TestHone hone = TestHone.Create(new HoneLimits { FinetunesPerAccount = 4 });
+        string token = TokenFormat.Create(), account = new('a', 32), sha256 = new('0', 64);
+        Guid ready = Guid.NewGuid(), queued = Guid.NewGuid(), failed = Guid.NewGuid();
+        using (TestHoneContext older = new(hone.DataFolder.DatabasePath))
+        {
+            await older.Db.GetService<IMigrator>().MigrateAsync(version, Stop);
+            string[] columns = [.. await older.Db.Database.SqlQueryRaw<string>("""SELECT name AS "Value" FROM pragma_table_info('finetunes') WHERE "notnull" AND dflt_value IS NULL""").ToListAsync(Stop)];
+            Assert.Equal(["id", "account_id", "name", "model", "public", "state", "created_at", "modified_at", "priority", "fence", "attempts", "cancel_requested"], columns);
+            await older.Db.Database.ExecuteSqlAsync($"""
+                INSERT INTO accounts (id, name, email, key_hash, created_at) VALUES ({account}, 'old', 'old@example.org', {TokenFormat.Hash(TokenFormat.Create())}, 1);
+                INSERT INTO api_tokens (id, account_id, name, permission, hash, prefix, created_at) VALUES ('t', {account}, 't', 'write', {TokenFormat.Hash(token)}, 'hone_', 1);
+                INSERT INTO finetunes (id, account_id, name, model, public, state, created_at, modified_at, priority, fence, attempts, cancel_requested, finalized_at, error_code) VALUES
+                    ({ready.ToString()}, {account}, 'ready', {ModelCatalog.EmbeddedId}, 1, 'ready', 1, 1, 0, 1, 1, 0, 9, NULL),
+                    ({queued.ToString()}, {account}, 'queued', {ModelCatalog.EmbeddedId}, 0, 'queued', 2, 2, 0, 0, 0, 0, NULL, NULL),
+                    ({failed.ToString()}, {account}, 'failed', {ModelCatalog.EmbeddedId}, 0, 'failed', 3, 3, 0, 1, 1, 0, 9, 'diverged');
+                INSERT INTO finetune_assets (finetune_id, file_name, sha256, size, created_at) VALUES ({ready.ToString()}, 'adapter_config.json', {sha256}, 1, 1);
+                INSERT INTO finetune_events (finetune_id, sequence, created_at, level, type, message) VALUES ({ready.ToString()}, 1, 1, 'info', 'message', 'from before');
+                """, Stop);
+        }
+
+        await hone.Store.InitializeAsync(Stop);
+
+        Assert.Equal(account, (await hone.Accounts.AuthenticateBearerAsync(token, Stop))!.AccountId);
+        Assert.Equal(["ready", "queued", "failed"], (await hone.Finetunes.ListAsync(account, Stop)).Select(f => f.State.Name()));
+        Assert.Equal(ready, Assert.Single(await hone.Finetunes.ListPublicAsync(10, 0, PublicOrder.Name, Stop)).Id);
+        Assert.Equal("from before", Assert.Single(await hone.Finetunes.ListEventsAsync(ready, 0, 10, Stop)).Message);
+        // The quota counts those from before as well, and the queue has its job.
+        foreach (string name in (string[])["new", "one too many"])
+        {
+            CreateResult made = await hone.Finetunes.CreateAsync(account, new CreateFinetune { Model = ModelCatalog.EmbeddedId, Name = name }, Stop);
+            Assert.Equal(name == "new", made is CreateResult.Created);
+        }
+        Assert.NotNull(await hone.Finetunes.DeleteAsync(account, "failed", Stop));
+        Assert.Equal(queued, (await hone.Queue.ClaimAsync("worker", TimeSpan.FromMinutes(1), Stop))!.FinetuneId);
+    }
+
+    /// <summary>A context without a store.</summary>
+    private sealed class TestHoneContext(string path = ":memory:") : IDisposable
+    {
+        public HoneDbContext Db { get; } = new(new DbContextOptionsBuilder<HoneDbContext>().UseSqlite($"Data Source={path};Pooling=False").Options);
+
+        public void Dispose() => Db.Dispose();
     }
 
     [Fact]

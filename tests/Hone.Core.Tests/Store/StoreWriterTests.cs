@@ -54,6 +54,40 @@ public sealed class StoreWriterTests
     }
 
     [Fact]
+    public async Task RunPrepared_OneOfABatchThrowsHalfway_OthersAreStoredOnce()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        var (entered, gate) = (new TaskCompletionSource(), new TaskCompletionSource());
+        Task<int> first = hone.Writer.RunAsync(async _ =>
+        {
+            entered.SetResult();
+            await gate.Task;
+            return 0;
+        }, Stop);
+        await entered.Task;
+        long before = hone.Writer.Commits;
+        Task<Finetune>[] good = [.. Enumerable.Range(0, 20).Select(i => hone.CreateAsync($"good {i}"))];
+        Task<int> bad = hone.Writer.RunPreparedAsync<int>(statements =>
+        {
+            statements.Run("UPDATE finetunes SET description = 'lost'");
+            throw new InvalidOperationException("halfway");
+        }, Stop);
+        using var cancelled = new CancellationTokenSource();
+        Task<int> late = hone.Writer.RunPreparedAsync(_ => 0, cancelled.Token);
+        await cancelled.CancelAsync();
+        Task<Finetune>[] more = [.. Enumerable.Range(20, 20).Select(i => hone.CreateAsync($"good {i}"))];
+        gate.SetResult();
+        await first;
+        Assert.Equal("halfway", (await Assert.ThrowsAsync<InvalidOperationException>(() => bad)).Message);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => late);
+        Guid[] made = [.. (await Task.WhenAll([.. good, .. more])).Select(f => f.Id)];
+        IReadOnlyList<Finetune> stored = await hone.Finetunes.ListAsync(hone.AccountId, Stop);
+        Assert.Equal(made.Order(), stored.Select(f => f.Id).Order());
+        Assert.All(stored, f => Assert.Null(f.Description));
+        Assert.InRange(hone.Writer.Commits - before, 2, 4);
+    }
+
+    [Fact]
     public async Task Run_Answered_IsSeenByAnotherConnection()
     {
         await using TestHone hone = await TestHone.StartAsync();
