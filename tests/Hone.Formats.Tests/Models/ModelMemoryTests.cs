@@ -46,8 +46,8 @@ public sealed class ModelMemoryTests
     {
         MemoryUse plain = Of(Small), many = Of(Small, s_pass with { Labels = 5_000 });
         Assert.Equal(4 * 100 * 2 * 2 * 48, Of(Small with { BlockNorms = BlockNorms.Both }).Tokens - plain.Tokens);
-        Assert.Equal(4 * (256 * 160 + 4 * 5_000 * 48), many.Work); // more than a layer's backward pass
-        Assert.Equal(4 * 256 * 160, Of(Small with { LogitSoftcap = 30 }, s_pass with { Labels = 5_000 }).Work - many.Work);
+        Assert.Equal(4 * (ModelMemory.ChunkLabels * 160 + 4 * 5_000 * 48), many.Work); // more than a layer's backward pass
+        Assert.Equal(4 * ModelMemory.ChunkLabels * 160, Of(Small with { LogitSoftcap = 30 }, s_pass with { Labels = 5_000 }).Work - many.Work);
         Assert.Equal(4 * 160 * 48, Of(Small with { TiedEmbeddings = false }).Weights - plain.Weights);
         Assert.Equal(4 * 100 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass).Tokens - plain.Tokens);
         Assert.Equal(4 * 4 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass).Adapter - plain.Adapter);
