@@ -122,7 +122,8 @@ public sealed partial class ChildProcess : IAsyncDisposable
     /// <summary>SIGKILL for the child and its process group. Returns at once; <see cref="Exited"/> tells when it is gone.</summary>
     public void Kill()
     {
-        if (_process.HasExited)
+        // Once it is known to have ended it may be disposed.
+        if (Exited.IsCompleted || _process.HasExited)
             return;
         WasKilled = true;
         LogKilled(Label, Id);
@@ -190,9 +191,9 @@ public sealed partial class ChildProcess : IAsyncDisposable
         {
             _process.StandardInput.Close();
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
-            // The other end is gone already.
+            // The other end is gone already, or somebody else has seen to its end.
         }
     }
 

@@ -84,6 +84,20 @@ public sealed class ChildProcessTests
         Assert.True(child.WasKilled);
     }
 
+    /// <summary>Whoever watches an engine and whoever finds it dead at a connect both see to its end.</summary>
+    [Fact]
+    public async Task Bug_Stop_EndedAndDisposedElsewhere_ReturnsItsExit()
+    {
+        using var scripted = new ScriptedChild("[train]\nexit 3");
+        ChildProcess child = scripted.Start("train", scripted.Folder);
+        await child.Exited;
+        await child.DisposeAsync();
+
+        Assert.Equal("exit code 3", (await child.StopAsync(TimeSpan.FromSeconds(1))).ToString());
+        await child.DisposeAsync();
+        Assert.False(child.WasKilled);
+    }
+
     [Fact]
     public async Task LastErrors_ManyLines_AreTheLastAndNoMoreThanAskedFor()
     {
