@@ -23,6 +23,9 @@ namespace Hone.Training.Generation;
 /// <param name="patience">How long a stream may rest before it makes room for others; null: ten seconds.</param>
 internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams = 32, int maxPassTokens = 2048, long? maxCacheBytes = null, TimeSpan? patience = null)
 {
+    /// <summary>A stream that rests for less has a reader who is about to take its token: it keeps its place.</summary>
+    private static readonly TimeSpan s_moment = TimeSpan.FromSeconds(0.1);
+
     private readonly TimeSpan _patience = patience ?? TimeSpan.FromSeconds(10);
     private readonly ConcurrentQueue<GenerationStream> _waiting = [];
     private readonly object _gate = new();
@@ -76,9 +79,9 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         {
             Remove(active, s => s.Cancellation.IsCancellationRequested, prefixes);
             Running(running);
-            int tokens = running.Sum(s => s.Next.Length);
+            int tokens = running.Sum(s => s.Next.Length), places = maxStreams - active.Count(HasPlace);
             long reserved = active.Sum(s => s.MostCacheBytes);
-            while (running.Count < maxStreams && (held is not null || _waiting.TryDequeue(out held)))
+            while (places > 0 && (held is not null || _waiting.TryDequeue(out held)))
             {
                 if (held.Cancellation.IsCancellationRequested)
                 {
@@ -103,6 +106,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
                     break;
                 tokens += held.Next.Length;
                 reserved += held.MostCacheBytes;
+                places--;
                 active.Add(held);
                 running.Add(held);
                 held = null;
@@ -111,7 +115,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
             if (running.Count > 0)
                 Pass(decoder, running);
             else
-                WaitForChange(active.Count == 0 && held is null ? Timeout.InfiniteTimeSpan : _patience);
+                WaitForChange(held is not null || !_waiting.IsEmpty ? s_moment : active.Count == 0 ? Timeout.InfiniteTimeSpan : _patience);
             Remove(active, s => s.Finished, prefixes);
         }
     }
@@ -128,6 +132,8 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
                 running.Add(stream);
         }
     }
+
+    private static bool HasPlace(GenerationStream stream) => stream.UnreadSince == 0 || Stopwatch.GetElapsedTime(stream.UnreadSince) < s_moment;
 
     private GenerationStream? LongestUnread() =>
         _active.Where(s => s.UnreadSince != 0 && Stopwatch.GetElapsedTime(s.UnreadSince) > _patience).MinBy(s => s.UnreadSince);
