@@ -23,6 +23,12 @@ internal static unsafe class RowProduct
     /// <summary>Turns of a loop over several sums, for each core.</summary>
     private const int RangesACore = 4;
 
+    /// <summary>Columns of y that are written together.</summary>
+    private const int TileColumns = 16;
+
+    /// <summary>Blocks of eight rows of x that stay in the nearest cache: 24 KiB.</summary>
+    private const int PartBlocks = 24;
+
     private const int WidenedSlot = 5;
 
     /// <summary>Rows of a type that is not widened in registers, widened together.</summary>
@@ -189,27 +195,40 @@ internal static unsafe class RowProduct
         }
     }
 
+    /// <summary>
+    /// Sixteen columns at a time. Where eight rows of x would not stay in the nearest cache, their products are taken in parts of the depth.
+    /// </summary>
+    [SkipLocalsInit]
     private static void TakeWide<TBlock>(Places places, int from, int to, int depth, in RowGroup rows) where TBlock : struct, IWideBlock
     {
-        float* sums = stackalloc float[2 * Group];
+        float* tile = stackalloc float[Group * TileColumns], lanes = stackalloc float[TileColumns * Group * TileColumns];
         nint* offsets = stackalloc nint[Group];
         float* halves = StoredBlocks.HalfValues;
         nint blocks = depth / Block;
         int step = rows.Count > 1 ? 2 : 4, height = rows.Count > 4 ? 8 : rows.Count > 1 ? 4 : 1, last = to - 1;
         rows.Offsets(offsets);
-        for (int column = from; column < to; column += step)
+        for (int column = from; column < to; column += TileColumns)
         {
-            byte* a = places.Of(column), b = places.Of(Math.Min(column + 1, last));
-            if (height == 1)
-                WideRowKernel.OneByFour<TBlock>(a, b, places.Of(Math.Min(column + 2, last)), places.Of(Math.Min(column + 3, last)), blocks, halves, rows.X, sums);
-            else if (height == 4)
-                WideRowKernel.FourByTwo<TBlock>(a, b, blocks, halves, rows.X, offsets, sums);
-            else
-                WideRowKernel.EightByTwo<TBlock>(a, b, blocks, halves, rows.X, offsets, sums);
-            int columns = Math.Min(step, to - column);
+            int columns = Math.Min(TileColumns, to - column);
+            if (blocks == 0)
+                new Span<float>(tile, Group * TileColumns).Clear();
+            for (nint first = 0, end; first < blocks; first = end)
+            {
+                end = height == 8 ? Math.Min(blocks, first + PartBlocks) : blocks;
+                for (int c = 0; c < columns; c += step)
+                {
+                    byte* a = places.Of(column + c), b = places.Of(Math.Min(column + c + 1, last));
+                    if (height == 1)
+                        WideRowKernel.OneByFour<TBlock>(a, b, places.Of(Math.Min(column + c + 2, last)), places.Of(Math.Min(column + c + 3, last)), blocks, halves, rows.X, tile + c);
+                    else if (height == 4)
+                        WideRowKernel.FourByTwo<TBlock>(a, b, blocks, halves, rows.X, offsets, tile + c, TileColumns);
+                    else
+                        WideRowKernel.EightByTwo<TBlock>(a, b, first, end, halves, rows.X, offsets, lanes + c * Group * TileColumns, end < blocks ? null : tile + c, TileColumns);
+                }
+            }
             for (int i = 0; blocks * Block < depth && i < columns * rows.Count; i++)
-                sums[i / columns * step + i % columns] += Rest(rows.X + offsets[i / columns], places.Of(column + i % columns), depth);
-            rows.Store(column, columns, sums, step);
+                tile[i / columns * TileColumns + i % columns] += Rest(rows.X + offsets[i / columns], places.Of(column + i % columns), depth);
+            rows.Store(column, columns, tile);
         }
     }
 
@@ -297,22 +316,20 @@ internal static unsafe class RowProduct
                 to[i] = Math.Min(i, count - 1) * _strideX;
         }
 
-        /// <param name="sums">[rows, <paramref name="step"/>]</param>
-        public void Store(int column, int columns, float* sums, int step)
+        /// <param name="tile">[rows, <see cref="TileColumns"/>]</param>
+        public void Store(int column, int columns, float* tile)
         {
             float* target = _y + column;
-            for (int i = 0; i < count; i++, target += _strideY, sums += step)
+            for (int i = 0; i < count; i++, target += _strideY, tile += TileColumns)
             {
-                if (columns == 2)
+                if (columns == TileColumns)
                 {
-                    Vector128<float> two = Sse2.LoadScalarVector128((double*)sums).AsSingle() * _scale;
-                    if (accumulate)
-                        two += Sse2.LoadScalarVector128((double*)target).AsSingle();
-                    Sse2.StoreScalar((double*)target, two.AsDouble());
+                    Vector512<float> sums = Vector512.Load(tile) * _scale;
+                    (accumulate ? Vector512.Load(target) + sums : sums).Store(target);
                     continue;
                 }
                 for (int c = 0; c < columns; c++)
-                    target[c] = accumulate ? target[c] + _scale * sums[c] : _scale * sums[c];
+                    target[c] = accumulate ? target[c] + _scale * tile[c] : _scale * tile[c];
             }
         }
 

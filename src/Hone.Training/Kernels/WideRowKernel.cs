@@ -40,9 +40,9 @@ internal static unsafe class WideRowKernel
 
     /// <summary>Up to four rows of x with two of W.</summary>
     /// <param name="to">From the first row of x to each.</param>
-    /// <param name="sums">[4, 2]</param>
+    /// <param name="sums">[4, 2], in rows of <paramref name="stride"/>.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void FourByTwo<TBlock>(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums) where TBlock : struct, IWideBlock
+    public static void FourByTwo<TBlock>(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums, nint stride) where TBlock : struct, IWideBlock
     {
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
         nint x1 = to[1], x2 = to[2], x3 = to[3];
@@ -66,25 +66,41 @@ internal static unsafe class WideRowKernel
             y0 = Vector512.Load(x + x3 + 16);
             (a3, b3) = (Add(x0, y0, v0, v1, a3), Add(x0, y0, w0, w1, b3));
         }
-        Lane.Sums(a0, b0, a1, b1).Store(sums);
-        Lane.Sums(a2, b2, a3, b3).Store(sums + 4);
+        Store(Lane.Sums(a0, b0, a1, b1), sums, stride);
+        Store(Lane.Sums(a2, b2, a3, b3), sums + 2 * stride, stride);
     }
 
-    /// <summary>Up to eight rows of x with two of W.</summary>
+    /// <summary>Up to eight rows of x with two of W, in some of their blocks. The next block is widened while one is multiplied: its values would come late otherwise.</summary>
     /// <param name="to">From the first row of x to each.</param>
-    /// <param name="sums">[8, 2]</param>
+    /// <param name="lanes">[16, 16]: those of the sums up to <paramref name="first"/>, then up to <paramref name="end"/>; used where not all blocks are taken at once.</param>
+    /// <param name="sums">Behind the last block: [8, 2], in rows of <paramref name="stride"/>. Else null.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void EightByTwo<TBlock>(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums) where TBlock : struct, IWideBlock
+    public static void EightByTwo<TBlock>(byte* a, byte* b, nint first, nint end, float* halves, float* x, nint* to, float* lanes, float* sums, nint stride) where TBlock : struct, IWideBlock
     {
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, a4 = default, a5 = default, a6 = default, a7 = default;
         Vector512<float> b0 = default, b1 = default, b2 = default, b3 = default, b4 = default, b5 = default, b6 = default, b7 = default;
-        nint x1 = to[1], x2 = to[2], x3 = to[3], x4 = to[4], x5 = to[5], x6 = to[6], x7 = to[7];
-        byte* next = a + Ahead;
-        for (nint i = 0; i < blocks; i++, x += Block)
+        nint x1 = to[1], x2 = to[2], x3 = to[3], x4 = to[4], x5 = to[5], x6 = to[6], x7 = to[7], last = end - 1;
+        if (first > 0)
+        {
+            (a0, b0) = (Vector512.Load(lanes), Vector512.Load(lanes + 16));
+            (a1, b1) = (Vector512.Load(lanes + 32), Vector512.Load(lanes + 48));
+            (a2, b2) = (Vector512.Load(lanes + 64), Vector512.Load(lanes + 80));
+            (a3, b3) = (Vector512.Load(lanes + 96), Vector512.Load(lanes + 112));
+            (a4, b4) = (Vector512.Load(lanes + 128), Vector512.Load(lanes + 144));
+            (a5, b5) = (Vector512.Load(lanes + 160), Vector512.Load(lanes + 176));
+            (a6, b6) = (Vector512.Load(lanes + 192), Vector512.Load(lanes + 208));
+            (a7, b7) = (Vector512.Load(lanes + 224), Vector512.Load(lanes + 240));
+        }
+        x += first * Block;
+        byte* next = a + Ahead + 2 * first * TBlock.Bytes;
+        TBlock.Read(a, first, halves, out Vector512<float> v0, out Vector512<float> v1);
+        TBlock.Read(b, first, halves, out Vector512<float> w0, out Vector512<float> w1);
+        for (nint i = first; i < end; i++, x += Block)
         {
             next = Prefetch(next, 2 * TBlock.Bytes);
-            TBlock.Read(a, i, halves, out Vector512<float> v0, out Vector512<float> v1);
-            TBlock.Read(b, i, halves, out Vector512<float> w0, out Vector512<float> w1);
+            nint following = Math.Min(i + 1, last);
+            TBlock.Read(a, following, halves, out Vector512<float> nextV0, out Vector512<float> nextV1);
+            TBlock.Read(b, following, halves, out Vector512<float> nextW0, out Vector512<float> nextW1);
             Vector512<float> x0, y0;
             x0 = Vector512.Load(x);
             y0 = Vector512.Load(x + 16);
@@ -118,8 +134,41 @@ internal static unsafe class WideRowKernel
             y0 = Vector512.Load(x + x7 + 16);
             a7 = Add(x0, y0, v0, v1, a7);
             b7 = Add(x0, y0, w0, w1, b7);
+            (v0, v1, w0, w1) = (nextV0, nextV1, nextW0, nextW1);
         }
-        Lane.Sums(a0, b0, a1, b1, a2, b2, a3, b3, a4, b4, a5, b5, a6, b6, a7, b7).Store(sums);
+        if (sums is not null)
+        {
+            Vector512<float> all = Lane.Sums(a0, b0, a1, b1, a2, b2, a3, b3, a4, b4, a5, b5, a6, b6, a7, b7);
+            Store(all.GetLower().GetLower(), sums, stride);
+            Store(all.GetLower().GetUpper(), sums + 2 * stride, stride);
+            Store(all.GetUpper().GetLower(), sums + 4 * stride, stride);
+            Store(all.GetUpper().GetUpper(), sums + 6 * stride, stride);
+            return;
+        }
+        a0.Store(lanes);
+        b0.Store(lanes + 16);
+        a1.Store(lanes + 32);
+        b1.Store(lanes + 48);
+        a2.Store(lanes + 64);
+        b2.Store(lanes + 80);
+        a3.Store(lanes + 96);
+        b3.Store(lanes + 112);
+        a4.Store(lanes + 128);
+        b4.Store(lanes + 144);
+        a5.Store(lanes + 160);
+        b5.Store(lanes + 176);
+        a6.Store(lanes + 192);
+        b6.Store(lanes + 208);
+        a7.Store(lanes + 224);
+        b7.Store(lanes + 240);
+    }
+
+    /// <summary>Two rows of two.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(Vector128<float> four, float* sums, nint stride)
+    {
+        four.GetLower().Store(sums);
+        four.GetUpper().Store(sums + stride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
