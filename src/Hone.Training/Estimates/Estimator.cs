@@ -20,11 +20,11 @@ public static class Estimator
     /// <summary>Steps that are packed to count their tokens; of longer epochs evenly chosen ones stand for all.</summary>
     private const int PackedSteps = 2000;
 
-    /// <summary>No further step is probed after this time.</summary>
-    private const double ProbeSeconds = 6;
+    /// <summary>No further pass is probed after this time.</summary>
+    private const double ProbeSeconds = 10;
 
-    /// <summary>Of the step that warms up.</summary>
-    private const int WarmTokens = 128;
+    /// <summary>Of a row of the pass that warms up, at most.</summary>
+    private const int WarmTokens = 1024;
 
     /// <exception cref="InvalidFileException">Model or rows cannot be trained on.</exception>
     public static CostEstimate Run(EstimateRequest request, CancellationToken cancellation)
@@ -84,13 +84,14 @@ public static class Estimator
         }
         double distinct = steps.Average(s => (double)s.Tokens) * settings.Steps;
         // 3
-        (double rate, int probed, double seconds) = Probe(trainer, [.. steps.OrderBy(s => s.Tokens)], cancellation);
-        double evaluated = validation.Sum(r => (double)r.Tokens.Length) * ((settings.Steps + settings.EvalEvery - 1) / settings.EvalEvery) + rows.Tokens;
-        double evaluation = ForwardSeconds(trainer, rows, settings, cancellation) * evaluated;
+        (double rate, int probed, double seconds) = Probe(trainer, [.. steps.OrderBy(s => s.Tokens)], pairs, cancellation);
+        double forward = ForwardSeconds(trainer, rows, settings, cancellation), ofValidation = validation.Sum(r => (double)r.Tokens.Length);
+        double evaluated = ofValidation * ((settings.Steps + settings.EvalEvery - 1) / settings.EvalEvery) + rows.Tokens;
+        double reference = pairs ? (rows.Tokens + ofValidation) * forward : 0; // of each row once in a run
         // 4
         return new CostEstimate(
             items, validation.Count / settings.RowsAnItem, settings.Epochs, settings.BatchSize, settings.Steps, rows.Tokens * settings.Epochs, (long)distinct,
-            trained * settings.Epochs, distinct / rate, evaluation, PeakMemory(model, settings, adapter, sizes) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
+            trained * settings.Epochs, distinct / rate + reference, forward * evaluated, PeakMemory(model, settings, adapter, sizes) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
     }
 
     /// <summary>In bytes, with the largest of the passes.</summary>
@@ -103,11 +104,12 @@ public static class Estimator
         return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, settings.Precision, settings.Recompute).Total);
     }
 
-    /// <summary>Steps of few, of middling and of many tokens.</summary>
-    private static (double TokensPerSecond, int Steps, double Seconds) Probe(Trainer trainer, (int Step, long Tokens)[] bySize, CancellationToken cancellation)
+    /// <summary>The first passes of steps of few, of middling and of many tokens, with DPO's reference known.</summary>
+    private static (double TokensPerSecond, int Passes, double Seconds) Probe(Trainer trainer, (int Step, long Tokens)[] bySize, bool pairs, CancellationToken cancellation)
     {
+        var known = pairs ? new ReferenceLogProbabilities(new float[2]) : null;
         var began = Stopwatch.StartNew();
-        trainer.Step(1, [.. trainer.RowsOf(bySize[0].Step).Select(Beginning)]); // compiled and warm from here on
+        Take(0.5, Beginning); // compiled, and its memory at hand, from here on
         double seconds = 0;
         long tokens = 0;
         int probed = 0;
@@ -116,13 +118,18 @@ public static class Estimator
             if (probed > 0 && began.Elapsed.TotalSeconds > ProbeSeconds)
                 break;
             cancellation.ThrowIfCancellationRequested();
-            var rows = trainer.RowsOf(bySize[(int)(share * bySize.Length)].Step);
             long start = Stopwatch.GetTimestamp();
-            tokens += trainer.Step(1, rows).Tokens;
+            tokens += Take(share, row => row);
             seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
             probed++;
         }
         return (tokens / seconds, probed, began.Elapsed.TotalSeconds);
+
+        int Take(double share, Func<EncodedRow, EncodedRow> cut)
+        {
+            EncodedRow[] rows = [.. trainer.Passes(trainer.RowsOf(bySize[(int)(share * bySize.Length)].Step)).First().Select(cut)];
+            return trainer.Step(1, rows, new Chosen(new int[rows.Length], known)).Tokens;
+        }
     }
 
     private static EncodedRow Beginning(EncodedRow row)

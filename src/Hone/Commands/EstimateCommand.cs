@@ -76,11 +76,11 @@ internal sealed class EstimateCommand : CliCommand
         terminal.Facts(
         [
             ["rows", string.Create(c, $"{cost.Rows:N0}, validation {cost.ValidationRows:N0}")],
-            ["steps", string.Create(c, $"{cost.Steps:N0}: {cost.Epochs} epochs, {cost.BatchSize} rows a step")],
+            ["steps", string.Create(c, $"{cost.Steps:N0}: {Sizes.Count(cost.Epochs, "epoch", "epochs")}, {Sizes.Count(cost.BatchSize, "row", "rows")} a step")],
             ["tokens", string.Create(c, $"{cost.DistinctTokens:N0} computed ({cost.Tokens:N0} before shared prefixes are computed once), {cost.TrainedTokens:N0} learnt")],
             ["time", string.Create(c, $"about {Sizes.Duration(cost.TrainSeconds)} of training and {Sizes.Duration(cost.EvaluationSeconds)} of evaluation")],
             ["peak memory", string.Create(c, $"about {cost.PeakMemoryMb:N0} MiB")],
-            ["probe", string.Create(c, $"{cost.ProbeSteps} steps at {cost.TokensPerSecond:N0} tokens/s on {cost.Threads} threads, {Sizes.Duration(cost.ProbeSeconds)}")],
+            ["probe", string.Create(c, $"{Sizes.Count(cost.ProbePasses, "pass", "passes")} at {cost.TokensPerSecond:N0} tokens/s on {cost.Threads} threads, {Sizes.Duration(cost.ProbeSeconds)}")],
         ]);
         foreach (string warning in cost.Warnings)
             terminal.Note("warning: " + warning);

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Hone.Terminals;
 
-/// <summary>Sizes and times as people read them.</summary>
+/// <summary>Sizes, times and counts as people read them.</summary>
 internal static class Sizes
 {
     public static string Text(long bytes) => bytes switch
@@ -20,4 +20,6 @@ internal static class Sizes
         < 3600 => string.Create(CultureInfo.InvariantCulture, $"{(int)seconds / 60} min {(int)seconds % 60:00} s"),
         _ => string.Create(CultureInfo.InvariantCulture, $"{(int)seconds / 3600} h {(int)seconds / 60 % 60:00} min"),
     };
+
+    public static string Count(int count, string one, string many) => string.Create(CultureInfo.InvariantCulture, $"{count:N0} {(count == 1 ? one : many)}");
 }
