@@ -33,7 +33,7 @@ public sealed class RunInputTests(RunningServer server) : IClassFixture<RunningS
     [InlineData("""{"prompt":"a","response_format":{"type":"json_schema"}}""", "'response_format.json_schema' must be an object")]
     [InlineData("""{"prompt":"a","response_format":{"type":"json_schema","json_schema":{"properties":{"a":{"multipleOf":3}}}}}""", "$.properties.a.multipleOf: the keyword 'multipleOf' is not enforced")]
     [InlineData("""{"prompt":"a","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"not":{}}}}}""", "$.not")]
-    [InlineData("""{"prompt":"a","tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"u":{"type":"string","format":"uri"}}}}}]}""", "tools[0].function.parameters.properties.u.format")]
+    [InlineData("""{"prompt":"a","tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"u":{"type":"string","format":"iri"}}}}}]}""", "tools[0].function.parameters.properties.u.format")]
     [InlineData("""{"prompt":"a","tools":[{"name":"f"},{"name":"f"}]}""", "two functions are called f")]
     [InlineData("""{"prompt":"a","tool_choice":"required"}""", "there are no tools")]
     [InlineData("""{"prompt":"a","tools":[{"name":"f"}],"tool_choice":{"name":"g"}}""", "no tool is called 'g'")]
