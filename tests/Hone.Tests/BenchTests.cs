@@ -21,4 +21,15 @@ public sealed class BenchTests
         Assert.Equal("cpu", figures.RootElement.GetProperty("device").GetString());
         Assert.All(figures.RootElement.EnumerateObject().Where(figure => figure.Name != "device"), figure => Assert.True(figure.Value.GetDouble() > 0, figure.Name));
     }
+
+    [Fact]
+    public async Task BenchGrammar_FewTokens_HasEveryFigure()
+    {
+        CommandResult result = await CommandLine.RunAsync("bench", "grammar", "--tokens", "50", "--json");
+
+        Assert.Equal((0, ""), (result.Code, result.Error));
+        using JsonDocument figures = JsonDocument.Parse(result.Output);
+        Assert.Equal(["compile_ms", "token_ms", "token_p99_ms", "known_token_ms", "known_token_p99_ms", "other_token_ms", "vocabulary_ms", "tokens"], figures.RootElement.EnumerateObject().Select(figure => figure.Name));
+        Assert.All(figures.RootElement.EnumerateObject(), figure => Assert.True(figure.Value.GetDouble() > 0, figure.Name));
+    }
 }

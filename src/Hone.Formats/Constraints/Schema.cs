@@ -36,6 +36,9 @@ internal sealed class Schema(int id, string path)
     public List<(string Name, Schema Schema)>? Properties { get; set; }
     public List<string>? Required { get; set; }
     public Schema? AdditionalProperties { get; set; }
+
+    /// <summary>Of <c>propertyNames</c>: the names that members may have.</summary>
+    public List<string>? Names { get; set; }
     public List<Schema>? PrefixItems { get; set; }
     public Schema? Items { get; set; }
     public int MinItems { get; set; }

@@ -6,7 +6,7 @@ using Hone.Formats.Files;
 namespace Hone.Formats.Constraints;
 
 /// <summary>
-/// Reads a JSON Schema (draft 2020-12, and <c>definitions</c> and <c>items</c> of the drafts before it). A keyword that would not be enforced is an error with its
+/// Reads a JSON Schema (draft 2020-12, and <c>definitions</c>, lists of <c>items</c> and <c>additionalItems</c> of the drafts before it). A keyword that would not be enforced is an error with its
 /// path, never passed over. What nothing refers to is not read.
 /// </summary>
 internal sealed class SchemaReader
@@ -57,7 +57,7 @@ internal sealed class SchemaReader
                 {
                     if (!seen.Add(keyword.Name))
                         throw new SchemaException(Below(path, keyword.Name), "the keyword is there twice");
-                    Keyword(schema, keyword.Name, keyword.Value, Below(path, keyword.Name));
+                    Keyword(schema, element, keyword.Name, keyword.Value, Below(path, keyword.Name));
                 }
                 break;
             default:
@@ -67,7 +67,7 @@ internal sealed class SchemaReader
         return schema;
     }
 
-    private void Keyword(Schema schema, string name, JsonElement value, string path)
+    private void Keyword(Schema schema, JsonElement written, string name, JsonElement value, string path)
     {
         switch (name)
         {
@@ -77,14 +77,22 @@ internal sealed class SchemaReader
             case "properties": schema.Properties = [.. Members(value, path).Select(p => (p.Name, At(p.Value, Below(path, p.Name))))]; break;
             case "required": schema.Required = [.. Items(value, path).Select((item, i) => Text(item, $"{path}[{i}]"))]; break;
             case "additionalProperties": schema.AdditionalProperties = At(value, path); break;
+            case "propertyNames": schema.Names = Names(value, path); break;
             case "prefixItems": schema.PrefixItems = Schemas(value, path); break;
-            case "items" when value.ValueKind is JsonValueKind.Array: throw new SchemaException(path, "a list of schemas is written prefixItems since draft 2020-12; use that");
+            case "items" when value.ValueKind is JsonValueKind.Array:
+                schema.PrefixItems = written.TryGetProperty("prefixItems", out _) ? throw new SchemaException(path, "a list of schemas stands beside prefixItems, which says the same since draft 2020-12; keep one of them") : Schemas(value, path);
+                break;
+            case "additionalItems":
+                schema.Items = written.TryGetProperty("items", out JsonElement first) && first.ValueKind is JsonValueKind.Array ? At(value, path) : throw new SchemaException(path, "it has a meaning beside a list of items alone; use items");
+                break;
             case "items": schema.Items = At(value, path); break;
             case "minItems": schema.MinItems = Count(value, path); break;
             case "maxItems": schema.MaxItems = Count(value, path); break;
             case "minLength": schema.MinLength = Count(value, path); break;
             case "maxLength": schema.MaxLength = Count(value, path); break;
             case "pattern": schema.Pattern = Text(value, path); break;
+            // With these names a pattern says what it is called.
+            case "format" when value.ValueKind is JsonValueKind.String && StringFormats.SaidByPattern.Contains(Text(value, path)) && written.TryGetProperty("pattern", out _): break;
             case "format": schema.Format = Format(value, path); break;
             case "minimum": schema.Minimum = Tighter(schema.Minimum, new Bound(Number(value, path), false), upper: false); break;
             case "maximum": schema.Maximum = Tighter(schema.Maximum, new Bound(Number(value, path), false), upper: true); break;
@@ -143,6 +151,15 @@ internal sealed class SchemaReader
         "object" => JsonTypes.Object,
         var other => throw new SchemaException(path, $"there is no type '{Shown(other)}'; there are string, number, integer, boolean, null, array, object"),
     };
+
+    /// <returns>Null: any.</returns>
+    private List<string>? Names(JsonElement value, string path)
+    {
+        Schema names = At(value, path);
+        if (value.ValueKind is JsonValueKind.Object && value.EnumerateObject().FirstOrDefault(k => k.Name is not ("type" or "enum" or "const") && !s_annotations.Contains(k.Name)) is { Value.ValueKind: not JsonValueKind.Undefined } other)
+            throw new SchemaException(Below(path, other.Name), "of names only type, enum and const are enforced; list them as properties, or take it out");
+        return names.Never || !names.Types.HasFlag(JsonTypes.String) ? [] : names.Values?.FindAll(v => v.ValueKind is JsonValueKind.String).ConvertAll(v => v.GetString()!);
+    }
 
     private static string Format(JsonElement value, string path)
     {

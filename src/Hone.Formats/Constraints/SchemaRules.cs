@@ -108,7 +108,7 @@ internal sealed class SchemaRules
     }
 
     private static bool SaysSomething(Schema s) =>
-        s.Never || s.Types != JsonTypes.All || s.Values is not null || s.Properties is not null || s.Required is not null || s.AdditionalProperties is not null || s.PrefixItems is not null
+        s.Never || s.Types != JsonTypes.All || s.Values is not null || s.Properties is not null || s.Required is not null || s.AdditionalProperties is not null || s.Names is not null || s.PrefixItems is not null
         || s.Items is not null || s.MinItems > 0 || s.MaxItems is not null || s.MinLength > 0 || s.MaxLength is not null || s.Pattern is not null || s.Format is not null || s.Minimum is not null || s.Maximum is not null;
 
     private void Resolve(Rule rule, Dictionary<Schema, int> together)
@@ -236,7 +236,20 @@ internal sealed class SchemaRules
     private void AddMap(Rule rule, Schema[] schemas)
     {
         HashSet<string> required = [.. schemas.SelectMany(s => s.Required ?? [])];
-        string[] names = [.. schemas.SelectMany(s => s.Properties ?? []).Select(p => p.Name).Concat(schemas.SelectMany(s => s.Required ?? [])).Distinct()];
+        Schema[] additional = [.. schemas.Select(s => s.AdditionalProperties).OfType<Schema>()];
+        // Who names properties and says nothing of others means these.
+        bool isOpen = additional.Length > 0 || Array.TrueForAll(schemas, s => s.Properties is null);
+        List<string>? allowed = schemas.Select(s => s.Names).OfType<List<string>>().Aggregate((List<string>?)null, (all, own) => all is null ? own : [.. all.Intersect(own)]);
+        if (allowed is not null && !required.IsSubsetOf(allowed))
+            return;
+        IEnumerable<string> listed = schemas.SelectMany(s => s.Properties ?? []).Select(p => p.Name).Concat(schemas.SelectMany(s => s.Required ?? []));
+        if (allowed is not null)
+        {
+            // Few names: each is a member that may be there.
+            listed = listed.Where(allowed.Contains).Concat(isOpen ? allowed : []);
+            isOpen = false;
+        }
+        string[] names = [.. listed.Distinct()];
         var byName = schemas.Select(s => (Schema: s, Own: (s.Properties ?? []).ToDictionary(p => p.Name, p => p.Schema))).ToArray();
         var values = new Dictionary<string, Rule>();
         // What must be there first: where that cannot be, the rest need not be known.
@@ -250,9 +263,6 @@ internal sealed class SchemaRules
             }
             values.Add(name, value);
         }
-        Schema[] additional = [.. schemas.Select(s => s.AdditionalProperties).OfType<Schema>()];
-        // Who names properties and says nothing of others means these.
-        bool isOpen = additional.Length > 0 || Array.TrueForAll(schemas, s => s.Properties is null);
         Rule? others = isOpen ? RuleOf(additional.Select(s => new Part(s, 0)), rule.Path) : null;
         rule.Shapes.Add(new ValueShape.Map([.. names.Select(n => new Member(n, values[n], required.Contains(n)))], others, isOpen ? TextAutomaton.AllBut(names) : TextAutomaton.Any));
     }

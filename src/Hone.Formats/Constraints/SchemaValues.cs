@@ -29,6 +29,7 @@ internal static class SchemaValues
             JsonValueKind.Array => value.GetArrayLength() >= schema.MinItems && !(value.GetArrayLength() > schema.MaxItems)
                 && value.EnumerateArray().Select((item, i) => Fits(item, i < schema.PrefixItems?.Count ? schema.PrefixItems[i] : schema.Items)).All(fits => fits),
             JsonValueKind.Object => (schema.Required ?? []).TrueForAll(name => value.TryGetProperty(name, out _))
+                && value.EnumerateObject().All(m => schema.Names?.Contains(m.Name) is not false)
                 && value.EnumerateObject().All(m => Fits(m.Value, schema.Properties?.Find(p => p.Name == m.Name).Schema ?? schema.AdditionalProperties)),
             _ => true,
         };

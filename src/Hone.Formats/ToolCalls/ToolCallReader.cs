@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Hone.Formats.ToolCalls;
 
@@ -9,7 +10,8 @@ namespace Hone.Formats.ToolCalls;
 public sealed record WrittenCall(string Name, string Arguments);
 
 /// <summary>Finds the calls in the text behind <see cref="ToolCallFormat.Begin"/> as it comes: objects with a name and arguments, or names with an object behind them.</summary>
-public sealed class ToolCallReader
+/// <param name="beforeName">See <see cref="ToolCallFormat.BeforeName"/>.</param>
+public sealed partial class ToolCallReader(string beforeName = "")
 {
     private readonly StringBuilder _outside = new(), _object = new();
     private int _depth;
@@ -42,9 +44,14 @@ public sealed class ToolCallReader
         }
     }
 
-    private static WrittenCall Read(string json, string before)
+    /// <summary>What stands around a name: marks, of which special tokens have no text, and fences.</summary>
+    [GeneratedRegex("\\[ARGS\\]|\\[TOOL_CALLS\\]|<｜[^｜]*｜>|```(json)?")]
+    private static partial Regex Marks();
+
+    private WrittenCall Read(string json, string before)
     {
-        string name = before.Replace("[ARGS]", "", StringComparison.Ordinal).Replace("[TOOL_CALLS]", "", StringComparison.Ordinal).Trim();
+        string name = Marks().Replace(before, "").Trim();
+        name = name.StartsWith(beforeName, StringComparison.Ordinal) ? name[beforeName.Length..] : name;
         if (name.Length > 0 && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.'))
             return new WrittenCall(name, json);
         JsonElement call = JsonElement.Parse(json, new JsonDocumentOptions { MaxDepth = 2000 });

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Hone.Formats.Files;
@@ -10,18 +11,20 @@ namespace Hone.Formats.ToolCalls;
 public sealed class MessageException(string message) : Exception(message);
 
 /// <summary>
-/// Messages as APIs take them → as templates read them: parts of text as one text, arguments as objects. Where the template knows no calls, the functions are described in the system
-/// message, calls are written into the answers, and results become messages of the user, in the way that Hermes models have made common.
+/// Messages as APIs take them → as templates read them: parts of text as one text, arguments as objects or as text. Where the template shows no functions, they are described in the system
+/// message; where it knows no calls, these are written into the answers, and results become messages of the user, in the way that Hermes models have made common.
 /// </summary>
 public static class ToolMessages
 {
     /// <param name="messages">A list of messages.</param>
     /// <param name="tools">Functions; null for none.</param>
-    /// <param name="asText">The template knows no calls.</param>
+    /// <param name="format">How the model calls functions; null where neither tools nor messages have any.</param>
     /// <param name="hasSystem">It shows a system message.</param>
     /// <exception cref="MessageException"/>
-    public static JsonElement Prepare(JsonElement messages, JsonElement? tools, bool asText, bool hasSystem)
+    public static JsonElement Prepare(JsonElement messages, JsonElement? tools, ToolCallFormat? format, bool hasSystem)
     {
+        ToolRendering rendering = format?.Rendering ?? ToolRendering.None;
+        bool asText = rendering.HasFlag(ToolRendering.CallsAsText);
         if (JsonText.FirstInvalid(JsonMarshal.GetRawUtf8Value(messages)) >= 0)
             throw new MessageException("'messages' hold a string that is no Unicode text.");
         var prepared = new List<JsonObject>();
@@ -32,7 +35,7 @@ public static class ToolMessages
             if (node is not JsonObject message)
                 throw new MessageException($"'{path}' must be an object.");
             message["content"] = Content(message["content"], path);
-            Normalize(message, path);
+            Normalize(message, path, rendering);
             if (asText)
                 WriteOut(message);
             // Results of several calls are one turn.
@@ -41,8 +44,8 @@ public static class ToolMessages
             else
                 prepared.Add((JsonObject)message.DeepClone());
         }
-        if (asText && tools is { } given && given.GetArrayLength() > 0)
-            Describe(prepared, given, hasSystem);
+        if (rendering.HasFlag(ToolRendering.FunctionsAsText) && tools is { } given && given.GetArrayLength() > 0)
+            Describe(prepared, given, format!.Example, hasSystem);
         return JsonSerializer.SerializeToElement(new JsonArray([.. prepared]));
     }
 
@@ -62,11 +65,13 @@ public static class ToolMessages
         return JsonValue.Create(text.ToString());
     }
 
-    /// <summary>Calls in OpenAI's form, arguments as objects.</summary>
-    private static void Normalize(JsonObject message, string path)
+    /// <summary>Calls in OpenAI's form, arguments as the template wants them.</summary>
+    private static void Normalize(JsonObject message, string path, ToolRendering rendering)
     {
         if (message["tool_calls"] is not JsonArray calls)
             return;
+        if (rendering.HasFlag(ToolRendering.NullContent) && calls.Count > 0 && string.IsNullOrEmpty(message["content"]?.ToString()))
+            message["content"] = null;
         for (int i = 0; i < calls.Count; i++)
         {
             string at = $"{path}.tool_calls[{i}]";
@@ -78,6 +83,8 @@ public static class ToolMessages
             JsonNode arguments = function["arguments"]?.DeepClone() ?? new JsonObject();
             if (arguments is JsonValue text && text.GetValueKind() is JsonValueKind.String)
                 arguments = Parse(text.GetValue<string>()) ?? throw new MessageException($"'{at}.function.arguments' is no JSON object.");
+            if (rendering.HasFlag(ToolRendering.ArgumentsAsText))
+                arguments = arguments.ToJsonString(s_readable);
             calls[i] = new JsonObject { ["id"] = call["id"]?.DeepClone(), ["type"] = "function", ["function"] = new JsonObject { ["name"] = name.DeepClone(), ["arguments"] = arguments } };
             if (call["id"] is null)
                 ((JsonObject)calls[i]!).Remove("id");
@@ -125,16 +132,18 @@ public static class ToolMessages
         }
     }
 
+    // As a model has seen it: letters beyond ASCII as themselves.
+    private static readonly JsonSerializerOptions s_readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     private const string ResultBegin = "<tool_response>";
 
     private static bool IsResult(JsonObject message) => message["role"]?.ToString() == "user" && $"{message["content"]}".StartsWith(ResultBegin, StringComparison.Ordinal);
 
-    private static void Describe(List<JsonObject> messages, JsonElement tools, bool hasSystem)
+    private static void Describe(List<JsonObject> messages, JsonElement tools, string example, bool hasSystem)
     {
         string text = "You can call these functions, given as JSON Schema:\n<tools>\n"
             + string.Join('\n', tools.EnumerateArray().Select(t => t.GetProperty("function").GetRawText()))
-            + "\n</tools>\nTo call a function, answer with its name and arguments as JSON between tool_call tags:\n"
-            + "<tool_call>\n{\"name\": \"the function's name\", \"arguments\": {\"argument\": \"value\"}}\n</tool_call>\nWhere no function helps, answer without a call.";
+            + $"\n</tools>\nTo call a function, answer with its name and arguments as JSON in this form:\n{example}\nWhere no function helps, answer without a call.";
         string role = hasSystem ? "system" : "user";
         if (messages.FirstOrDefault() is { } first && first["role"]?.ToString() == role)
             first["content"] = hasSystem ? $"{first["content"]}\n\n{text}" : $"{text}\n\n{first["content"]}";

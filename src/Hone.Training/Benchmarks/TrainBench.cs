@@ -73,10 +73,7 @@ internal sealed class Timed(IReadOnlyList<EncodedRow> rows, int rowsPerStep)
     public double RowsPerS => _rows / _seconds;
 
     /// <summary>Null: nothing was measured.</summary>
-    public double? TokensOrNull => _rows == 0 ? null : TokensPerS;
-
-    /// <inheritdoc cref="TokensOrNull"/>
-    public double? RateOrNull => _rows == 0 ? null : RowsPerS;
+    public Timed? Measured => _rows == 0 ? null : this;
 
     /// <param name="step">From the step's number and rows to the tokens computed.</param>
     /// <param name="counts">False: to warm up.</param>

@@ -90,13 +90,13 @@ public static class TrainBenchmark
         else if (place is not null)
             log($"no device: {place.Why}");
         double gflops = products / productSeconds / 1e9;
-        return new TrainFigures(gflops, 4.0 * bench.Model.Parameters * whole.TokensPerS / 1e9 / gflops, whole.TokensPerS, triage.RowsPerS, padded.RateOrNull, triage.RowsPerS / padded.RateOrNull,
-            sharing.RowsPerS, sharedPadded.RateOrNull, sharing.RowsPerS / sharedPadded.RateOrNull, peak, bench.FirstStepSeconds, Cores.Count, steps)
+        return new TrainFigures(gflops, 4.0 * bench.Model.Parameters * whole.TokensPerS / 1e9 / gflops, whole.TokensPerS, triage.RowsPerS, padded.Measured?.RowsPerS, triage.RowsPerS / padded.Measured?.RowsPerS,
+            sharing.RowsPerS, sharedPadded.Measured?.RowsPerS, sharing.RowsPerS / sharedPadded.Measured?.RowsPerS, peak, bench.FirstStepSeconds, Cores.Count, steps)
         {
             Device = place?.Name ?? "cpu",
-            DeviceTokensPerS = deviceWhole.TokensOrNull,
-            DeviceRowsPerS = deviceTriage.RateOrNull,
-            DeviceSharedRowsPerS = deviceSharing.RateOrNull,
+            DeviceTokensPerS = deviceWhole.Measured?.TokensPerS,
+            DeviceRowsPerS = deviceTriage.Measured?.RowsPerS,
+            DeviceSharedRowsPerS = deviceSharing.Measured?.RowsPerS,
         };
 
         int Share(int all, int share) => Math.Max(1, all / share / rounds);

@@ -134,16 +134,7 @@ internal sealed class DeviceDecoder : TrainingDecoder
         return LabelLosses(Norm(x.index_select(0, placed.RowOfLabel), _finalNorm, _config.NormEpsilon), HeadOf(own), batch.Labels, null, null);
     }
 
-    private static LabelLoss Loss(PackedBatch batch, double divisor, (double[] Losses, bool[] Correct) labels)
-    {
-        double loss = 0, right = 0;
-        for (int i = 0; i < labels.Losses.Length; i++)
-        {
-            loss += labels.Losses[i] * batch.Weights[i];
-            right += labels.Correct[i] ? batch.Weights[i] : 0;
-        }
-        return new LabelLoss(loss / divisor, right, labels.Losses);
-    }
+    private static LabelLoss Loss(PackedBatch batch, double divisor, (double[] Losses, bool[] Correct) labels) => LabelLoss.Of(labels.Losses, labels.Correct, batch.Weights, divisor);
 
     /// <summary>−log p of each label and whether it was the likeliest, in chunks: the logits of all labels never exist at once.</summary>
     /// <param name="normed">[M, D]</param>

@@ -14,7 +14,7 @@ internal sealed class AnswerWriter(Tokenizer tokenizer, IReadOnlyList<string> st
 {
     private readonly TextStream _text = new(tokenizer, format is { BeginToken: null, OnlyAtStart: false } ? [.. stops, format.Begin] : stops);
     private readonly List<(TokenLogprob Entry, int Start)> _pending = []; // with where its text begins
-    private readonly ToolCallReader _reader = new();
+    private readonly ToolCallReader _reader = new(format?.BeforeName ?? "");
     private bool _inCalls;
     private int _given;
 

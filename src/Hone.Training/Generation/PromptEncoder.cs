@@ -42,14 +42,16 @@ internal static class PromptEncoder
         JsonElement messages = request.Messages ?? JsonSerializer.SerializeToElement(
             new JsonArray(new JsonObject { ["role"] = "user", ["content"] = request.Prompt }));
         JsonElement? tools = AnswerConstraints.ToolsOf(request);
-        bool asText = (tools is not null || HasCalls(messages)) && answers.Format.IsConvention;
-        messages = ToolMessages.Prepare(messages, tools, asText, features is { System: true });
+        ToolCallFormat? format = tools is not null || HasCalls(messages) ? answers.Format : null;
+        ToolRendering rendering = format?.Rendering ?? ToolRendering.None;
+        messages = ToolMessages.Prepare(messages, tools, format, features is { System: true });
         try
         {
             return model.ChatTemplate.Render(new ChatTemplateInput
             {
                 Messages = messages,
-                Tools = asText ? null : tools,
+                Tools = rendering.HasFlag(ToolRendering.FunctionsAsText) ? null : tools,
+                KeepNulls = rendering.HasFlag(ToolRendering.NullContent),
                 AddGenerationPrompt = true,
                 BosToken = model.BosToken,
                 EosToken = model.EosToken,

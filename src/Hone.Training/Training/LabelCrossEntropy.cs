@@ -14,6 +14,19 @@ namespace Hone.Training.Training;
 /// <param name="OfLabels">−log p of each label.</param>
 internal sealed record LabelLoss(double Loss, double Correct, double[] OfLabels)
 {
+    /// <param name="losses">−log p of each label.</param>
+    /// <param name="correct">Whether each was the likeliest token.</param>
+    public static LabelLoss Of(double[] losses, bool[] correct, float[] weights, double divisor)
+    {
+        double loss = 0, right = 0;
+        for (int i = 0; i < losses.Length; i++)
+        {
+            loss += losses[i] * weights[i];
+            right += correct[i] ? weights[i] : 0;
+        }
+        return new LabelLoss(loss / divisor, right, losses);
+    }
+
     /// <summary>The mean over each row's labels; 0 for a row without any.</summary>
     public IEnumerable<double> OfRows(PackedBatch batch) => batch.RowLabels.Select(labels => labels.Length == 0 ? 0 : labels.Sum(l => OfLabels[l]) / labels.Length);
 }
@@ -50,13 +63,7 @@ internal static class LabelCrossEntropy
     private static LabelLoss Run(Tensor hidden, OutputHead head, int[] labels, float[] weights, double divisor, Tensor? dHidden)
     {
         (double[] losses, bool[] correct) = Losses(hidden, head, labels, i => (float)(weights[i] / divisor), dHidden);
-        double loss = 0, right = 0;
-        for (int i = 0; i < labels.Length; i++)
-        {
-            loss += losses[i] * weights[i];
-            right += correct[i] ? weights[i] : 0;
-        }
-        return new LabelLoss(loss / divisor, right, losses);
+        return LabelLoss.Of(losses, correct, weights, divisor);
     }
 
     /// <param name="scale">Of each label's gradient; needed with <paramref name="dHidden"/> alone.</param>

@@ -2,7 +2,7 @@ namespace Hone.Training.Training;
 
 /// <summary>
 /// How long a run will still take, from what its own steps have taken. A step costs by its tokens; evaluations and what is written at the end of an epoch cost what they cost before; the losses of all
-/// rows after the last step cost a pass forward over an epoch. The first step of a process, which also warms it up, is left out as soon as there are others.
+/// rows after the last step cost a pass forward over an epoch, and so does the first epoch's reference of preference pairs. The first step of a process, which also warms it up, is left out as soon as there are others.
 /// </summary>
 /// <param name="plan">What the run consists of.</param>
 /// <param name="doneTokens">Of the rows of steps that an earlier process did.</param>
@@ -13,23 +13,22 @@ internal sealed class TimeLeft(RunPlan plan, long doneTokens)
 
     private readonly Average _evaluations = new();
     private readonly Average _epochs = new();
-    private double _seconds;
-    private long _tokens;
-    private double _rate;
+    private double _seconds, _work, _rate;
     private long _done = doneTokens;
 
     /// <param name="tokens">Of the step's rows.</param>
     public void Step(long tokens, double seconds)
     {
+        double work = WorkUntil(_done + tokens) - WorkUntil(_done);
         _done += tokens;
         if (_rate == 0)
         {
-            _rate = seconds / Math.Max(1, tokens);
+            _rate = seconds / Math.Max(1, work);
             return;
         }
         _seconds += seconds;
-        _tokens += tokens;
-        _rate = _seconds / Math.Max(1, _tokens);
+        _work += work;
+        _rate = _seconds / Math.Max(1, _work);
     }
 
     public void Evaluation(double seconds) => _evaluations.Add(seconds);
@@ -42,8 +41,11 @@ internal sealed class TimeLeft(RunPlan plan, long doneTokens)
         int epochs = plan.Steps / plan.StepsAnEpoch - (step - 1) / plan.StepsAnEpoch;
         int evaluations = plan.EvaluationTokens == 0 ? 0 : plan.Steps / plan.EvalEvery - (step - 1) / plan.EvalEvery + (plan.Steps % plan.EvalEvery == 0 ? 0 : 1);
         double forward = _rate * ForwardShare, evaluation = _evaluations.Or(forward * plan.EvaluationTokens);
-        return _rate * Math.Max(0, plan.EpochTokens * (plan.Steps / plan.StepsAnEpoch) - _done) + evaluations * evaluation + epochs * _epochs.Or(0) + forward * plan.EpochTokens + plan.SecondsAfter;
+        return _rate * Math.Max(0, WorkUntil(plan.EpochTokens * (plan.Steps / plan.StepsAnEpoch)) - WorkUntil(_done)) + evaluations * evaluation + epochs * _epochs.Or(0) + forward * plan.EpochTokens + plan.SecondsAfter;
     }
+
+    /// <summary>Of the steps over so many tokens, in tokens.</summary>
+    private double WorkUntil(long tokens) => tokens + (plan.HasReference ? ForwardShare * Math.Min(tokens, plan.EpochTokens) : 0);
 
     private sealed class Average
     {
@@ -63,5 +65,6 @@ internal sealed class TimeLeft(RunPlan plan, long doneTokens)
 /// <param name="Steps">A multiple of those of an epoch.</param>
 /// <param name="EpochTokens">Of all training rows.</param>
 /// <param name="EvaluationTokens">Of the validation rows; 0: there are none.</param>
+/// <param name="HasReference">The base's log-probability of each row is computed with the first step that sees it: preference pairs.</param>
 /// <param name="SecondsAfter">From the rows' losses to the job's end.</param>
-internal sealed record RunPlan(int Steps, int StepsAnEpoch, int EvalEvery, long EpochTokens, long EvaluationTokens, double SecondsAfter);
+internal sealed record RunPlan(int Steps, int StepsAnEpoch, int EvalEvery, long EpochTokens, long EvaluationTokens, bool HasReference, double SecondsAfter);

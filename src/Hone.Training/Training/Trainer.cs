@@ -130,7 +130,7 @@ internal sealed class Trainer(
         long epoch = rows is EncodedRowFile file ? file.Tokens : rows.Sum(r => (long)r.Tokens.Length);
         int whole = begun / _stepsAnEpoch;
         long done = whole * epoch + Enumerable.Range(whole * _stepsAnEpoch + 1, begun - whole * _stepsAnEpoch).Sum(step => IndexesOf(step).Sum(i => (long)rows[i].Tokens.Length));
-        var plan = new RunPlan(settings.Steps, _stepsAnEpoch, settings.EvalEvery, epoch, validation.Sum(r => (long)r.Tokens.Length), SecondsAfter);
+        var plan = new RunPlan(settings.Steps, _stepsAnEpoch, settings.EvalEvery, epoch, validation.Sum(r => (long)r.Tokens.Length), settings.IsPreference, SecondsAfter);
         return new TimeLeft(plan, done);
     }
 

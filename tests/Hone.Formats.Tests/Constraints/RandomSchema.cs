@@ -8,7 +8,7 @@ internal sealed class RandomSchema(int seed)
     private static readonly string[] s_patterns =
         ["^[a-z]{2,8}$", "^\\d{3}-\\d{4}$", "[A-Z][a-z]+", "^(red|green|blue)$", "^#[0-9a-fA-F]{6}$", "^v\\d+(\\.\\d+){0,2}$", "^[^\\s\"]{1,10}$", "x{2,3}$", "^(a|b)*c?", "^é[à-ü]{1,4}$", "😀|z"];
 
-    private static readonly string[] s_formats = ["date-time", "date", "time", "email", "uuid", "ipv4"];
+    private static readonly string[] s_formats = ["date-time", "date", "time", "email", "uuid", "ipv4", "ipv6", "hostname", "uri", "duration"];
     private static readonly string[] s_names = ["id", "name", "tags", "näme", "quote\"d", "a b", "size", "kind", "next", "\\", "x", "très", "😀", "line\nbreak"];
 
     private readonly Random _random = new(seed);
@@ -33,7 +33,7 @@ internal sealed class RandomSchema(int seed)
         return new JsonObject { ["type"] = "object", ["properties"] = new JsonObject { ["tree"] = new JsonObject { ["$ref"] = "#/$defs/node", ["description"] = "A tree" }, ["rest"] = schema }, ["required"] = new JsonArray("tree"), ["$defs"] = new JsonObject { ["node"] = node } };
     }
 
-    private JsonObject Any(int depth) => _random.Next(depth > 0 ? 14 : 7) switch
+    private JsonObject Any(int depth) => _random.Next(depth > 0 ? 15 : 7) switch
     {
         0 => new JsonObject { ["type"] = "boolean", ["title"] = "T" },
         1 => new JsonObject { ["type"] = new JsonArray("null", "integer") },
@@ -45,8 +45,17 @@ internal sealed class RandomSchema(int seed)
         9 => new JsonObject { ["anyOf"] = new JsonArray(Any(depth - 1), Any(depth - 1)) },
         10 => new JsonObject { ["oneOf"] = new JsonArray(Tagged("cat", depth), Tagged("dog", depth), new JsonObject { ["type"] = "string", ["maxLength"] = 6 }, new JsonObject { ["type"] = "integer", ["maximum"] = -1 }, new JsonObject { ["type"] = "integer", ["minimum"] = 0 }) },
         11 => new JsonObject { ["allOf"] = new JsonArray(Map(depth, open: false), Tagged("both", depth)) },
+        12 => Names(depth),
         _ => Map(depth, open: _random.Next(2) == 0),
     };
+
+    private JsonObject Names(int depth)
+    {
+        var schema = new JsonObject { ["type"] = "object", ["propertyNames"] = new JsonObject { ["enum"] = new JsonArray("a", "\u00e9\"", "b") }, ["additionalProperties"] = Any(depth - 1) };
+        if (_random.Next(2) == 0)
+            schema["required"] = new JsonArray("b");
+        return schema;
+    }
 
     private JsonObject Number()
     {

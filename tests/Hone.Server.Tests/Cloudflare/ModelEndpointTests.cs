@@ -1,3 +1,5 @@
+using Hone.Core.Models;
+
 namespace Hone.Server.Tests.Cloudflare;
 
 public sealed class ModelEndpointTests(RunningServer server) : IClassFixture<RunningServer>
@@ -39,6 +41,20 @@ public sealed class ModelEndpointTests(RunningServer server) : IClassFixture<Run
     }
 
     [Fact]
+    public async Task Search_AnAddedModel_IsOfTheOtherSourceAndItsOwnAuthor()
+    {
+        await using var two = new RunningServer();
+        await two.InitializeAsync();
+        string embedded = ModelCatalog.FindEmbedded()!.Path;
+        Assert.IsType<AddModelResult.Added>(await two.Service<ModelCatalog>().AddAsync(embedded, "@own/smith/second", CancellationToken.None));
+        var account = await two.NewAccountAsync();
+        foreach ((string query, string[] names) in ((string, string[])[])
+            [("source=1", [RunningServer.Model]), ("source=2", ["@own/smith/second"]), ("author=smith", ["@own/smith/second"]), ("author=huggingfacetb", [RunningServer.Model]), ("search=second", ["@own/smith/second"]),
+             ("author=smith&source=1", []), ("hide_experimental=true&task=text%20generation&per_page=1&page=2", ["@own/smith/second"])])
+            Assert.Equal(names, (await account.GetAsync($"/ai/models/search?{query}")).MustSucceed().Result.EnumerateArray().Select(m => m.GetProperty("name").GetString()!));
+    }
+
+    [Fact]
     public async Task Search_FiltersOfWrongForm_AreAllNamed()
     {
         var account = await server.NewAccountAsync();
@@ -63,6 +79,8 @@ public sealed class ModelEndpointTests(RunningServer server) : IClassFixture<Run
         var tokens = schema.GetProperty("input").GetProperty("properties").GetProperty("max_tokens");
         Assert.Equal((1, 131_072, 256), (tokens.GetProperty("minimum").GetInt32(), tokens.GetProperty("maximum").GetInt32(), tokens.GetProperty("default").GetInt32()));
         Assert.Equal("object", schema.GetProperty("output").GetProperty("type").GetString());
+        foreach (string side in (string[])["input", "output"])
+            Assert.True(Json.Schema.MetaSchemas.Draft202012.Evaluate(schema.GetProperty(side)).IsValid, schema.GetProperty(side).GetRawText());
     }
 
     [Theory]

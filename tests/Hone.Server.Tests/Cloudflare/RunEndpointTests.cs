@@ -33,7 +33,7 @@ public sealed class RunInputTests(RunningServer server) : IClassFixture<RunningS
     [InlineData("""{"prompt":"a","response_format":{"type":"json_schema"}}""", "'response_format.json_schema' must be an object")]
     [InlineData("""{"prompt":"a","response_format":{"type":"json_schema","json_schema":{"properties":{"a":{"multipleOf":3}}}}}""", "$.properties.a.multipleOf: the keyword 'multipleOf' is not enforced")]
     [InlineData("""{"prompt":"a","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"not":{}}}}}""", "$.not")]
-    [InlineData("""{"prompt":"a","tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"u":{"type":"string","format":"uri"}}}}}]}""", "tools[0].function.parameters.properties.u.format")]
+    [InlineData("""{"prompt":"a","tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"u":{"type":"string","format":"iri"}}}}}]}""", "tools[0].function.parameters.properties.u.format")]
     [InlineData("""{"prompt":"a","tools":[{"name":"f"},{"name":"f"}]}""", "two functions are called f")]
     [InlineData("""{"prompt":"a","tool_choice":"required"}""", "there are no tools")]
     [InlineData("""{"prompt":"a","tools":[{"name":"f"}],"tool_choice":{"name":"g"}}""", "no tool is called 'g'")]
@@ -85,6 +85,11 @@ public sealed class RunInputTests(RunningServer server) : IClassFixture<RunningS
         (await stranger.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"a","lora":"empty"}""")).MustFail(404, 3037, "not found");
         await account.PostAsync("/ai/finetunes/empty/cancel", "");
         (await account.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"a","lora":"empty"}""")).MustFail(400, 3039, "cancelled");
+        // A public one is found by all: by its name, and by the reserved form of it.
+        await account.CreatedAsync("shared", isPublic: true);
+        foreach (string lora in (string[])["shared", "cf-public-shared"])
+            (await stranger.PostAsync($"/ai/run/{RunningServer.Model}", $$"""{"prompt":"a","lora":"{{lora}}"}""")).MustFail(400, 3039, "awaiting_assets");
+        (await stranger.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"a","lora":"cf-public-empty"}""")).MustFail(404, 3037, "not found");
     }
 
     [Fact]
@@ -140,6 +145,37 @@ public sealed class RunEndpointTests : IAsyncLifetime
         Assert.Equal("""{"response":"","usage":{"prompt_tokens":3,"completion_tokens":3,"total_tokens":6}}""", (await stream.NextAsync())!.Text);
         Assert.Equal("[DONE]", (await stream.NextAsync())!.Text);
         Assert.Null(await stream.NextAsync());
+    }
+
+    [Fact]
+    public async Task Run_Settings_ReachTheEngine()
+    {
+        var account = await server.NewAccountAsync();
+        const string Settings = "\"raw\":true,\"max_tokens\":9,\"temperature\":0.5,\"top_p\":0.9,\"top_k\":7,\"seed\":5,\"repetition_penalty\":1.1,\"frequency_penalty\":1,\"presence_penalty\":-1";
+        var request = await AskedAsync($$"""{"prompt":"request",{{Settings}}}""");
+        Assert.Equal(("request", true, 9, 0.5, 0.9, 7, 5, 1.1, 1.0, -1.0), (request.GetProperty("prompt").GetString(), request.GetProperty("raw").GetBoolean(), (int)Number("max_tokens"), Number("temperature"), Number("top_p"),
+            (int)Number("top_k"), (int)Number("seed"), Number("repetition_penalty"), Number("frequency_penalty"), Number("presence_penalty")));
+        request = await AskedAsync("""{"prompt":"request"}""");
+        Assert.Equal((256, 0.6, 1.0, 1.0, 0.0, 0.0), ((int)Number("max_tokens"), Number("temperature"), Number("top_p"), Number("repetition_penalty"), Number("frequency_penalty"), Number("presence_penalty")));
+        request = await AskedAsync("""{"messages":[{"role":"system","content":[{"type":"text","text":"Be "},{"type":"text","text":"brief."}]},{"role":"user","content":"request"}]}""");
+        Assert.Equal("""[{"role":"system","content":[{"type":"text","text":"Be "},{"type":"text","text":"brief."}]},{"role":"user","content":"request"}]""", request.GetProperty("messages").GetRawText());
+
+        double Number(string name) => request.GetProperty(name).GetDouble();
+        async Task<System.Text.Json.JsonElement> AskedAsync(string body) =>
+            System.Text.Json.JsonElement.Parse((await account.PostAsync($"/ai/run/{RunningServer.Model}", body)).MustSucceed().Result.GetProperty("response").GetString()!);
+    }
+
+    [Fact]
+    public async Task Run_AnyAnswer_FitsTheSchemaThatTheModelPublishes()
+    {
+        var account = await server.NewAccountAsync();
+        var output = Json.Schema.JsonSchema.FromText((await account.GetAsync($"/ai/models/schema?model={RunningServer.Model}")).MustSucceed().Result.GetProperty("output").GetRawText());
+        foreach (string body in (string[])["""{"prompt":"say x"}""", """{"prompt":"begin x"}""", """{"prompt":"say {\"a\":1}","response_format":{"type":"json_object"}}""", """{"prompt":"call f {}","tools":[{"name":"f"}]}"""])
+        {
+            var result = (await account.PostAsync($"/ai/run/{RunningServer.Model}", body)).MustSucceed().Result;
+            Assert.True(output.Evaluate(result).IsValid, result.GetRawText());
+        }
+        Assert.False(output.Evaluate(System.Text.Json.JsonElement.Parse("""{"usage":{}}""")).IsValid);
     }
 
     [Theory]

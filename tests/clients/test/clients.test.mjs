@@ -106,10 +106,44 @@ for (const major of [4, 5, 6, 7]) {
       assert.equal(names.filter((n) => n === model).length, 1);
     });
 
-    test('user.tokens.verify', async () => {
+    test('ai.models.schema.get, ai.authors.list, ai.tasks.list', async () => {
+      const schema = await client.ai.models.schema.get({ account_id: hone.accountId, model });
+      assert.equal(schema.input.properties.max_tokens.default, 256);
+      assert.equal(schema.output.type, 'object');
+      await assert.rejects(client.ai.models.schema.get({ account_id: hone.accountId, model: '@cf/none/none' }), (error) => error.status === 400 && error.errors[0].code === 5007);
+      const names = async (list) => { const all = []; for await (const item of list) all.push(item.name); return all; };
+      assert.deepEqual(await names(client.ai.authors.list({ account_id: hone.accountId })), ['huggingfacetb']);
+      assert.deepEqual(await names(client.ai.tasks.list({ account_id: hone.accountId })), ['Text Generation']);
+    });
+
+    test('ai.run with stream sends pieces, the usage, and [DONE]', async () => {
+      const response = await client.ai.run(model, { account_id: hone.accountId, prompt: 'Where is my parcel?', max_tokens: 8, temperature: 0, stream: true }).asResponse();
+      assert.match(response.headers.get('content-type'), /^text\/event-stream/);
+      const lines = (await response.text()).split('\n\n').filter(Boolean);
+      assert.equal(lines.at(-1), 'data: [DONE]');
+      const events = lines.slice(0, -1).map((line) => JSON.parse(line.slice(6)));
+      const whole = await client.ai.run(model, { account_id: hone.accountId, prompt: 'Where is my parcel?', max_tokens: 8, temperature: 0 });
+      assert.equal(events.map((event) => event.response).join(''), whole.response);
+      assert.deepEqual(events.at(-1).usage, whole.usage);
+      assert.ok(events.slice(0, -1).every((event) => event.usage === undefined));
+    });
+
+    test('ai.run says what is wrong', async () => {
+      const code = (status, expected) => (error) => error.status === status && error.errors[0].code === expected;
+      await assert.rejects(client.ai.run('@cf/none/none', { account_id: hone.accountId, prompt: 'x' }), code(400, 5007));
+      await assert.rejects(client.ai.run(model, { account_id: hone.accountId, prompt: 'x', max_tokens: 0 }), code(400, 5006));
+      await assert.rejects(client.ai.run(model, { account_id: hone.accountId, prompt: 'x', lora: 'nobody' }), code(404, 3037));
+      await assert.rejects(client.ai.finetunes.create({ account_id: hone.accountId, model: '@cf/none/none', name: 'x' }), code(400, 1000));
+      await assert.rejects(client.ai.finetunes.assets.create('nobody', { account_id: hone.accountId, file_name: files[0], file: createReadStream(path.join(adapter, files[0])) }), code(400, 1000));
+      // Not offered.
+      if (client.ai.toMarkdown?.supported) await assert.rejects((async () => { for await (const _ of client.ai.toMarkdown.supported({ account_id: hone.accountId })); })(), code(404, 7000));
+    });
+
+    test('user.tokens.verify, accounts.tokens.verify', async () => {
       const verified = await client.user.tokens.verify();
       assert.equal(verified.status, 'active');
       assert.match(verified.id, /^[0-9a-f]{32}$/);
+      assert.equal((await client.accounts.tokens.verify({ account_id: hone.accountId })).id, verified.id);
       const wrong = new Cloudflare({ apiToken: 'wrong', baseURL: hone.baseURL, maxRetries: 0 });
       await assert.rejects(wrong.user.tokens.verify(), (error) => error.status === 401 && error.errors[0].code === 1000);
     });

@@ -4,6 +4,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import OpenAI, { AuthenticationError, BadRequestError, NotFoundError, PermissionDeniedError, RateLimitError, toFile } from 'openai';
+import { LengthFinishReasonError } from 'openai/error';
+import { zodFunction, zodResponseFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
 import { model, root, startHone } from '../hone.mjs';
 
 let hone;
@@ -227,15 +230,51 @@ describe('chat.completions', () => {
     await assert.rejects(ask({ logit_bias: { 49152: 1 } }), (error) => error instanceof BadRequestError && /49152/.test(error.message));
   });
 
-  test('parse with a JSON schema', async () => {
-    const schema = { type: 'object', properties: { queue: { enum: ['billing', 'delivery'] }, urgent: { type: 'boolean' } }, required: ['queue', 'urgent'], additionalProperties: false };
-    const answer = await client.chat.completions.parse({
-      model, messages: [{ role: 'user', content: 'My parcel is late.' }], max_tokens: 64, temperature: 0,
-      response_format: { type: 'json_schema', json_schema: { name: 'triage', strict: true, schema }, __output: undefined, $brand: 'auto-parseable-response-format', $parseRaw: JSON.parse },
-    });
-    const { parsed } = answer.choices[0].message;
-    assert.ok(['billing', 'delivery'].includes(parsed.queue));
-    assert.equal(typeof parsed.urgent, 'boolean');
+  /** All that the client's helper writes of a schema is enforced. */
+  const ticket = z.object({
+    queue: z.enum(['billing', 'delivery']),
+    urgent: z.boolean(),
+    priority: z.int().min(1).max(5),
+    note: z.string().max(12).nullable(),
+    customer: z.object({ name: z.string().min(1).max(12), mail: z.email(), id: z.uuid(), since: z.iso.date().nullable(), at: z.iso.datetime(), address: z.ipv4() }),
+    tags: z.array(z.enum(['late', 'lost', 'paid'])).min(1).max(3),
+    place: z.tuple([z.literal('shelf'), z.int().min(0).max(90)]),
+    cause: z.discriminatedUnion('kind', [z.object({ kind: z.literal('weather'), days: z.int().min(0).max(9) }), z.object({ kind: z.literal('other'), known: z.boolean() })]),
+    counts: z.record(z.enum(['in', 'out']), z.number().min(0).max(1)),
+    code: z.string().startsWith('HN-').max(8),
+    before: z.union([z.int().positive().max(99), z.null()]),
+  });
+  const request = { model, messages: [{ role: 'user', content: 'My parcel is late.' }], max_tokens: 800, temperature: 0 };
+
+  test('parse with a schema of zod', async () => {
+    const { finish_reason, message } = (await client.chat.completions.parse({ ...request, response_format: zodResponseFormat(ticket, 'ticket') })).choices[0];
+    assert.equal(finish_reason, 'stop');
+    assert.deepEqual(ticket.parse(JSON.parse(message.content)), message.parsed);
+  });
+
+  test('parse with a schema that refers to itself, streamed', async () => {
+    const thread = z.object({ from: z.enum(['us', 'them']), get answers() { return z.array(thread).max(1); } });
+    const stream = client.chat.completions.stream({ ...request, temperature: 2, seed: 1, response_format: zodResponseFormat(z.object({ thread }), 'threads') });
+    const { finish_reason, message } = (await stream.finalChatCompletion()).choices[0];
+    assert.equal(finish_reason, 'stop');
+    assert.ok(['us', 'them'].includes(message.parsed.thread.from));
+  });
+
+  test('parse says that an answer was cut', async () => {
+    await assert.rejects(client.chat.completions.parse({ ...request, max_tokens: 4, response_format: zodResponseFormat(ticket, 'ticket') }), LengthFinishReasonError);
+  });
+
+  test('parse with a schema that cannot be enforced names the keyword', async () => {
+    const schema = z.object({ parts: z.array(z.object({ number: z.int().multipleOf(2) })) });
+    await assert.rejects(client.chat.completions.parse({ ...request, response_format: zodResponseFormat(schema, 'parts') }),
+      (error) => error instanceof BadRequestError && error.param === 'response_format' && /\$\.properties\.parts\.items\.properties\.number\.multipleOf/.test(error.message));
+  });
+
+  test('parse reads the arguments of a function of zod', async () => {
+    const look = zodFunction({ name: 'look_up', parameters: z.object({ number: z.int().min(1).max(999), kind: z.enum(['parcel', 'letter']) }) });
+    const { message } = (await client.chat.completions.parse({ ...request, tools: [look], tool_choice: 'required', parallel_tool_calls: false })).choices[0];
+    const { number, kind } = message.tool_calls[0].function.parsed_arguments;
+    assert.ok(Number.isInteger(number) && number >= 1 && number <= 999 && ['parcel', 'letter'].includes(kind));
   });
 
   test('tools are called where they must be', async () => {
