@@ -43,7 +43,7 @@ public sealed record TrainingConfig
     public double? WeightDecay { get; init; }
     public double? MaxGradNorm { get; init; }
 
-    /// <summary><c>float32</c>, <c>as_stored</c>, <c>bfloat16</c>, <c>nf4</c> or <c>fp4</c>; null: the faster one of float32 and bfloat16 that a probe finds right.</summary>
+    /// <summary><c>float32</c>, <c>as_stored</c>, <c>bfloat16</c>, <c>nf4</c> or <c>fp4</c>; null: the faster one of float32 (from the stored blocks where that is as fast) and bfloat16 that a probe finds right.</summary>
     public string? Precision { get; init; }
 
     /// <summary>With <c>nf4</c> and <c>fp4</c>: the blocks' scales are rounded to 8 bits, as bitsandbytes' <c>bnb_4bit_use_double_quant</c>.</summary>
