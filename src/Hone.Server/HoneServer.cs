@@ -22,6 +22,9 @@ public static class HoneServer
     /// </summary>
     public static WebApplication Build(HoneServerOptions options)
     {
+        // A commit keeps a thread of the pool waiting for the disk; with as many as cores, requests would wait with it.
+        ThreadPool.GetMinThreads(out int workers, out int ports);
+        ThreadPool.SetMinThreads(Math.Max(workers, Environment.ProcessorCount + 2), ports);
         // Empty: neither the environment's ASPNETCORE_ variables nor files beside the executable may change a server's ways.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "Hone.Server" });
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>

@@ -48,7 +48,9 @@ public sealed class HoneDbContext(DbContextOptions<HoneDbContext> options) : DbC
         {
             table.HasOne<Account>().WithMany().HasForeignKey(f => f.AccountId).OnDelete(DeleteBehavior.Cascade);
             table.HasIndex(f => new { f.AccountId, f.Name }).IsUnique();
-            table.HasIndex(f => new { f.State, f.Priority, f.CreatedAt });
+            // Those alone that something is to be done with. SQLite takes it where a query asks for one of these states by its name.
+            table.HasIndex(f => new { f.State, f.Priority, f.CreatedAt })
+                .HasFilter(string.Join(" OR ", new[] { FinetuneState.Validating, FinetuneState.Queued, FinetuneState.Running }.Select(s => $"state = '{s.Name()}'")));
             string states = List(FinetuneStates.All), final = List(FinetuneStates.All.Where(s => s.IsFinal()));
             table.ToTable(t =>
             {

@@ -61,6 +61,9 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
 
     private const string Abandoned = $"state = 'running' AND lease_until <= {Now} AND (cancel_requested OR pause_requested OR workers_lost + 1 >= @lost)";
 
+    /// <summary>Whether there is anything to do. Two questions, as for the two conditions in one SQLite reads all rows.</summary>
+    internal const string Any = $"EXISTS (SELECT 1 FROM finetunes WHERE {Claimable}) OR EXISTS (SELECT 1 FROM finetunes WHERE {Abandoned})";
+
     /// <summary>
     /// Takes the next job: queued and due, or running under a lease that ended, which is the same attempt going on. Jobs that have lost too many workers are
     /// failed (or cancelled, where that was asked for) on the way. Null when there is nothing to do.
@@ -71,7 +74,7 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
         await using (HoneDbContext db = store.Read())
         {
             // Spares the writer when there is nothing.
-            if (!await db.Database.SqlQueryRaw<bool>($"SELECT EXISTS (SELECT 1 FROM finetunes WHERE ({Claimable}) OR ({Abandoned})) AS Value", lost).SingleAsync(cancellationToken))
+            if (!await db.Database.SqlQueryRaw<bool>($"SELECT {Any} AS Value", lost).SingleAsync(cancellationToken))
                 return null;
         }
         var ended = new List<Guid>();

@@ -80,6 +80,40 @@ public sealed class HoneDbContextTests
         Assert.Contains(constraint, refused.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("sequence = 0", "ck_finetune_events_sequence")]
+    [InlineData("level = 'loud'", "ck_finetune_events_level")]
+    [InlineData("type = 'other'", "ck_finetune_events_type")]
+    [InlineData("finetune_id = 'none'", "FOREIGN KEY")]
+    [InlineData("message = NULL", "NOT NULL")]
+    public async Task Update_IllegalEvent_Rejected(string set, string constraint)
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        await hone.CreateAsync("row");
+        string sql = $"UPDATE finetune_events SET {set}";
+        SqliteException refused = await Assert.ThrowsAsync<SqliteException>(() => hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync(sql, Stop), Stop));
+        Assert.Contains(constraint, refused.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Finetunes that wait for files, or have ended, are many: what is asked each second reads none of them.</summary>
+    [Theory]
+    [InlineData($"SELECT {SqliteJobQueue.Any}")]
+    [InlineData("SELECT id FROM finetunes WHERE state = 'validating' ORDER BY created_at")]
+    public async Task Index_QuestionsOfTheQueue_ReadNoOthers(string question)
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        await using SqliteConnection connection = hone.Store.OpenConnection();
+        await using SqliteCommand command = connection.CreateCommand();
+        command.CommandText = $"EXPLAIN QUERY PLAN {question}";
+        command.Parameters.AddWithValue("@lost", 3);
+        await using SqliteDataReader row = await command.ExecuteReaderAsync(Stop);
+        var plan = new List<string>();
+        while (await row.ReadAsync(Stop))
+            plan.Add(row.GetString(3));
+        Assert.Contains(plan, step => step.Contains("IX_finetunes_state_priority_created_at", StringComparison.Ordinal));
+        Assert.DoesNotContain(plan, step => step.StartsWith("SCAN finetunes", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Update_LegalRow_Accepted()
     {
@@ -137,6 +171,8 @@ public sealed class HoneDbContextTests
     {
         await using TestHone hone = TestHone.Create(new HoneLimits { FinetunesPerAccount = 4 });
         string token = TokenFormat.Create(), account = new('a', 32), sha256 = new('0', 64);
+        // Braces, and longer than a page.
+        string data = $$"""{"step": "{{new string('x', 5000)}}"}""";
         Guid ready = Guid.NewGuid(), queued = Guid.NewGuid(), failed = Guid.NewGuid();
         using (TestHoneContext older = new(hone.DataFolder.DatabasePath))
         {
@@ -151,7 +187,9 @@ public sealed class HoneDbContextTests
                     ({queued.ToString()}, {account}, 'queued', {ModelCatalog.EmbeddedId}, 0, 'queued', 2, 2, 0, 0, 0, 0, NULL, NULL),
                     ({failed.ToString()}, {account}, 'failed', {ModelCatalog.EmbeddedId}, 0, 'failed', 3, 3, 0, 1, 1, 0, 9, 'diverged');
                 INSERT INTO finetune_assets (finetune_id, file_name, sha256, size, created_at) VALUES ({ready.ToString()}, 'adapter_config.json', {sha256}, 1, 1);
-                INSERT INTO finetune_events (finetune_id, sequence, created_at, level, type, message) VALUES ({ready.ToString()}, 1, 1, 'info', 'message', 'from before');
+                INSERT INTO finetune_events (finetune_id, sequence, created_at, level, type, message, data_json) VALUES
+                    ({failed.ToString()}, 1, 3, 'error', 'message', 'diverged', NULL), ({ready.ToString()}, 2, 2, 'warn', 'metrics', 'a step', {data}),
+                    ({ready.ToString()}, 1, 1, 'info', 'message', 'from before', NULL);
                 """, Stop);
         }
 
@@ -160,7 +198,9 @@ public sealed class HoneDbContextTests
         Assert.Equal(account, (await hone.Accounts.AuthenticateBearerAsync(token, Stop))!.AccountId);
         Assert.Equal(["ready", "queued", "failed"], (await hone.Finetunes.ListAsync(account, Stop)).Select(f => f.State.Name()));
         Assert.Equal(ready, Assert.Single(await hone.Finetunes.ListPublicAsync(10, 0, PublicOrder.Name, Stop)).Id);
-        Assert.Equal("from before", Assert.Single(await hone.Finetunes.ListEventsAsync(ready, 0, 10, Stop)).Message);
+        Assert.Equal([(1, 1, "info", "message", "from before", null), (2, 2, "warn", "metrics", "a step", data)],
+            (await hone.Finetunes.ListEventsAsync(ready, 0, 10, Stop)).Select(e => (e.Sequence, e.CreatedAt.ToUnixTimeMilliseconds(), e.Level, e.Type, e.Message, e.DataJson)));
+        Assert.Equal("diverged", Assert.Single(await hone.Finetunes.ListEventsAsync(failed, 0, 10, Stop)).Message);
         // The quota counts those from before as well, and the queue has its job.
         foreach (string name in (string[])["new", "one too many"])
         {
@@ -168,6 +208,7 @@ public sealed class HoneDbContextTests
             Assert.Equal(name == "new", made is CreateResult.Created);
         }
         Assert.NotNull(await hone.Finetunes.DeleteAsync(account, "failed", Stop));
+        Assert.Empty(await hone.Finetunes.ListEventsAsync(failed, 0, 10, Stop));
         Assert.Equal(queued, (await hone.Queue.ClaimAsync("worker", TimeSpan.FromMinutes(1), Stop))!.FinetuneId);
     }
 

@@ -387,7 +387,8 @@ namespace Hone.Core.Store.Migrations
                     b.HasIndex("AccountId", "Name")
                         .IsUnique();
 
-                    b.HasIndex("State", "Priority", "CreatedAt");
+                    b.HasIndex("State", "Priority", "CreatedAt")
+                        .HasFilter("state = 'validating' OR state = 'queued' OR state = 'running'");
 
                     b.ToTable("finetunes", t =>
                         {
