@@ -22,7 +22,7 @@ public static class RowsBenchmark
 
     private static readonly string[] s_words = ["delivery", "the", "order", "please", "tomorrow", "a", "window", "refund", "of", "and", "invoice", "to", "shipping", "was", "late", "customer", "parcel", "I"];
 
-    public static RowsFigures Run(string modelPath, IReadOnlyList<int> sizes, int steps, int? threads, bool asStored, Action<string> log)
+    public static RowsFigures Run(string modelPath, IReadOnlyList<int> sizes, int steps, int? threads, string precision, Action<string> log)
     {
         Cores.Use(threads ?? Environment.ProcessorCount);
         string folder = Directory.CreateTempSubdirectory("hone-bench-").FullName;
@@ -38,7 +38,7 @@ public static class RowsBenchmark
                 encoded.Add((Encode(job, model), ChildLifetime.PeakMemoryMb()));
                 log($"{job.Name} rows encoded");
             }
-            using Decoder decoder = DecoderLoader.Load(model, asStored);
+            using Decoder decoder = DecoderLoader.Load(model.Weights, TrainBench.PrecisionOf(model, precision));
             TrainSettings Settings(TrainingRows rows) => TrainSettings.Resolve(
                 new TrainingConfig { Rank = 8, Alpha = 16, BatchSize = RowsPerStep, NEpochs = 1, LearningRate = 1e-4, Seed = 1 }, model.Config, "bench", rows.Rows.Count, rows.Rows.TrainedTokens, false);
             using TrainingRows first = TrainingRows.Read(folder, jobs[0], model, _ => { });

@@ -8,17 +8,17 @@ public static class ScaleBenchmark
     private const int StepTokens = 1024;
     private const int UsualRank = 8, UsualLength = 256;
 
-    public static ScaleFigures Run(string modelPath, string rowsPath, IReadOnlyList<int> lengths, IReadOnlyList<int> ranks, int steps, int? threads, bool asStored, Action<string> log)
+    public static ScaleFigures Run(string modelPath, string rowsPath, IReadOnlyList<int> lengths, IReadOnlyList<int> ranks, int steps, int? threads, string precision, Action<string> log)
     {
         var figures = new List<ScaleFigure>();
-        using (var bench = new TrainBench(modelPath, rowsPath, threads, asStored))
+        using (var bench = new TrainBench(modelPath, rowsPath, threads, precision))
         {
             foreach (int length in lengths)
                 Measure(bench, length, UsualRank);
         }
         foreach (int rank in ranks)
         {
-            using var bench = new TrainBench(modelPath, rowsPath, threads, asStored, rank);
+            using var bench = new TrainBench(modelPath, rowsPath, threads, precision, rank);
             Measure(bench, UsualLength, rank);
         }
         return new ScaleFigures(figures);

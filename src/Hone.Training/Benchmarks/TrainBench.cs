@@ -20,7 +20,7 @@ internal sealed class TrainBench : IDisposable
     private readonly Trainer _trainer;
     private int _step = 1;
 
-    public TrainBench(string modelPath, string rowsPath, int? threads, bool asStored, int rank = 8)
+    public TrainBench(string modelPath, string rowsPath, int? threads, string precision, int rank = 8)
     {
         Libtorch.Load();
         Cores.BeginLoading();
@@ -28,7 +28,8 @@ internal sealed class TrainBench : IDisposable
         RowEncoder encoder = RowEncoder.For(Model, new TrainingConfig());
         Rows = [.. RowReader.Read(rowsPath).SelectMany(r => encoder.Encode(r).Rows)];
         Cores.Use(threads ?? Environment.ProcessorCount);
-        _decoder = DecoderLoader.Load(Model, asStored);
+        Precision = PrecisionOf(Model, precision);
+        _decoder = DecoderLoader.Load(Model.Weights, Precision);
         Settings = TrainSettings.Resolve(
             new TrainingConfig { Rank = rank, Alpha = 2 * rank, BatchSize = RowsPerStep, LearningRate = 1e-4, Seed = 1 }, Model.Config, "bench", Rows.Length, Rows.Sum(r => (long)r.TrainedTokens), false);
         Adapter = PeftAdapter.Create(Settings, Model, _decoder);
@@ -38,6 +39,12 @@ internal sealed class TrainBench : IDisposable
         _trainer.Step(1, _trainer.RowsOf(1));
         FirstStepSeconds = (TimeProvider.System.GetUtcNow().UtcDateTime - Process.GetCurrentProcess().StartTime.ToUniversalTime()).TotalSeconds;
     }
+
+    /// <param name="name">Of a precision, or <c>auto</c>: how a training has float32's numbers.</param>
+    public static BasePrecision PrecisionOf(BaseModel model, string name) =>
+        name == "auto" ? new PrecisionChoice(BasePrecision.Float32, "").OrAsStored(model, usesDora: false).Precision : BasePrecision.Of(name);
+
+    public BasePrecision Precision { get; }
 
     public BaseModel Model { get; }
 

@@ -33,9 +33,9 @@ public static class TrainBenchmark
     /// <summary>A round is everything once: products, and a share of each kind of step.</summary>
     private const int StepsPerRound = 10;
 
-    public static TrainFigures Run(string modelPath, string rowsPath, int steps, int? threads, bool asStored, Action<string> log)
+    public static TrainFigures Run(string modelPath, string rowsPath, int steps, int? threads, string precision, Action<string> log)
     {
-        using var bench = new TrainBench(modelPath, rowsPath, threads, asStored);
+        using var bench = new TrainBench(modelPath, rowsPath, threads, precision);
         log($"first step {bench.FirstStepSeconds:f2} s after the process began");
         EncodedRow[] rows = bench.Rows, own = LongRows(bench.Model.Config.VocabularySize), shared = Shared(rows, bench.Model.Config.VocabularySize);
         int rounds = Math.Max(1, steps / StepsPerRound);
@@ -93,6 +93,7 @@ public static class TrainBenchmark
         return new TrainFigures(gflops, 4.0 * bench.Model.Parameters * whole.TokensPerS / 1e9 / gflops, whole.TokensPerS, triage.RowsPerS, padded.Measured?.RowsPerS, triage.RowsPerS / padded.Measured?.RowsPerS,
             sharing.RowsPerS, sharedPadded.Measured?.RowsPerS, sharing.RowsPerS / sharedPadded.Measured?.RowsPerS, peak, bench.FirstStepSeconds, Cores.Count, steps)
         {
+            Precision = bench.Precision.Name,
             Device = place?.Name ?? "cpu",
             DeviceTokensPerS = deviceWhole.Measured?.TokensPerS,
             DeviceRowsPerS = deviceTriage.Measured?.RowsPerS,
@@ -110,9 +111,9 @@ public static class TrainBenchmark
     }
 
     /// <summary>Where a step's time goes, on the calling thread: on the example's rows, and on rows of 256 tokens that share nothing.</summary>
-    public static ProfileFigures RunProfile(string modelPath, string rowsPath, int steps, int? threads, bool asStored, Action<string> log)
+    public static ProfileFigures RunProfile(string modelPath, string rowsPath, int steps, int? threads, string precision, Action<string> log)
     {
-        using var bench = new TrainBench(modelPath, rowsPath, threads, asStored);
+        using var bench = new TrainBench(modelPath, rowsPath, threads, precision);
         EncodedRow[] own = LongRows(bench.Model.Config.VocabularySize);
         int longSteps = Math.Max(1, steps / LongShare);
         IReadOnlyDictionary<Operation, double> triage = Of(new Timed(bench.Rows, RowsPerStep), steps);
@@ -199,6 +200,9 @@ public sealed record TrainFigures(
     double GemmGflops, double Efficiency, double TokensPerS, double RowsPerS, double? PaddedRowsPerS, double? RowsRatio, double SharedRowsPerS, double? SharedPaddedRowsPerS, double? SharedRowsRatio,
     double PeakMb, double FirstStepS, int Threads, int Steps)
 {
+    /// <summary>How the base lay in memory.</summary>
+    public required string Precision { get; init; }
+
     /// <summary>What trainings here run on; the other figures are the CPU's all the same.</summary>
     public required string Device { get; init; }
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Hone.Commands.Models;
 using Hone.Core.Models;
+using Hone.Formats.Models;
 using Hone.Terminals;
 
 namespace Hone.Commands.Bench;
@@ -11,29 +12,31 @@ internal abstract class BenchCommand : CliCommand
 {
     private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the tensor library. Default: all cores.", HelpName = "N" };
-    private readonly Option<string> _precision;
+    private readonly Option<string>? _precision;
     private readonly Option<bool> _json = new("--json") { Description = "Print the figures as one line of JSON." };
     private readonly Option<bool> _here = new("--in-this-process") { Description = "Measure here and print JSON.", Hidden = true };
 
-    private readonly bool _computes;
+    /// <summary>Of a training; auto is how it has float32's numbers.</summary>
+    protected static string[] OfTrainings { get; } = ["auto", .. BasePrecision.Names];
 
-    /// <param name="computes">Runs the model: takes threads and precision.</param>
-    /// <param name="precision">What the command that is measured uses unless told otherwise.</param>
-    protected BenchCommand(string name, string description, bool computes, string precision, params string[] examples) : base(name, description, examples)
+    /// <param name="precisions">How the base may lie in memory, first what the command that is measured uses by itself; null where the model does not run, and threads play no part.</param>
+    protected BenchCommand(string name, string description, string[]? precisions, params string[] examples) : base(name, description, examples)
     {
-        _computes = computes;
-        _precision = new("--precision") { Description = "How the base lies in memory: widened to float32, or as its file stores it.", HelpName = "HOW", DefaultValueFactory = _ => precision };
-        foreach (Option option in (Option[])[_model, .. computes ? [_threads, _precision] : Array.Empty<Option>(), _json, _here])
+        if (precisions is not null)
+        {
+            _precision = new("--precision") { Description = $"How the base lies in memory: {string.Join(", ", precisions)}.", HelpName = "HOW", DefaultValueFactory = _ => precisions[0] };
+            _precision.AcceptOnlyFromAmong(precisions);
+        }
+        foreach (Option option in (Option[])[_model, .. _precision is not null ? [_threads, _precision] : Array.Empty<Option>(), _json, _here])
             Options.Add(option);
-        _precision.AcceptOnlyFromAmong("float32", "as_stored");
         Validators.Add(result =>
         {
-            if (computes && result.GetValue(_threads) is < 1)
+            if (_precision is not null && result.GetValue(_threads) is < 1)
                 result.AddError("--threads is 1 or more.");
         });
     }
 
-    protected bool AsStored(ParseResult parse) => parse.GetValue(_precision) == "as_stored";
+    protected string Precision(ParseResult parse) => parse.GetValue(_precision!)!;
 
     /// <summary>The command's own options again, for the child.</summary>
     protected abstract IEnumerable<string> Own(ParseResult parse);
@@ -44,14 +47,14 @@ internal abstract class BenchCommand : CliCommand
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
         string model = await LocalModel.PathOfAsync(parse.GetRequiredValue(_model), null, cancellationToken);
-        int? threads = _computes ? parse.GetValue(_threads) : null;
+        int? threads = _precision is not null ? parse.GetValue(_threads) : null;
         if (parse.GetValue(_here))
         {
             MeasuringChild.EndWithParent();
             terminal.Line(await Task.Run(() => Measure(model, threads, parse), cancellationToken));
             return 0;
         }
-        List<string> arguments = ["bench", Name, "--model", model, "--in-this-process", .. _computes ? ["--precision", parse.GetValue(_precision)!] : Array.Empty<string>(), .. Own(parse)];
+        List<string> arguments = ["bench", Name, "--model", model, "--in-this-process", .. _precision is not null ? ["--precision", Precision(parse)] : Array.Empty<string>(), .. Own(parse)];
         string last = await MeasuringChild.RunAsync(arguments, threads, cancellationToken);
         if (parse.GetValue(_json))
         {

@@ -10,7 +10,7 @@ internal sealed class BenchGrammarCommand : BenchCommand
     private readonly Option<int> _properties = new("--properties") { Description = "Properties of the schema.", HelpName = "N", DefaultValueFactory = _ => 100 };
     private readonly Option<int> _tokens = new("--tokens") { Description = "Tokens to generate, three times.", HelpName = "N", DefaultValueFactory = _ => 1000 };
 
-    public BenchGrammarCommand() : base("grammar", "What holding answers to a JSON Schema costs: compiling it, and each token's mask.", computes: false, "float32", "hone bench grammar", "hone bench grammar --properties 20 --json")
+    public BenchGrammarCommand() : base("grammar", "What holding answers to a JSON Schema costs: compiling it, and each token's mask.", precisions: null, "hone bench grammar", "hone bench grammar --properties 20 --json")
     {
         Options.Add(_properties);
         Options.Add(_tokens);

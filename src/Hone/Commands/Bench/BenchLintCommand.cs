@@ -9,7 +9,7 @@ internal sealed class BenchLintCommand : BenchCommand
 {
     private readonly Option<int> _megabytes = new("--megabytes") { Description = "Size of the file that is written and linted.", HelpName = "N", DefaultValueFactory = _ => 512 };
 
-    public BenchLintCommand() : base("lint", "Speed and peak memory of the lint on one core: the form of a file's rows, then, on a smaller one, with the base's tokens.", computes: false, "float32",
+    public BenchLintCommand() : base("lint", "Speed and peak memory of the lint on one core: the form of a file's rows, then, on a smaller one, with the base's tokens.", precisions: null,
         "hone bench lint", "hone bench lint --megabytes 64 --json")
     {
         Options.Add(_megabytes);

@@ -17,7 +17,7 @@ internal sealed class BenchRowsCommand : BenchCommand
 
     private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure of each.", HelpName = "N", DefaultValueFactory = _ => 10 };
 
-    public BenchRowsCommand() : base("rows", "What a token costs, and what memory holds, in files of 100 to 100,000 rows.", computes: true, "float32", "hone bench rows", "hone bench rows --rows 100 1000 --steps 4 --json")
+    public BenchRowsCommand() : base("rows", "What a token costs, and what memory holds, in files of 100 to 100,000 rows.", OfTrainings, "hone bench rows", "hone bench rows --rows 100 1000 --steps 4 --json")
     {
         Options.Add(_sizes);
         Options.Add(_steps);
@@ -35,7 +35,7 @@ internal sealed class BenchRowsCommand : BenchCommand
 
     protected override string Measure(string modelPath, int? threads, ParseResult parse)
         => JsonSerializer.Serialize(
-            RowsBenchmark.Run(modelPath, parse.GetValue(_sizes)!, parse.GetValue(_steps), threads, AsStored(parse), Console.Error.WriteLine), FiguresJson.Default.RowsFigures);
+            RowsBenchmark.Run(modelPath, parse.GetValue(_sizes)!, parse.GetValue(_steps), threads, Precision(parse), Console.Error.WriteLine), FiguresJson.Default.RowsFigures);
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -11,7 +11,7 @@ internal sealed class BenchScaleCommand : BenchCommand
     private readonly Option<int[]> _ranks = Numbers("--ranks", "Ranks of the adapter.", [1, 8, 32, 128]);
     private readonly Option<int> _steps = new("--steps") { Description = "Steps to measure of each.", HelpName = "N", DefaultValueFactory = _ => 2 };
 
-    public BenchScaleCommand() : base("scale", "What a token costs in rows of several lengths, and with adapters of several ranks.", computes: true, "float32",
+    public BenchScaleCommand() : base("scale", "What a token costs in rows of several lengths, and with adapters of several ranks.", OfTrainings,
         "hone bench scale", "hone bench scale --lengths 128 512 --ranks 8 --steps 1 --json")
     {
         Options.Add(_lengths);
@@ -32,7 +32,7 @@ internal sealed class BenchScaleCommand : BenchCommand
         ["--lengths", .. parse.GetValue(_lengths)!.Select(Text), "--ranks", .. parse.GetValue(_ranks)!.Select(Text), "--steps", Text(parse.GetValue(_steps))];
 
     protected override string Measure(string modelPath, int? threads, ParseResult parse) => JsonSerializer.Serialize(
-        ScaleBenchmark.Run(modelPath, Quickstart.Examples.Open(null).Training, parse.GetValue(_lengths)!, parse.GetValue(_ranks)!, parse.GetValue(_steps), threads, AsStored(parse), Console.Error.WriteLine),
+        ScaleBenchmark.Run(modelPath, Quickstart.Examples.Open(null).Training, parse.GetValue(_lengths)!, parse.GetValue(_ranks)!, parse.GetValue(_steps), threads, Precision(parse), Console.Error.WriteLine),
         FiguresJson.Default.ScaleFigures);
 
     private static Option<int[]> Numbers(string name, string description, int[] usual) =>

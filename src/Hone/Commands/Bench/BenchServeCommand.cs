@@ -10,7 +10,7 @@ internal sealed class BenchServeCommand : BenchCommand
     private readonly Option<int> _tokens = new("--tokens") { Description = "Tokens to generate.", HelpName = "N", DefaultValueFactory = _ => 128 };
     private readonly Option<int> _promptTokens = new("--prompt-tokens") { Description = "Tokens of the long prompt.", HelpName = "N", DefaultValueFactory = _ => 512 };
 
-    public BenchServeCommand() : base("serve", "Speed of an engine over its socket: one greedy stream, eight with four adapters in one batch, a long prompt, a first token.", computes: true, "as_stored",
+    public BenchServeCommand() : base("serve", "Speed of an engine over its socket: one greedy stream, eight with four adapters in one batch, a long prompt, a first token.", ["as_stored", "float32"],
         "hone bench serve", "hone bench serve --tokens 32 --json")
     {
         Options.Add(_tokens);
@@ -28,7 +28,7 @@ internal sealed class BenchServeCommand : BenchCommand
         ["--tokens", Text(parse.GetValue(_tokens)), "--prompt-tokens", Text(parse.GetValue(_promptTokens))];
 
     protected override string Measure(string modelPath, int? threads, ParseResult parse)
-        => JsonSerializer.Serialize(ServeBenchmark.Run(modelPath, parse.GetValue(_tokens), parse.GetValue(_promptTokens), threads, AsStored(parse)), FiguresJson.Default.ServeFigures);
+        => JsonSerializer.Serialize(ServeBenchmark.Run(modelPath, parse.GetValue(_tokens), parse.GetValue(_promptTokens), threads, Precision(parse) == "as_stored"), FiguresJson.Default.ServeFigures);
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -12,8 +12,8 @@ internal sealed class BenchTrainCommand : BenchCommand
 
     private readonly Option<bool> _profile = new("--profile") { Description = "Where a step's time goes, by operation, instead." };
 
-    public BenchTrainCommand() : base("train", "Training speed beside the machine's rate of matrix products and beside padded batches, operation by operation: LoRA of rank 8 on all linear layers.", computes: true, "float32",
-        "hone bench train --precision as_stored --json", "hone bench train --profile")
+    public BenchTrainCommand() : base("train", "Training speed beside the machine's rate of matrix products and beside padded batches, operation by operation: LoRA of rank 8 on all linear layers.", OfTrainings,
+        "hone bench train --precision float32 --json", "hone bench train --profile")
     {
         Options.Add(_profile);
         Options.Add(_rows);
@@ -35,7 +35,7 @@ internal sealed class BenchTrainCommand : BenchCommand
         string rows = parse.GetValue(_rows)!.FullName;
         int steps = parse.GetValue(_steps);
         return parse.GetValue(_profile)
-            ? JsonSerializer.Serialize(TrainBenchmark.RunProfile(modelPath, rows, steps, threads, AsStored(parse), Console.Error.WriteLine), FiguresJson.Default.ProfileFigures)
-            : JsonSerializer.Serialize(TrainBenchmark.Run(modelPath, rows, steps, threads, AsStored(parse), Console.Error.WriteLine), FiguresJson.Default.TrainFigures);
+            ? JsonSerializer.Serialize(TrainBenchmark.RunProfile(modelPath, rows, steps, threads, Precision(parse), Console.Error.WriteLine), FiguresJson.Default.ProfileFigures)
+            : JsonSerializer.Serialize(TrainBenchmark.Run(modelPath, rows, steps, threads, Precision(parse), Console.Error.WriteLine), FiguresJson.Default.TrainFigures);
     }
 }
