@@ -1,6 +1,6 @@
 using System.Text.Json;
-using Hone.Formats.Constraints;
 using Hone.Formats.ChatTemplates;
+using Hone.Formats.Constraints;
 using Hone.Formats.Models;
 using Hone.Formats.Tests.Tokenizers;
 using Hone.Formats.Tokenizers;
