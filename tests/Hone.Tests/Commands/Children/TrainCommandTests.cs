@@ -24,7 +24,7 @@ public sealed class TrainCommandTests
                 ModelId = "m",
                 ModelPath = Directory.GetFiles(Repository.PathOf("models"), "*.gguf").Single(),
                 TrainingData = "training_data.jsonl",
-                Config = new TrainingConfig { NEpochs = 1 },
+                Config = new TrainingConfig { NEpochs = 1, Precision = "float32" },
                 Threads = 1,
                 MemoryLimitMb = 700,
             };
