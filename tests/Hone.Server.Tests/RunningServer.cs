@@ -67,7 +67,11 @@ public sealed class RunningServer : IAsyncLifetime
     {
         http?.Dispose();
         if (app is not null)
+        {
+            // Disposing alone doesn't wait for the background services, which write into the data folder.
+            await app.StopAsync();
             await app.DisposeAsync();
+        }
         app = null;
     }
 

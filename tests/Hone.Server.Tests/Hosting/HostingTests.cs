@@ -105,6 +105,10 @@ public sealed partial class HostingTests(RunningServer server) : IClassFixture<R
 
         public Task StartAsync() => app.StartAsync();
 
-        public ValueTask DisposeAsync() => app.DisposeAsync();
+        public async ValueTask DisposeAsync()
+        {
+            await app.StopAsync();
+            await app.DisposeAsync();
+        }
     }
 }
