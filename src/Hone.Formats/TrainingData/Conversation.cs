@@ -99,7 +99,7 @@ internal sealed class Conversation
             lastCall = Given(message, "function_call") is null ? lastCall : "call_0";
             _json.Add(Write(writer =>
             {
-                writer.WriteString("role", role switch { "developer" => "system", "function" => "tool", _ => role });
+                writer.WriteString("role", ChatRoles.Plain(role));
                 if (content is null)
                     writer.WriteNull("content");
                 else
@@ -118,7 +118,7 @@ internal sealed class Conversation
                     writer.WriteRawValue(calls);
                 }
             }));
-            Messages.Add(new(role switch { "developer" => "system", "function" => "tool", _ => role }, content, learnt, called, $"{path}[{index++}]", Given(message, "reasoning_content")?.GetString()));
+            Messages.Add(new(ChatRoles.Plain(role), content, learnt, called, $"{path}[{index++}]", Given(message, "reasoning_content")?.GetString()));
         }
     }
 

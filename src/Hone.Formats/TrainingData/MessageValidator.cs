@@ -20,7 +20,6 @@ internal enum MessageRole
 internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fingerprint)
 {
     private static readonly string[] s_keys = ["role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call", "refusal", "audio", "reasoning_content"];
-    private static readonly string[] s_roles = ["system", "developer", "user", "assistant", "tool", "function"];
     private static readonly (string Theirs, string Ours)[] s_foreignRoles =
         [("human", "user"), ("customer", "user"), ("prompter", "user"), ("gpt", "assistant"), ("bot", "assistant"), ("model", "assistant"), ("chatbot", "assistant"), ("ai", "assistant"), ("agent", "assistant")];
 
@@ -170,7 +169,7 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
         }
         string role = message.Role.GetString()!;
         string shown = role.Length > 40 ? role[..40] + "…" : role;
-        string? near = s_foreignRoles.FirstOrDefault(r => r.Theirs.Equals(role, StringComparison.OrdinalIgnoreCase)).Ours ?? NearestName.Meant(role, s_roles);
+        string? near = s_foreignRoles.FirstOrDefault(r => r.Theirs.Equals(role, StringComparison.OrdinalIgnoreCase)).Ours ?? NearestName.Meant(role, ChatRoles.All);
         scope.Error(message.Role, At(".role"), "unknown_role", role.Length == 0 ? "unknown role: it is empty." : $"unknown role {shown}.",
             near is null ? "Roles are system, user, assistant and tool." : $"Did you mean {near}? Roles are system, user, assistant and tool.");
         return null;

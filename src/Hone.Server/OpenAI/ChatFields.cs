@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Hone.Formats.Constraints;
 using Hone.Formats.Inference;
+using Hone.Formats.TrainingData;
 using Hone.Server.Cloudflare;
 using Hone.Server.Requests;
 
@@ -84,6 +85,7 @@ internal static class ChatFields
                     fields.Fail(name, $"you must provide a {name} parameter");
             }
         }),
+        RoleRule,
         StreamRule,
         new BodyRule("""{"not":{"required":["max_tokens","max_completion_tokens"]}}""", fields =>
         {
@@ -105,6 +107,19 @@ internal static class ChatFields
             else if (choice is not ("auto" or "none" or "required") && !names.Contains(choice))
                 fields.Fail("tool_choice", $"'tool_choice' names the function '{choice.Shown(80)}', which is none of 'tools'");
         }));
+
+    private static BodyRule RoleRule => new("""{"properties":{"messages":{"items":{"properties":{"role":{"enum":ROLES}}}}}}""".Replace("ROLES", JsonSerializer.Serialize(ChatRoles.All), StringComparison.Ordinal), fields =>
+    {
+        if (fields.Find("messages") is not { ValueKind: JsonValueKind.Array } messages)
+            return;
+        int index = -1;
+        foreach (JsonElement message in messages.EnumerateArray())
+        {
+            index++;
+            if (message.ValueKind is JsonValueKind.Object && message.TryGetProperty("role", out var role) && role.ValueKind is JsonValueKind.String && !ChatRoles.All.Contains(role.GetString()))
+                fields.Fail("messages", $"'messages[{index}].role' is '{role.GetString()!.Shown(40)}', it must be one of {string.Join(", ", ChatRoles.All)}");
+        }
+    });
 
     public static BodyRule StreamRule => new("""{"dependentRequired":{"stream_options":["stream"]}}""", fields =>
     {

@@ -1,21 +1,21 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Hone.Formats.TrainingData;
 
 namespace Hone.Server.OpenAI;
 
-/// <summary>Messages as chat templates know them: the role <c>developer</c> is <c>system</c>, and contents that are parts of text are one text.</summary>
+/// <summary>Messages as chat templates know them: <see cref="ChatRoles.Plain"/>, and contents that are parts of text are one text.</summary>
 internal static class ChatMessages
 {
     public static JsonElement Plain(JsonElement messages)
     {
-        if (!messages.EnumerateArray().Any(m => IsDeveloper(m) || TextOf(m) is not null))
+        if (!messages.EnumerateArray().Any(m => RoleOf(m) != ChatRoles.Plain(RoleOf(m)) || TextOf(m) is not null))
             return messages;
         var plain = new JsonArray();
         foreach (var message in messages.EnumerateArray())
         {
             var copy = JsonObject.Create(message)!;
-            if (IsDeveloper(message))
-                copy["role"] = "system";
+            copy["role"] = ChatRoles.Plain(RoleOf(message));
             if (TextOf(message) is { } text)
                 copy["content"] = text;
             plain.Add(copy);
@@ -23,7 +23,7 @@ internal static class ChatMessages
         return JsonSerializer.SerializeToElement(plain);
     }
 
-    private static bool IsDeveloper(JsonElement message) => message.TryGetProperty("role", out var role) && role.ValueEquals("developer"u8);
+    private static string RoleOf(JsonElement message) => message.GetProperty("role").GetString()!;
 
     /// <summary>Null where the content is no list of texts; what else it may be is the template's affair.</summary>
     private static string? TextOf(JsonElement message)

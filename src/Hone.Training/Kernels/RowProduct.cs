@@ -115,34 +115,44 @@ internal static unsafe class RowProduct
 
     /// <summary>
     /// x · W with W [depth, columns] in memory, for the short depth that adapters have: a column's sum is taken in the order of the depth, with the same roundings in
-    /// vectors and behind them, so a range's end changes no bit.
+    /// vectors and behind them, so a range's end changes no bit. Two rows share a reading of W; a last row alone is both.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Across(Matrix y, in ProductTerm term, int from, int to, bool accumulate)
     {
         Matrix w = term.Weight.Values;
-        int depth = term.Depth, lanes = Vector512<float>.Count;
-        for (int row = 0; row < y.Rows; row++)
+        int depth = term.Depth, lanes = Vector512<float>.Count, last = y.Rows - 1;
+        for (int row = 0; row <= last; row += 2)
         {
-            float* x = term.X.Data + row * term.X.Stride, target = y.Data + row * y.Stride;
+            int second = Math.Min(row + 1, last);
+            float* x = term.X.Data + row * term.X.Stride, x1 = term.X.Data + second * term.X.Stride, target = y.Data + row * y.Stride, target1 = y.Data + second * y.Stride;
             int column = from;
             for (; column + lanes <= to; column += lanes)
             {
                 float* weight = w.Data + (column - term.Column);
-                Vector512<float> sums = default;
+                Vector512<float> sums = default, sums1 = default;
                 for (int k = 0; k < depth; k++, weight += w.Stride)
-                    sums = Vector512.FusedMultiplyAdd(Vector512.Create(x[k]), Vector512.Load(weight), sums);
-                sums *= term.Scale;
-                (accumulate ? Vector512.Load(target + column) + sums : sums).Store(target + column);
+                {
+                    Vector512<float> values = Vector512.Load(weight);
+                    sums = Vector512.FusedMultiplyAdd(Vector512.Create(x[k]), values, sums);
+                    sums1 = Vector512.FusedMultiplyAdd(Vector512.Create(x1[k]), values, sums1);
+                }
+                (sums, sums1) = (sums * term.Scale, sums1 * term.Scale);
+                if (accumulate)
+                    (sums, sums1) = (Vector512.Load(target + column) + sums, Vector512.Load(target1 + column) + sums1);
+                sums.Store(target + column);
+                sums1.Store(target1 + column);
             }
             for (; column < to; column++)
             {
                 float* weight = w.Data + (column - term.Column);
-                float sum = 0;
+                float sum = 0, sum1 = 0;
                 for (int k = 0; k < depth; k++, weight += w.Stride)
-                    sum = MathF.FusedMultiplyAdd(x[k], *weight, sum);
-                sum *= term.Scale;
-                target[column] = accumulate ? target[column] + sum : sum;
+                    (sum, sum1) = (MathF.FusedMultiplyAdd(x[k], *weight, sum), MathF.FusedMultiplyAdd(x1[k], *weight, sum1));
+                (sum, sum1) = (sum * term.Scale, sum1 * term.Scale);
+                if (accumulate)
+                    (sum, sum1) = (target[column] + sum, target1[column] + sum1);
+                (target[column], target1[column]) = (sum, sum1);
             }
         }
     }

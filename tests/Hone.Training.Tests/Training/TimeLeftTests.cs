@@ -14,7 +14,7 @@ public sealed class TimeLeftTests
         const int steps = 100, epoch = 20;
         const double rate = 0.1, evaluation = 3, save = 0.5, tail = 4;
         int[] tokens = [.. Enumerable.Range(0, steps).Select(i => i % epoch * 9 + 10)];
-        double losses = tokens[..epoch].Sum() * rate / 3;
+        double losses = tokens[..epoch].Sum() * evaluation / 90;
         var left = new TimeLeft(new RunPlan(steps, epoch, 10, tokens[..epoch].Sum(), 90, false, tail), tokens.Take(begun).Sum());
         var told = new List<(int Step, double Left)>();
         for (int step = begun + 1; step <= steps; step++)
@@ -32,6 +32,22 @@ public sealed class TimeLeftTests
             Assert.True(said > 0.8 * truth && said < 1.2 * truth, $"after step {step}: {said:f1} s instead of {truth:f1} s");
         }
         Assert.Equal(tail + losses + evaluation + save, told[^1].Left, 6);
+    }
+
+    /// <summary>A machine that is half as fast for the first thirty of ninety seconds, as others use it: twenty seconds later the time left is right again within a fifth.</summary>
+    [Fact]
+    public void After_MachineBecomesFaster_IsRightSoon()
+    {
+        var left = new TimeLeft(new RunPlan(180, 60, 60, 60 * 50, 0, false, 4), 0);
+        double clock = 0;
+        for (int step = 1; step <= 180; step++)
+        {
+            double seconds = clock < 30 ? 1 : 0.5;
+            clock += seconds;
+            left.Step(50, seconds);
+            double truth = (180 - step) * 0.5 + 60 * 0.5 * 0.4 + 4;
+            Assert.True(clock < 50 || Math.Abs(left.After(step) - truth) < 0.2 * truth, $"after step {step}: {left.After(step):f1} s instead of {truth:f1} s");
+        }
     }
 
     /// <summary>
