@@ -20,8 +20,6 @@ internal static class RunFields
 
     public static readonly TextField Prompt = new("prompt", "The text to go on from. It or 'messages'.", 1, MaxText);
 
-    private static readonly TextField Role = new("role", "Who speaks: what roles there are is the model's chat template's affair.");
-
     private static readonly SpecialField Content = new("content", "What is said: a text, or parts of the type text.",
         $$$"""{"type":["string","array","null"],"maxLength":{{{MaxText}}},"items":{"type":"object","properties":{"type":{"const":"text"},"text":{"type":"string","maxLength":{{{MaxText}}}}},"required":["type","text"]}}""", (fields, content) =>
     {
@@ -33,19 +31,7 @@ internal static class RunFields
             fields.Fail("content", $"'{fields.Prefix}content' is no text of at most {MaxText} characters");
     });
 
-    private static readonly BodyShape Message = new("One turn of the conversation.", [Role, Content],
-        new BodyRule("""{"required":["role"],"properties":{"role":{"type":"string"}}}""", fields =>
-        {
-            if (!fields.Has("role"))
-                fields.Fail("role", $"'{fields.Prefix}role' must be a string");
-        }),
-        new BodyRule("""{"anyOf":[{"required":["content"],"properties":{"content":{"type":["string","array"]}}},{"required":["tool_calls"],"properties":{"tool_calls":{"type":"array"}}}]}""", fields =>
-        {
-            if (!fields.Has("content") && fields.Find("tool_calls") is not { ValueKind: JsonValueKind.Array })
-                fields.Fail("content", $"'{fields.Prefix}content' is missing");
-        }));
-
-    public static readonly ListField Messages = new("messages", "The conversation so far, oldest first. It or 'prompt'.", Message, 1, MaxMessages);
+    public static readonly ListField Messages = Conversation("The conversation so far, oldest first. It or 'prompt'.", new TextField("role", "Who speaks: what roles there are is the model's chat template's affair."));
     public static readonly TextField Lora = new("lora", "Id or name of a finetune of this model, the account's own or a public one, which cf-public-NAME names as well.");
     public static readonly FlagField Raw = new("raw", "Gives the prompt to the model as it is, without the chat template.", orText: true);
     public static readonly FlagField Stream = new("stream", "Answers as text/event-stream, token by token.", orText: true);
@@ -96,6 +82,19 @@ internal static class RunFields
             else if (SchemaOf(format) is { } own && ConstraintCheck.FindError(own) is { } wrong)
                 fields.Fail("response_format", $"'response_format.json_schema' cannot be enforced: {wrong}");
         });
+
+    /// <summary>Messages whose senders are what <paramref name="role"/> says.</summary>
+    public static ListField Conversation(string description, TextField role) => new("messages", description, new BodyShape("One turn of the conversation.", [role, Content],
+        new BodyRule("""{"required":["role"],"properties":{"role":{"type":"string"}}}""", fields =>
+        {
+            if (!fields.Has("role"))
+                fields.Fail("role", $"'{fields.Prefix}role' must be a string");
+        }),
+        new BodyRule("""{"anyOf":[{"required":["content"],"properties":{"content":{"type":["string","array"]}}},{"required":["tool_calls"],"properties":{"tool_calls":{"type":"array"}}}]}""", fields =>
+        {
+            if (!fields.Has("content") && fields.Find("tool_calls") is not { ValueKind: JsonValueKind.Array })
+                fields.Fail("content", $"'{fields.Prefix}content' is missing");
+        })), 1, MaxMessages);
 
     /// <summary>The schema that a sound <c>response_format</c> demands; null for any text.</summary>
     public static JsonElement? SchemaOf(JsonElement format)

@@ -20,6 +20,7 @@ internal static class ChatFields
     public const int Unlimited = int.MaxValue;
 
     public static readonly TextField Model = new("model", "A base model's id, a fine-tuned model's name, or a checkpoint's.", 1);
+    private static readonly ListField Messages = RunFields.Conversation("The conversation so far, oldest first.", new TextField("role", "Who speaks.", choices: ChatRoles.All));
     public static readonly FlagField Stream = new("stream", "Answers as text/event-stream, token by token.");
     public static readonly SpecialField StreamOptions = new("stream_options", "Of a stream.", """{"type":["object","null"],"properties":{"include_usage":{"type":"boolean"}}}""", (fields, value) =>
     {
@@ -74,7 +75,7 @@ internal static class ChatFields
     public static readonly BodyShape Shape = new(
         "A conversation to go on with.",
         [
-            Model, RunFields.Messages, Stream, StreamOptions, Temperature, TopP, TopK, RepetitionPenalty, FrequencyPenalty, PresencePenalty, Seed, N, MaxTokens, MaxCompletionTokens, Stop,
+            Model, Messages, Stream, StreamOptions, Temperature, TopP, TopK, RepetitionPenalty, FrequencyPenalty, PresencePenalty, Seed, N, MaxTokens, MaxCompletionTokens, Stop,
             LogitBias, Logprobs, TopLogprobs, Tools, ToolChoice, ParallelToolCalls, ResponseFormat, Modalities,
         ],
         new BodyRule("""{"required":["model","messages"]}""", fields =>
@@ -85,7 +86,6 @@ internal static class ChatFields
                     fields.Fail(name, $"you must provide a {name} parameter");
             }
         }),
-        RoleRule,
         StreamRule,
         new BodyRule("""{"not":{"required":["max_tokens","max_completion_tokens"]}}""", fields =>
         {
@@ -108,19 +108,6 @@ internal static class ChatFields
                 fields.Fail("tool_choice", $"'tool_choice' names the function '{choice.Shown(80)}', which is none of 'tools'");
         }));
 
-    private static BodyRule RoleRule => new("""{"properties":{"messages":{"items":{"properties":{"role":{"enum":ROLES}}}}}}""".Replace("ROLES", JsonSerializer.Serialize(ChatRoles.All), StringComparison.Ordinal), fields =>
-    {
-        if (fields.Find("messages") is not { ValueKind: JsonValueKind.Array } messages)
-            return;
-        int index = -1;
-        foreach (JsonElement message in messages.EnumerateArray())
-        {
-            index++;
-            if (message.ValueKind is JsonValueKind.Object && message.TryGetProperty("role", out var role) && role.ValueKind is JsonValueKind.String && !ChatRoles.All.Contains(role.GetString()))
-                fields.Fail("messages", $"'messages[{index}].role' is '{role.GetString()!.Shown(40)}', it must be one of {string.Join(", ", ChatRoles.All)}");
-        }
-    });
-
     public static BodyRule StreamRule => new("""{"dependentRequired":{"stream_options":["stream"]}}""", fields =>
     {
         if (fields.Has("stream_options") && !Stream.Read(fields))
@@ -133,7 +120,7 @@ internal static class ChatFields
     /// <summary>Of a body that was found sound.</summary>
     public static GenerateRequest Read(BodyFields fields) => Sampling(fields) with
     {
-        Messages = ChatMessages.Plain(RunFields.Messages.Read(fields)!.Value),
+        Messages = ChatMessages.Plain(Messages.Read(fields)!.Value),
         MaxTokens = (int)(MaxTokens.Read(fields) ?? MaxCompletionTokens.Read(fields) ?? Unlimited),
         Tools = Tools.Read(fields) is { } tools && tools.GetArrayLength() > 0 ? tools : null,
         ToolChoice = ToolChoice.Read(fields) is { } choice && Functions(fields).Any() ? Choice(choice) : null,

@@ -21,11 +21,13 @@ internal abstract class BodyField(string name, string description)
     protected JsonObject Typed(params string[] types) => new() { ["description"] = Description, ["type"] = new JsonArray([.. types.Append("null").Select(type => JsonValue.Create(type))]) };
 }
 
-internal sealed class TextField(string name, string description, int minimum = 0, int? maximum = null) : BodyField(name, description)
+internal sealed class TextField(string name, string description, int minimum = 0, int? maximum = null, IReadOnlyList<string>? choices = null) : BodyField(name, description)
 {
     public string? Read(BodyFields fields)
     {
         string? text = fields.Text(Name);
+        if (text is not null && choices?.Contains(text) == false)
+            fields.Fail(Name, $"'{fields.Prefix}{Name}' is '{text.Shown(40)}', it must be one of {string.Join(", ", choices)}");
         if (text is null || (text.Length >= minimum && !(text.Length > maximum)))
             return text;
         // Characters are code points, as JSON Schema counts them.
@@ -44,6 +46,8 @@ internal sealed class TextField(string name, string description, int minimum = 0
             schema["minLength"] = minimum;
         if (maximum is { } most)
             schema["maxLength"] = most;
+        if (choices is not null)
+            schema["enum"] = new JsonArray([.. choices.Append(null).Select(choice => JsonValue.Create(choice))]);
         return schema;
     }
 }

@@ -69,13 +69,13 @@ public sealed class ChatTests : IAsyncLifetime
         var client = await OpenAIClient.NewAsync(server);
         string tools = """[{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}]""";
         var answer = (await client.PostAsync("/chat/completions", $$$$"""
-            {"model":"{{{{RunningServer.Model}}}}","messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"req"},{"type":"text","text":"uest"}]},{"role":"function","name":"weather","content":"fair"}],
+            {"model":"{{{{RunningServer.Model}}}}","messages":[{"role":"developer","content":"Be brief."},{"role":"function","name":"weather","content":"fair"},{"role":"user","content":[{"type":"text","text":"req"},{"type":"text","text":"uest"}]}],
             "temperature":0.5,"top_p":0.9,"top_k":7,"frequency_penalty":1,"presence_penalty":-1,"logit_bias":{"5":-100,"70":1.5},"repetition_penalty":1.1,"seed":5,"max_completion_tokens":9,"stop":["a","b"],"user":"u","store":false,
             "logprobs":true,"top_logprobs":2,"tools":{{{{tools}}}},"tool_choice":{"type":"function","function":{"name":"weather"}},"parallel_tool_calls":false,
             "response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object","properties":{"a":{"type":"string"}}},"strict":true}}}
             """)).Must();
         var request = JsonElement.Parse(answer.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!);
-        Assert.Equal("""[{"role":"system","content":"Be brief."},{"role":"user","content":"request"},{"role":"tool","name":"weather","content":"fair"}]""", request.GetProperty("messages").GetRawText());
+        Assert.Equal("""[{"role":"system","content":"Be brief."},{"role":"tool","name":"weather","content":"fair"},{"role":"user","content":"request"}]""", request.GetProperty("messages").GetRawText());
         Assert.Equal((0.5, 0.9, 7, 1.0, -1.0, 1.1, 5, 9), (Number("temperature"), Number("top_p"), Number("top_k"), Number("frequency_penalty"), Number("presence_penalty"), Number("repetition_penalty"), Number("seed"), Number("max_tokens")));
         Assert.Equal("""{"5":-100,"70":1.5}""", request.GetProperty("logit_bias").GetRawText());
         Assert.Equal("""["a","b"]""", request.GetProperty("stop").GetRawText());
