@@ -48,7 +48,8 @@ internal sealed class DeviceDecoder : TrainingDecoder
     public override LabelLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double divisor) => ForwardBackward(batch, adapter, (normed, head) =>
     {
         Tensor dNormed = zeros_like(normed);
-        return (Loss(batch, divisor, LabelLosses(normed, head, batch.Labels, [.. batch.Weights.Select(w => (float)(w / divisor))], dNormed)), dNormed);
+        (double[] losses, bool[] correct) = LabelLosses(normed, head, batch.Labels, [.. batch.Weights.Select(w => (float)(w / divisor))], dNormed);
+        return (LabelLoss.Of(losses, correct, batch.Weights, divisor), dNormed);
     });
 
     public override PreferenceLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double beta, double divisor, double[] reference) => ForwardBackward(batch, adapter, (normed, head) =>
@@ -62,7 +63,11 @@ internal sealed class DeviceDecoder : TrainingDecoder
         return (loss, dNormed);
     });
 
-    public override LabelLoss Loss(PackedBatch batch, LoraAdapter? adapter, double divisor) => Loss(batch, divisor, Evaluate(batch, adapter));
+    public override LabelLoss Loss(PackedBatch batch, LoraAdapter? adapter, double divisor)
+    {
+        (double[] losses, bool[] correct) = Evaluate(batch, adapter);
+        return LabelLoss.Of(losses, correct, batch.Weights, divisor);
+    }
 
     public override double[] LogProbabilities(PackedBatch batch, LoraAdapter? adapter) => Array.ConvertAll(Evaluate(batch, adapter).Losses, loss => -loss);
 
@@ -133,8 +138,6 @@ internal sealed class DeviceDecoder : TrainingDecoder
         }
         return LabelLosses(Norm(x.index_select(0, placed.RowOfLabel), _finalNorm, _config.NormEpsilon), HeadOf(own), batch.Labels, null, null);
     }
-
-    private static LabelLoss Loss(PackedBatch batch, double divisor, (double[] Losses, bool[] Correct) labels) => LabelLoss.Of(labels.Losses, labels.Correct, batch.Weights, divisor);
 
     /// <summary>−log p of each label and whether it was the likeliest, in chunks: the logits of all labels never exist at once.</summary>
     /// <param name="normed">[M, D]</param>

@@ -1,6 +1,6 @@
 using System.Globalization;
-using System.Runtime.Intrinsics.X86;
 using Hone.Formats.Adapters;
+using Hone.Formats.Gguf;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
@@ -18,7 +18,7 @@ internal sealed record PrecisionChoice(BasePrecision Precision, string Why)
     /// widened before the first step. DoRA's norms read the whole matrices each step.
     /// </summary>
     public PrecisionChoice OrAsStored(BaseModel model, bool usesDora) =>
-        Precision.Form == WeightForm.Float32 && Avx512F.IsSupported && !usesDora && model.LinearModules.All(m => model.Stored(m.Name + ".weight") is { Block: > 1, HasParts: true })
+        Precision.Form == WeightForm.Float32 && !usesDora && model.LinearModules.All(m => model.Stored(m.Name + ".weight") is { Block: > 1, HasParts: true } stored && WideBlocks.Has(stored.Type))
             ? new PrecisionChoice(BasePrecision.AsStored, Why + "; the same numbers in less memory")
             : this;
 }

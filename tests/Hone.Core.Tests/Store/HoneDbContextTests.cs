@@ -62,35 +62,25 @@ public sealed class HoneDbContextTests
     }
 
     [Theory]
-    [InlineData("state = 'done'", "ck_finetunes_state")]
-    [InlineData("finalized_at = 1", "ck_finetunes_finalized_at")]
-    [InlineData("state = 'ready'", "ck_finetunes_finalized_at")]
-    [InlineData("state = 'cancelled'", "ck_finetunes_finalized_at")]
-    [InlineData("state = 'running'", "ck_finetunes_lease")]
-    [InlineData("lease_until = 1", "ck_finetunes_lease")]
-    [InlineData("state = 'failed', finalized_at = 1", "ck_finetunes_error")]
-    [InlineData("fence = -1", "ck_finetunes_fence")]
-    [InlineData("account_id = 'nobody'", "FOREIGN KEY")]
-    public async Task Update_IllegalRow_Rejected(string set, string constraint)
+    [InlineData("finetunes", "state = 'done'", "ck_finetunes_state")]
+    [InlineData("finetunes", "finalized_at = 1", "ck_finetunes_finalized_at")]
+    [InlineData("finetunes", "state = 'ready'", "ck_finetunes_finalized_at")]
+    [InlineData("finetunes", "state = 'cancelled'", "ck_finetunes_finalized_at")]
+    [InlineData("finetunes", "state = 'running'", "ck_finetunes_lease")]
+    [InlineData("finetunes", "lease_until = 1", "ck_finetunes_lease")]
+    [InlineData("finetunes", "state = 'failed', finalized_at = 1", "ck_finetunes_error")]
+    [InlineData("finetunes", "fence = -1", "ck_finetunes_fence")]
+    [InlineData("finetunes", "account_id = 'nobody'", "FOREIGN KEY")]
+    [InlineData("finetune_events", "sequence = 0", "ck_finetune_events_sequence")]
+    [InlineData("finetune_events", "level = 'loud'", "ck_finetune_events_level")]
+    [InlineData("finetune_events", "type = 'other'", "ck_finetune_events_type")]
+    [InlineData("finetune_events", "finetune_id = 'none'", "FOREIGN KEY")]
+    [InlineData("finetune_events", "message = NULL", "NOT NULL")]
+    public async Task Update_IllegalRow_Rejected(string table, string set, string constraint)
     {
         await using TestHone hone = await TestHone.StartAsync();
         await hone.CreateAsync("row");
-        string sql = $"UPDATE finetunes SET {set}";
-        SqliteException refused = await Assert.ThrowsAsync<SqliteException>(() => hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync(sql, Stop), Stop));
-        Assert.Contains(constraint, refused.Message, StringComparison.Ordinal);
-    }
-
-    [Theory]
-    [InlineData("sequence = 0", "ck_finetune_events_sequence")]
-    [InlineData("level = 'loud'", "ck_finetune_events_level")]
-    [InlineData("type = 'other'", "ck_finetune_events_type")]
-    [InlineData("finetune_id = 'none'", "FOREIGN KEY")]
-    [InlineData("message = NULL", "NOT NULL")]
-    public async Task Update_IllegalEvent_Rejected(string set, string constraint)
-    {
-        await using TestHone hone = await TestHone.StartAsync();
-        await hone.CreateAsync("row");
-        string sql = $"UPDATE finetune_events SET {set}";
+        string sql = $"UPDATE {table} SET {set}";
         SqliteException refused = await Assert.ThrowsAsync<SqliteException>(() => hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync(sql, Stop), Stop));
         Assert.Contains(constraint, refused.Message, StringComparison.Ordinal);
     }
