@@ -28,9 +28,8 @@ internal static class FinetuneRows
 
     public static Standing Stand(PreparedWrites statements, string accountId, string name)
     {
-        using SqliteDataReader row = PreparedWrites.Bind(statements.Get(Ask, "@account", "@name"), accountId, name).ExecuteReader();
-        row.Read();
-        return new(row.IsDBNull(0) ? null : Guid.Parse(row.GetString(0)), row.IsDBNull(1) ? 0 : row.GetInt64(1), DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(2)));
+        using PreparedStatement.Row row = statements.Get(Ask, "@account", "@name").First(accountId, name);
+        return new(row.Text(0) is { } id ? Guid.Parse(id) : null, row.Integer(1) ?? 0, DateTimeOffset.FromUnixTimeMilliseconds(row.Integer(2)!.Value));
     }
 
     /// <summary>Finetunes of the account, as the trigger counts them.</summary>
@@ -41,9 +40,8 @@ internal static class FinetuneRows
     {
         string id = finetune.Id.ToString("D");
         long now = finetune.CreatedAt.ToUnixTimeMilliseconds();
-        PreparedWrites.Bind(
-            statements.Get(InsertFinetune, "@id", "@account", "@name", "@model", "@description", "@public", "@state", "@now", "@priority", "@seed"),
-            id, finetune.AccountId, finetune.Name, finetune.Model, finetune.Description, finetune.Public, finetune.State.Name(), now, finetune.Priority, finetune.Seed).ExecuteNonQuery();
-        PreparedWrites.Bind(statements.Get(InsertEvent, "@id", "@now", "@message"), id, now, message).ExecuteNonQuery();
+        statements.Get(InsertFinetune, "@id", "@account", "@name", "@model", "@description", "@public", "@state", "@now", "@priority", "@seed")
+            .Run(id, finetune.AccountId, finetune.Name, finetune.Model, finetune.Description, finetune.Public, finetune.State.Name(), now, finetune.Priority, finetune.Seed);
+        statements.Get(InsertEvent, "@id", "@now", "@message").Run(id, now, message);
     }
 }
