@@ -105,8 +105,9 @@ public sealed class HoneStore : IAsyncDisposable
     private sealed class ConnectionSettings : DbConnectionInterceptor
     {
         public static readonly ConnectionSettings Instance = new();
-        // Half a megabyte of pages for each connection: the system's own cache has the rest.
-        private const string Settings = "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA cache_size = -512;";
+        // Another process's write lock, a backup's for one, is waited for as long as a command may take. Half a megabyte of pages for each connection: the
+        // system's own cache has the rest.
+        private const string Settings = "PRAGMA busy_timeout = 30000; PRAGMA synchronous = FULL; PRAGMA cache_size = -512;";
 
         // The pool gives connections again and again, and what was set stays with SQLite's handle.
         private static readonly ConditionalWeakTable<object, object> Settled = [];

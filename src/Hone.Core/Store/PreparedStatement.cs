@@ -24,28 +24,20 @@ internal sealed class PreparedStatement : IDisposable
     public void Run(params ReadOnlySpan<object?> values)
     {
         Bind(values);
-        using var row = new Row(this);
         while (Step())
         {
         }
+        Reset();
     }
 
     /// <summary>Its first row; the next run may begin once that is disposed.</summary>
     public Row First(params ReadOnlySpan<object?> values)
     {
         Bind(values);
-        var row = new Row(this);
-        try
-        {
-            if (!Step())
-                throw new InvalidOperationException("The statement gives no row.");
-            return row;
-        }
-        catch
-        {
-            row.Dispose();
-            throw;
-        }
+        if (Step())
+            return new Row(this);
+        Reset();
+        throw new InvalidOperationException("The statement gives no row.");
     }
 
     private void Bind(ReadOnlySpan<object?> values)
@@ -65,14 +57,21 @@ internal sealed class PreparedStatement : IDisposable
         }
     }
 
+    /// <summary>To its next row. A statement that fails is ready for its next run.</summary>
     /// <returns>Whether there is a row.</returns>
     private bool Step()
     {
         int result = raw.sqlite3_step(statement);
         if (result is not (raw.SQLITE_ROW or raw.SQLITE_DONE))
+        {
+            Reset();
             Check(result);
+        }
         return result == raw.SQLITE_ROW;
     }
+
+    /// <summary>Makes it ready for its next run.</summary>
+    private void Reset() => _ = raw.sqlite3_reset(statement);
 
     private void Check(int result) => SqliteException.ThrowExceptionForRC(result, database);
 
@@ -87,7 +86,6 @@ internal sealed class PreparedStatement : IDisposable
 
         private bool IsNull(int column) => raw.sqlite3_column_type(of.statement, column) == raw.SQLITE_NULL;
 
-        /// <summary>Makes the statement ready for its next run.</summary>
-        public void Dispose() => _ = raw.sqlite3_reset(of.statement);
+        public void Dispose() => of.Reset();
     }
 }

@@ -48,7 +48,9 @@ internal sealed class TimeLeft(RunPlan plan, long doneTokens)
     {
         int epochs = plan.Steps / plan.StepsAnEpoch - (step - 1) / plan.StepsAnEpoch;
         int evaluations = plan.EvaluationTokens == 0 ? 0 : plan.Steps / plan.EvalEvery - (step - 1) / plan.EvalEvery + (plan.Steps % plan.EvalEvery == 0 ? 0 : 1);
-        double evaluation = _evaluations.Or(_rate * ForwardShare * plan.EvaluationTokens), forward = plan.EvaluationTokens == 0 ? _rate * ForwardShare : evaluation / plan.EvaluationTokens;
+        double forward = _rate * ForwardShare, evaluation = _evaluations.Or(forward * plan.EvaluationTokens);
+        if (plan.EvaluationTokens > 0)
+            forward = evaluation / plan.EvaluationTokens;
         return _rate * Math.Max(0, WorkUntil(plan.EpochTokens * (plan.Steps / plan.StepsAnEpoch)) - WorkUntil(_done)) + evaluations * evaluation + epochs * _epochs.Or(0) + forward * plan.EpochTokens + plan.SecondsAfter;
     }
 

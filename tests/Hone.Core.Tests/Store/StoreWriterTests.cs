@@ -100,6 +100,20 @@ public sealed class StoreWriterTests
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
+    public async Task Bug_RunPrepared_LockHeldElsewhereForTwelveSeconds_IsStored()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        await using SqliteConnection other = hone.Store.OpenConnection();
+        await using SqliteTransaction held = other.BeginTransaction();
+        Task<Finetune> write = Task.Run(() => hone.CreateAsync("waits"));
+        await Task.Delay(TimeSpan.FromSeconds(12), Stop);
+        Assert.False(write.IsCompleted);
+        await held.RollbackAsync(Stop);
+        Assert.Equal("waits", (await hone.GetAsync((await write).Id)).Name);
+    }
+
+    [Fact]
     public async Task Run_Cancelled_NotRun()
     {
         await using TestHone hone = await TestHone.StartAsync();
