@@ -46,7 +46,8 @@ internal static unsafe partial class Dequantizer
         {
             for (int group = 0; group < 8; group++, y += 32)
             {
-                (Vector128<float> d, Vector128<float> m) = SixBits(x, group);
+                (float scale, float minimum) = StoredBlocks.ScaleAndMinimum(x, group, StoredBlocks.HalfValues);
+                Vector128<float> d = Vector128.Create(scale), m = Vector128.Create(minimum);
                 byte* q = x + 16 + group / 2 * 32;
                 Store(Nibbles(q, group), d, m, y);
                 Store(Nibbles(q + 16, group), d, m, y + 16);
@@ -61,7 +62,8 @@ internal static unsafe partial class Dequantizer
         {
             for (int group = 0; group < 8; group++, y += 32)
             {
-                (Vector128<float> d, Vector128<float> m) = SixBits(x, group);
+                (float scale, float minimum) = StoredBlocks.ScaleAndMinimum(x, group, StoredBlocks.HalfValues);
+                Vector128<float> d = Vector128.Create(scale), m = Vector128.Create(minimum);
                 byte* q = x + 48 + group / 2 * 32;
                 Store(Nibbles(q, group) | Fifth(x + 16, group), d, m, y);
                 Store(Nibbles(q + 16, group) | Fifth(x + 32, group), d, m, y + 16);
@@ -113,22 +115,4 @@ internal static unsafe partial class Dequantizer
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<sbyte> Nibbles(byte* q, int group) => group % 2 == 0 ? Low(Vector128.Load(q)) : High(Vector128.Load(q));
-
-    /// <summary>Eight scales and eight minima of six bits in twelve bytes; the minimum comes negated, times its half-precision scale.</summary>
-    private static (Vector128<float> D, Vector128<float> M) SixBits(byte* x, int group)
-    {
-        byte* s = x + 4;
-        int scale, minimum;
-        if (group < 4)
-        {
-            scale = s[group] & 63;
-            minimum = s[group + 4] & 63;
-        }
-        else
-        {
-            scale = s[group + 4] & 15 | s[group - 4] >> 6 << 4;
-            minimum = s[group + 4] >> 4 | s[group] >> 6 << 4;
-        }
-        return (Vector128.Create(ScaleOf(x) * scale), Vector128.Create(-(ScaleOf(x + 2) * minimum)));
-    }
 }

@@ -168,9 +168,9 @@ internal static unsafe partial class Dequantizer
     private static void Widen<TBlock>(byte* x, float* y, long blocks) where TBlock : struct, IStoredBlock
     {
         float* halves = StoredBlocks.HalfValues;
-        for (; blocks > 0; blocks--, x += TBlock.Bytes, y += StoredBlocks.Values)
+        for (nint i = 0; i < blocks; i++, y += StoredBlocks.Values)
         {
-            TBlock.Read(x, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
+            TBlock.Read(x, i, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
             w0.Store(y);
             w1.Store(y + 8);
             w2.Store(y + 16);

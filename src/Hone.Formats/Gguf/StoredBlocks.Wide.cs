@@ -18,7 +18,7 @@ public unsafe interface IWideBlock
 }
 
 /// <summary>
-/// The same types and more in 512-bit registers. Half a byte has 16 values: a block's are computed once, <c>d × q + m</c> rounded twice as everywhere, and then
+/// The same types in 512-bit registers. Half a byte has 16 values: a block's are computed once, <c>d × q + m</c> rounded twice as everywhere, and then
 /// picked from a register by the stored bits.
 /// </summary>
 public static unsafe class WideBlocks
@@ -34,10 +34,6 @@ public static unsafe class WideBlocks
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Vector512.Create(-127f, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
     }
-
-    /// <summary>Whether rows of this type are widened in registers.</summary>
-    public static bool Has(GgmlType type) => Avx512F.IsSupported && type is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16 or GgmlType.Q4_0 or GgmlType.Q4_1 or GgmlType.Q5_0
-        or GgmlType.Q5_1 or GgmlType.Q8_0 or GgmlType.IQ4_NL or GgmlType.Q4_K or GgmlType.Q5_K or GgmlType.Q6_K;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Half(float* halves, byte* half) => Vector512.Create(halves[*(ushort*)half]);
@@ -66,17 +62,6 @@ public static unsafe class WideBlocks
         Vector512<int> second = Avx512F.ShiftRightLogicalVariable(Vector512.Create((int)(fifth >> 16)), lane.AsUInt32()) << 4 & sixteen;
         w0 = Avx512F.PermuteVar16x32x2(table, q & Vector512.Create(15) | first, upper);
         w1 = Avx512F.PermuteVar16x32x2(table, q >>> 4 | second, upper);
-    }
-
-    /// <summary>A group's scale and minimum of six bits each, of the eight in twelve bytes.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ScaleAndMinimum(byte* block, int group, float* halves, out Vector512<float> d, out Vector512<float> m)
-    {
-        byte* s = block + 4;
-        int scale = group < 4 ? s[group] & 63 : s[group + 4] & 15 | s[group - 4] >> 6 << 4;
-        int minimum = group < 4 ? s[group + 4] & 63 : s[group + 4] >> 4 | s[group] >> 6 << 4;
-        d = Vector512.Create(halves[*(ushort*)block] * scale);
-        m = Vector512.Create(-(halves[*(ushort*)(block + 2)] * minimum));
     }
 
     /// <summary>float32</summary>
@@ -239,7 +224,8 @@ public static unsafe class WideBlocks
         {
             byte* block = row + (index >> 3) * 144;
             int group = (int)index & 7;
-            ScaleAndMinimum(block, group, halves, out Vector512<float> d, out Vector512<float> m);
+            (float scale, float minimum) = StoredBlocks.ScaleAndMinimum(block, group, halves);
+            Vector512<float> d = Vector512.Create(scale), m = Vector512.Create(minimum);
             byte* q = block + 16 + group / 2 * 32;
             Vector512<float> table = Counting * d + m;
             int shift = group % 2 * 4;
@@ -259,7 +245,8 @@ public static unsafe class WideBlocks
         {
             byte* block = row + (index >> 3) * 176;
             int group = (int)index & 7, shift = group % 2 * 4;
-            ScaleAndMinimum(block, group, halves, out Vector512<float> d, out Vector512<float> m);
+            (float scale, float minimum) = StoredBlocks.ScaleAndMinimum(block, group, halves);
+            Vector512<float> d = Vector512.Create(scale), m = Vector512.Create(minimum);
             byte* q = block + 48 + group / 2 * 32;
             Vector512<float> table = Counting * d + m, upper = (Counting + Vector512.Create(16f)) * d + m;
             Vector512<int> four = Vector512.Create(15), one = Vector512<int>.One;

@@ -5,19 +5,23 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Hone.Formats.Gguf;
 
-/// <summary>32 stored values, widened in registers: product and sum are rounded one by one, as gguf-py has it. With AVX2 only.</summary>
+/// <summary>32 stored values, widened in registers: the bits that gguf-py gives. With AVX2 only.</summary>
 public unsafe interface IStoredBlock
 {
-    /// <summary>From one block to the next.</summary>
+    /// <summary>Of 32 values, about.</summary>
     static abstract int Bytes { get; }
 
-    /// <summary>Values 0 … 7, 8 … 15, 16 … 23 and 24 … 31.</summary>
-    /// <param name="block">The block.</param>
+    /// <summary>Values 32 · index + 0 … 7, 8 … 15, 16 … 23 and 24 … 31 of a row.</summary>
+    /// <param name="row">Where the row begins.</param>
+    /// <param name="index">Which 32 values.</param>
     /// <param name="halves"><see cref="StoredBlocks.HalfValues"/></param>
-    static abstract void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
+    static abstract void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
 }
 
-/// <summary>The blocks of a file's types that are widened in registers; of half a byte a value, value i is the low half of byte i, value i + 16 the high half.</summary>
+/// <summary>
+/// The types of a file that are widened in registers; of half a byte a value, value i is the low half of byte i, value i + 16 the high half. gguf-py rounds product and sum
+/// one by one: with scales of eleven bits no product of these types has more than 24, so one that is fused with its sum gives the same bits.
+/// </summary>
 public static unsafe class StoredBlocks
 {
     /// <summary>Of a block.</summary>
@@ -26,45 +30,67 @@ public static unsafe class StoredBlocks
     /// <summary>The value of every IEEE half, by its bits.</summary>
     public static readonly float* HalfValues = AllHalves();
 
-    /// <summary>Eight small integers.</summary>
+    /// <summary>Whether rows of this type are widened in registers.</summary>
+    public static bool Has(GgmlType type) => Avx2.IsSupported && type is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16 or GgmlType.Q4_0 or GgmlType.Q4_1 or GgmlType.Q5_0
+        or GgmlType.Q5_1 or GgmlType.Q8_0 or GgmlType.IQ4_NL or GgmlType.Q4_K or GgmlType.Q5_K or GgmlType.Q6_K;
+
+    /// <summary>A group's scale and minimum of six bits each, of the eight in twelve bytes: value = d × q + m.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Wide(sbyte* q) => Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(q));
+    internal static (float D, float M) ScaleAndMinimum(byte* block, int group, float* halves)
+    {
+        byte* s = block + 4;
+        int scale = group < 4 ? s[group] & 63 : s[group + 4] & 15 | s[group - 4] >> 6 << 4;
+        int minimum = group < 4 ? s[group + 4] & 63 : s[group + 4] >> 4 | s[group] >> 6 << 4;
+        return (halves[*(ushort*)block] * scale, -(halves[*(ushort*)(block + 2)] * minimum));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Half(float* halves, byte* half) => Vector256.Create(halves[*(ushort*)half]);
+
+    /// <summary>Eight bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Integers(byte* bytes) => Avx2.ConvertToVector256Int32(bytes);
 
     /// <summary>Eight bfloat16.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Wide(ushort* values) => (Avx2.ConvertToVector256Int32(values) << 16).AsSingle();
+    private static Vector256<float> Brain(ushort* values) => (Avx2.ConvertToVector256Int32(values) << 16).AsSingle();
 
-    /// <summary>Sixteen bytes as integers.</summary>
+    /// <summary>Eight finite halves: sign and fraction at their places, the exponent 112 too small; what is missing is a product that rounds nothing.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static (Vector256<int> Left, Vector256<int> Right) Bytes(byte* bytes)
+    private static Vector256<float> Ieee(ushort* values)
     {
-        const byte None = 0x80;
-        Vector256<byte> twice = Avx2.BroadcastVector128ToVector256(bytes);
-        Vector256<byte> left = Vector256.Create(
-            0, None, None, None, 1, None, None, None, 2, None, None, None, 3, None, None, None, 4, None, None, None, 5, None, None, None, 6, None, None, None, 7, None, None, (byte)None);
-        Vector256<byte> right = Vector256.Create(
-            8, None, None, None, 9, None, None, None, 10, None, None, None, 11, None, None, None, 12, None, None, None, 13, None, None, None, 14, None, None, None, 15, None, None, (byte)None);
-        return (Avx2.Shuffle(twice, left).AsInt32(), Avx2.Shuffle(twice, right).AsInt32());
+        Vector256<int> placed = Avx2.ConvertToVector256Int32(values) << 16 >> 3 & Vector256.Create(unchecked((int)0x8FFF_E000));
+        return placed.AsSingle() * Vector256.Create(5.192296858534828e33f); // 2^112
     }
 
-    /// <summary>Sixteen bytes' low halves, and their high halves times 16.</summary>
+    /// <summary>Eight of the 32 bits, each as 16.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Halves(byte* bytes, out Vector256<int> low0, out Vector256<int> low1, out Vector256<int> high0, out Vector256<int> high1)
+    private static Vector256<int> Sixteens(uint bits, int first) =>
+        Avx2.ShiftRightLogicalVariable(Vector256.Create((int)(bits >> first)), Vector256<uint>.Indices) << 4 & Vector256.Create(16);
+
+    /// <summary>Sixteen bytes' low halves, then their high halves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Nibbles32(byte* bytes, out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3)
     {
-        (Vector256<int> left, Vector256<int> right) = Bytes(bytes);
-        Vector256<int> low = Vector256.Create(0x0F), high = Vector256.Create(0xF0);
-        (low0, low1, high0, high1) = (left & low, right & low, left & high, right & high);
+        Vector256<int> left = Integers(bytes), right = Integers(bytes + 8), low = Vector256.Create(15);
+        (q0, q1, q2, q3) = (left & low, right & low, left >>> 4, right >>> 4);
     }
 
-    /// <summary>w = d × q; q2 and q3 are 16 times as large.</summary>
+    /// <summary>The same with the 32 fifth bits beside them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Scale(
-        Vector256<int> q0, Vector256<int> q1, Vector256<int> q2, Vector256<int> q3, Vector256<float> d, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+    private static void FiveBits32(byte* bytes, uint fifth, out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3)
     {
-        Vector256<float> sixteenth = d * Vector256.Create(1 / 16f); // exact
-        (w0, w1) = (Vector256.ConvertToSingle(q0) * d, Vector256.ConvertToSingle(q1) * d);
-        (w2, w3) = (Vector256.ConvertToSingle(q2) * sixteenth, Vector256.ConvertToSingle(q3) * sixteenth);
+        Nibbles32(bytes, out q0, out q1, out q2, out q3);
+        (q0, q1, q2, q3) = (q0 | Sixteens(fifth, 0), q1 | Sixteens(fifth, 8), q2 | Sixteens(fifth, 16), q3 | Sixteens(fifth, 24));
     }
+
+    /// <summary>d × q</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Scaled(Vector256<int> q, Vector256<float> d) => Vector256.ConvertToSingle(q) * d;
+
+    /// <summary>d × q + m</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Scaled(Vector256<int> q, Vector256<float> d, Vector256<float> m) => Vector256.FusedMultiplyAdd(Vector256.ConvertToSingle(q), d, m);
 
     private static float* AllHalves()
     {
@@ -78,14 +104,29 @@ public static unsafe class StoredBlocks
     public readonly unsafe struct Float32 : IStoredBlock
     {
         /// <inheritdoc/>
-        public static int Bytes => Values * sizeof(float);
+        public static int Bytes => 128;
 
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
         {
-            float* values = (float*)block;
+            float* values = (float*)row + index * Values;
             (w0, w1, w2, w3) = (Vector256.Load(values), Vector256.Load(values + 8), Vector256.Load(values + 16), Vector256.Load(values + 24));
+        }
+    }
+
+    /// <summary>IEEE half; finite values alone.</summary>
+    public readonly unsafe struct IeeeHalf : IStoredBlock
+    {
+        /// <inheritdoc/>
+        public static int Bytes => 64;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        {
+            ushort* values = (ushort*)row + index * Values;
+            (w0, w1, w2, w3) = (Ieee(values), Ieee(values + 8), Ieee(values + 16), Ieee(values + 24));
         }
     }
 
@@ -93,14 +134,14 @@ public static unsafe class StoredBlocks
     public readonly unsafe struct BrainFloat : IStoredBlock
     {
         /// <inheritdoc/>
-        public static int Bytes => Values * sizeof(ushort);
+        public static int Bytes => 64;
 
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
         {
-            ushort* values = (ushort*)block;
-            (w0, w1, w2, w3) = (Wide(values), Wide(values + 8), Wide(values + 16), Wide(values + 24));
+            ushort* values = (ushort*)row + index * Values;
+            (w0, w1, w2, w3) = (Brain(values), Brain(values + 8), Brain(values + 16), Brain(values + 24));
         }
     }
 
@@ -112,12 +153,13 @@ public static unsafe class StoredBlocks
 
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
         {
-            Halves(block + 2, out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3);
+            byte* block = row + index * 18;
+            Nibbles32(block + 2, out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3);
+            Vector256<float> d = Half(halves, block);
             Vector256<int> eight = Vector256.Create(8);
-            Vector256<float> d = Vector256.Create(halves[*(ushort*)block]);
-            Scale(q0 - eight, q1 - eight, q2 - (eight << 4), q3 - (eight << 4), d, out w0, out w1, out w2, out w3);
+            (w0, w1, w2, w3) = (Scaled(q0 - eight, d), Scaled(q1 - eight, d), Scaled(q2 - eight, d), Scaled(q3 - eight, d));
         }
     }
 
@@ -129,12 +171,47 @@ public static unsafe class StoredBlocks
 
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
         {
-            Halves(block + 4, out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3);
-            Vector256<float> d = Vector256.Create(halves[*(ushort*)block]), m = Vector256.Create(halves[*(ushort*)(block + 2)]);
-            Scale(q0, q1, q2, q3, d, out w0, out w1, out w2, out w3);
-            (w0, w1, w2, w3) = (w0 + m, w1 + m, w2 + m, w3 + m);
+            byte* block = row + index * 20;
+            Nibbles32(block + 4, out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3);
+            Vector256<float> d = Half(halves, block), m = Half(halves, block + 2);
+            (w0, w1, w2, w3) = (Scaled(q0, d, m), Scaled(q1, d, m), Scaled(q2, d, m), Scaled(q3, d, m));
+        }
+    }
+
+    /// <summary>Q5_0: half d, bit[32] fifth bits, byte[16]: d × (q − 16)</summary>
+    public readonly unsafe struct FiveBits : IStoredBlock
+    {
+        /// <inheritdoc/>
+        public static int Bytes => 22;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        {
+            byte* block = row + index * 22;
+            FiveBits32(block + 6, *(uint*)(block + 2), out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3);
+            Vector256<float> d = Half(halves, block);
+            Vector256<int> sixteen = Vector256.Create(16);
+            (w0, w1, w2, w3) = (Scaled(q0 - sixteen, d), Scaled(q1 - sixteen, d), Scaled(q2 - sixteen, d), Scaled(q3 - sixteen, d));
+        }
+    }
+
+    /// <summary>Q5_1: half d, half m, bit[32] fifth bits, byte[16]: d × q + m</summary>
+    public readonly unsafe struct FiveBitsAndMinimum : IStoredBlock
+    {
+        /// <inheritdoc/>
+        public static int Bytes => 24;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        {
+            byte* block = row + index * 24;
+            FiveBits32(block + 8, *(uint*)(block + 4), out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3);
+            Vector256<float> d = Half(halves, block), m = Half(halves, block + 2);
+            (w0, w1, w2, w3) = (Scaled(q0, d, m), Scaled(q1, d, m), Scaled(q2, d, m), Scaled(q3, d, m));
         }
     }
 
@@ -146,11 +223,109 @@ public static unsafe class StoredBlocks
 
         /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Read(byte* block, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
         {
-            sbyte* q = (sbyte*)block + 2;
-            Vector256<float> d = Vector256.Create(halves[*(ushort*)block]);
-            (w0, w1, w2, w3) = (Wide(q) * d, Wide(q + 8) * d, Wide(q + 16) * d, Wide(q + 24) * d);
+            byte* block = row + index * 34;
+            Vector256<float> d = Half(halves, block);
+            (w0, w1, w2, w3) = (Eight(block + 2, d), Eight(block + 10, d), Eight(block + 18, d), Eight(block + 26, d));
         }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<float> Eight(byte* q, Vector256<float> d) => Scaled(Avx2.ConvertToVector256Int32((sbyte*)q), d);
+    }
+
+    /// <summary>IQ4_NL: half d, byte[16]: d × table[q]</summary>
+    public readonly unsafe struct NonLinearNibbles : IStoredBlock
+    {
+        /// <inheritdoc/>
+        public static int Bytes => 18;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        {
+            byte* block = row + index * 18;
+            Vector256<float> d = Half(halves, block);
+            Vector128<byte> q = Vector128.Load(block + 2), low = Vector128.Create((byte)15);
+            Vector128<sbyte> table = Vector128.Create(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+            Vector128<sbyte> first = Ssse3.Shuffle(table, (q & low).AsSByte()), second = Ssse3.Shuffle(table, (q >>> 4).AsSByte());
+            (w0, w1, w2, w3) = (Scaled(Lower(first), d), Scaled(Upper(first), d), Scaled(Lower(second), d), Scaled(Upper(second), d));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<int> Lower(Vector128<sbyte> q) => Avx2.ConvertToVector256Int32(q);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<int> Upper(Vector128<sbyte> q) => Avx2.ConvertToVector256Int32(Sse2.ShiftRightLogical128BitLane(q, 8));
+    }
+
+    /// <summary>Q4_K: half d, half dmin, byte[12] scales and minima of 6 bits, byte[128] q of 4 bits: d × scale × q − dmin × minimum</summary>
+    public readonly unsafe struct SuperNibbles : IStoredBlock
+    {
+        /// <inheritdoc/>
+        public static int Bytes => 18;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        {
+            byte* block = row + (index >> 3) * 144;
+            int group = (int)index & 7, shift = group % 2 * 4;
+            (float scale, float minimum) = ScaleAndMinimum(block, group, halves);
+            Vector256<float> d = Vector256.Create(scale), m = Vector256.Create(minimum);
+            byte* q = block + 16 + group / 2 * 32;
+            Vector256<int> four = Vector256.Create(15);
+            (w0, w1) = (Scaled(Integers(q) >>> shift & four, d, m), Scaled(Integers(q + 8) >>> shift & four, d, m));
+            (w2, w3) = (Scaled(Integers(q + 16) >>> shift & four, d, m), Scaled(Integers(q + 24) >>> shift & four, d, m));
+        }
+    }
+
+    /// <summary>Q5_K: as Q4_K with bit[256] fifth bits before q</summary>
+    public readonly unsafe struct SuperFiveBits : IStoredBlock
+    {
+        /// <inheritdoc/>
+        public static int Bytes => 22;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        {
+            byte* block = row + (index >> 3) * 176;
+            int group = (int)index & 7, shift = group % 2 * 4;
+            (float scale, float minimum) = ScaleAndMinimum(block, group, halves);
+            Vector256<float> d = Vector256.Create(scale), m = Vector256.Create(minimum);
+            byte* q = block + 48 + group / 2 * 32, fifth = block + 16;
+            (w0, w1) = (Scaled(Five(q, fifth, shift, group), d, m), Scaled(Five(q + 8, fifth + 8, shift, group), d, m));
+            (w2, w3) = (Scaled(Five(q + 16, fifth + 16, shift, group), d, m), Scaled(Five(q + 24, fifth + 24, shift, group), d, m));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<int> Five(byte* q, byte* fifth, int shift, int group) =>
+            Integers(q) >>> shift & Vector256.Create(15) | (Integers(fifth) >>> group & Vector256<int>.One) << 4;
+    }
+
+    /// <summary>Q6_K: byte[128] low 4 bits, byte[64] high 2 bits, sbyte[16] scales, half d: d × scale × (q − 32)</summary>
+    public readonly unsafe struct SuperSixBits : IStoredBlock
+    {
+        /// <inheritdoc/>
+        public static int Bytes => 26;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
+        {
+            byte* block = row + (index >> 3) * 210;
+            int group = (int)index & 7, part = group % 4;
+            byte* low = block + group / 4 * 64 + part % 2 * 32, high = block + 128 + group / 4 * 32;
+            float d = halves[*(ushort*)(block + 208)];
+            sbyte* scales = (sbyte*)block + 192 + group * 2;
+            Vector256<float> first = Vector256.Create(d * scales[0]), second = Vector256.Create(d * scales[1]);
+            (w0, w1) = (Scaled(Six(low, high, part), first), Scaled(Six(low + 8, high + 8, part), first));
+            (w2, w3) = (Scaled(Six(low + 16, high + 16, part), second), Scaled(Six(low + 24, high + 24, part), second));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<int> Six(byte* low, byte* high, int part) =>
+            (Integers(low) >>> (part / 2 * 4) & Vector256.Create(15) | (Integers(high) >>> (part * 2) & Vector256.Create(3)) << 4) - Vector256.Create(32);
     }
 }

@@ -17,6 +17,35 @@ internal static class Lane
         return Sse.MoveLowToHigh(ab, cd) + Sse.MoveHighToLow(cd, ab);
     }
 
+    /// <inheritdoc cref="Sums(Vector512{float}, Vector512{float}, Vector512{float}, Vector512{float})"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Sums(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d)
+    {
+        Vector256<float> all = Fours(a, b, c, d);
+        return all.GetLower() + all.GetUpper();
+    }
+
+    /// <summary>The same of eight.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Sums(
+        Vector256<float> s0, Vector256<float> s1, Vector256<float> s2, Vector256<float> s3, Vector256<float> s4, Vector256<float> s5, Vector256<float> s6, Vector256<float> s7)
+    {
+        Vector256<float> a = Fours(s0, s1, s2, s3), b = Fours(s4, s5, s6, s7);
+        return Vector256.Create(a.GetLower(), b.GetLower()) + Vector256.Create(a.GetUpper(), b.GetUpper());
+    }
+
+    /// <summary>Of four sums the lower lanes added, and the upper ones.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Fours(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d)
+    {
+        if (Avx.IsSupported)
+            return Avx.HorizontalAdd(Avx.HorizontalAdd(a, b), Avx.HorizontalAdd(c, d));
+        return Vector256.Create(
+            Pairs(a.GetLower()), Pairs(b.GetLower()), Pairs(c.GetLower()), Pairs(d.GetLower()), Pairs(a.GetUpper()), Pairs(b.GetUpper()), Pairs(c.GetUpper()), Pairs(d.GetUpper()));
+
+        static float Pairs(Vector128<float> x) => (x[0] + x[1]) + (x[2] + x[3]);
+    }
+
     /// <summary>The same of sixteen. With AVX-512 only.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Sums(

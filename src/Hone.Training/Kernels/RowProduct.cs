@@ -159,8 +159,7 @@ internal static unsafe class RowProduct
 
     private static void TakeStored(in StoredMatrix part, int above, int from, int to, int depth, in RowGroup rows)
     {
-        bool whole = depth % Block == 0;
-        if (part.Type == GgmlType.F32 || whole && (WideBlocks.Has(part.Type) || Avx2.IsSupported && part.Type is GgmlType.BF16 or GgmlType.Q4_0 or GgmlType.Q4_1 or GgmlType.Q8_0))
+        if (part.Type == GgmlType.F32 || depth % Block == 0 && StoredBlocks.Has(part.Type))
         {
             Take(part.Type, new Places(part, above), from, to, depth, rows);
             return;
@@ -180,28 +179,35 @@ internal static unsafe class RowProduct
         {
             switch (type)
             {
-                case GgmlType.F32: TakeWide<WideBlocks.Float32>(places, from, to, depth, rows); break;
-                case GgmlType.F16: TakeWide<WideBlocks.IeeeHalf>(places, from, to, depth, rows); break;
-                case GgmlType.BF16: TakeWide<WideBlocks.BrainFloat>(places, from, to, depth, rows); break;
-                case GgmlType.Q4_0: TakeWide<WideBlocks.Nibbles>(places, from, to, depth, rows); break;
-                case GgmlType.Q4_1: TakeWide<WideBlocks.NibblesAndMinimum>(places, from, to, depth, rows); break;
-                case GgmlType.Q5_0: TakeWide<WideBlocks.FiveBits>(places, from, to, depth, rows); break;
-                case GgmlType.Q5_1: TakeWide<WideBlocks.FiveBitsAndMinimum>(places, from, to, depth, rows); break;
-                case GgmlType.Q8_0: TakeWide<WideBlocks.SignedBytes>(places, from, to, depth, rows); break;
-                case GgmlType.IQ4_NL: TakeWide<WideBlocks.NonLinearNibbles>(places, from, to, depth, rows); break;
-                case GgmlType.Q4_K: TakeWide<WideBlocks.SuperNibbles>(places, from, to, depth, rows); break;
-                case GgmlType.Q5_K: TakeWide<WideBlocks.SuperFiveBits>(places, from, to, depth, rows); break;
-                case GgmlType.Q6_K: TakeWide<WideBlocks.SuperSixBits>(places, from, to, depth, rows); break;
+                case GgmlType.F32: Take<WideRowKernel<WideBlocks.Float32>>(places, from, to, depth, rows); break;
+                case GgmlType.F16: Take<WideRowKernel<WideBlocks.IeeeHalf>>(places, from, to, depth, rows); break;
+                case GgmlType.BF16: Take<WideRowKernel<WideBlocks.BrainFloat>>(places, from, to, depth, rows); break;
+                case GgmlType.Q4_0: Take<WideRowKernel<WideBlocks.Nibbles>>(places, from, to, depth, rows); break;
+                case GgmlType.Q4_1: Take<WideRowKernel<WideBlocks.NibblesAndMinimum>>(places, from, to, depth, rows); break;
+                case GgmlType.Q5_0: Take<WideRowKernel<WideBlocks.FiveBits>>(places, from, to, depth, rows); break;
+                case GgmlType.Q5_1: Take<WideRowKernel<WideBlocks.FiveBitsAndMinimum>>(places, from, to, depth, rows); break;
+                case GgmlType.Q8_0: Take<WideRowKernel<WideBlocks.SignedBytes>>(places, from, to, depth, rows); break;
+                case GgmlType.IQ4_NL: Take<WideRowKernel<WideBlocks.NonLinearNibbles>>(places, from, to, depth, rows); break;
+                case GgmlType.Q4_K: Take<WideRowKernel<WideBlocks.SuperNibbles>>(places, from, to, depth, rows); break;
+                case GgmlType.Q5_K: Take<WideRowKernel<WideBlocks.SuperFiveBits>>(places, from, to, depth, rows); break;
+                case GgmlType.Q6_K: Take<WideRowKernel<WideBlocks.SuperSixBits>>(places, from, to, depth, rows); break;
             }
             return;
         }
         switch (type)
         {
-            case GgmlType.F32: TakeNarrow<StoredBlocks.Float32>(places, from, to, depth, rows); break;
-            case GgmlType.BF16: TakeNarrow<StoredBlocks.BrainFloat>(places, from, to, depth, rows); break;
-            case GgmlType.Q4_0: TakeNarrow<StoredBlocks.Nibbles>(places, from, to, depth, rows); break;
-            case GgmlType.Q4_1: TakeNarrow<StoredBlocks.NibblesAndMinimum>(places, from, to, depth, rows); break;
-            case GgmlType.Q8_0: TakeNarrow<StoredBlocks.SignedBytes>(places, from, to, depth, rows); break;
+            case GgmlType.F32: Take<NarrowRowKernel<StoredBlocks.Float32>>(places, from, to, depth, rows); break;
+            case GgmlType.F16: Take<NarrowRowKernel<StoredBlocks.IeeeHalf>>(places, from, to, depth, rows); break;
+            case GgmlType.BF16: Take<NarrowRowKernel<StoredBlocks.BrainFloat>>(places, from, to, depth, rows); break;
+            case GgmlType.Q4_0: Take<NarrowRowKernel<StoredBlocks.Nibbles>>(places, from, to, depth, rows); break;
+            case GgmlType.Q4_1: Take<NarrowRowKernel<StoredBlocks.NibblesAndMinimum>>(places, from, to, depth, rows); break;
+            case GgmlType.Q5_0: Take<NarrowRowKernel<StoredBlocks.FiveBits>>(places, from, to, depth, rows); break;
+            case GgmlType.Q5_1: Take<NarrowRowKernel<StoredBlocks.FiveBitsAndMinimum>>(places, from, to, depth, rows); break;
+            case GgmlType.Q8_0: Take<NarrowRowKernel<StoredBlocks.SignedBytes>>(places, from, to, depth, rows); break;
+            case GgmlType.IQ4_NL: Take<NarrowRowKernel<StoredBlocks.NonLinearNibbles>>(places, from, to, depth, rows); break;
+            case GgmlType.Q4_K: Take<NarrowRowKernel<StoredBlocks.SuperNibbles>>(places, from, to, depth, rows); break;
+            case GgmlType.Q5_K: Take<NarrowRowKernel<StoredBlocks.SuperFiveBits>>(places, from, to, depth, rows); break;
+            case GgmlType.Q6_K: Take<NarrowRowKernel<StoredBlocks.SuperSixBits>>(places, from, to, depth, rows); break;
         }
     }
 
@@ -209,13 +215,13 @@ internal static unsafe class RowProduct
     /// Sixteen columns at a time. Where eight rows of x would not stay in the nearest cache, their products are taken in parts of the depth.
     /// </summary>
     [SkipLocalsInit]
-    private static void TakeWide<TBlock>(Places places, int from, int to, int depth, in RowGroup rows) where TBlock : struct, IWideBlock
+    private static void Take<TKernel>(Places places, int from, int to, int depth, in RowGroup rows) where TKernel : struct, IRowKernel
     {
         float* tile = stackalloc float[Group * TileColumns], lanes = stackalloc float[TileColumns * Group * TileColumns];
         nint* offsets = stackalloc nint[Group];
         float* halves = StoredBlocks.HalfValues;
         nint blocks = depth / Block;
-        int step = rows.Count > 1 ? 2 : 4, height = rows.Count > 4 ? 8 : rows.Count > 1 ? 4 : 1, last = to - 1;
+        int height = rows.Count > 4 ? 8 : rows.Count > 1 ? 4 : 1, step = height == 1 ? 4 : height == 4 ? 2 : TKernel.EightColumns, last = to - 1;
         rows.Offsets(offsets);
         for (int column = from; column < to; column += TileColumns)
         {
@@ -229,37 +235,16 @@ internal static unsafe class RowProduct
                 {
                     byte* a = places.Of(column + c), b = places.Of(Math.Min(column + c + 1, last));
                     if (height == 1)
-                        WideRowKernel.OneByFour<TBlock>(a, b, places.Of(Math.Min(column + c + 2, last)), places.Of(Math.Min(column + c + 3, last)), blocks, halves, rows.X, tile + c);
+                        TKernel.OneByFour(a, b, places.Of(Math.Min(column + c + 2, last)), places.Of(Math.Min(column + c + 3, last)), blocks, halves, rows.X, tile + c);
                     else if (height == 4)
-                        WideRowKernel.FourByTwo<TBlock>(a, b, blocks, halves, rows.X, offsets, tile + c, TileColumns);
+                        TKernel.FourByTwo(a, b, blocks, halves, rows.X, offsets, tile + c, TileColumns);
                     else
-                        WideRowKernel.EightByTwo<TBlock>(a, b, first, end, halves, rows.X, offsets, lanes + c * Group * TileColumns, end < blocks ? null : tile + c, TileColumns);
+                        TKernel.Eight(a, b, first, end, halves, rows.X, offsets, lanes + c * Group * TileColumns, end < blocks ? null : tile + c, TileColumns);
                 }
             }
             for (int i = 0; blocks * Block < depth && i < columns * rows.Count; i++)
                 tile[i / columns * TileColumns + i % columns] += Rest(rows.X + offsets[i / columns], places.Of(column + i % columns), depth);
             rows.Store(column, columns, tile);
-        }
-    }
-
-    private static void TakeNarrow<TBlock>(Places places, int from, int to, int depth, in RowGroup rows) where TBlock : struct, IStoredBlock
-    {
-        float* sums = stackalloc float[Group];
-        nint* offsets = stackalloc nint[Group];
-        float* halves = StoredBlocks.HalfValues;
-        int blocks = depth / Block, step = rows.Count > 1 ? 1 : 2;
-        rows.Offsets(offsets);
-        for (int column = from; column < to; column += step)
-        {
-            byte* weight = places.Of(column), next = places.Of(Math.Min(column + 1, to - 1));
-            if (step == 1)
-                NarrowRowKernel.RowsByOne<TBlock>(weight, blocks, halves, rows.X, offsets, sums);
-            else
-                NarrowRowKernel.OneByTwo<TBlock>(weight, next, blocks, halves, rows.X, sums);
-            for (int i = 0; i < rows.Count; i++)
-                rows.Store(column, i, sums[i] + Rest(rows.X + offsets[i], weight, depth));
-            if (step == 2 && column + 1 < to)
-                rows.Store(column + 1, 0, sums[1] + Rest(rows.X, next, depth));
         }
     }
 
@@ -342,13 +327,28 @@ internal static unsafe class RowProduct
                     target[c] = accumulate ? target[c] + _scale * tile[c] : _scale * tile[c];
             }
         }
-
-        public void Store(int column, int i, float sum)
-        {
-            float* target = _y + i * _strideY + column;
-            *target = accumulate ? *target + _scale * sum : _scale * sum;
-        }
     }
+}
+
+/// <summary>Sums of rows of x with rows of W, of which it has several under way at once.</summary>
+internal unsafe interface IRowKernel
+{
+    /// <summary>Rows of W that eight of x are taken with.</summary>
+    static abstract int EightColumns { get; }
+
+    /// <summary>One row of x with four of W.</summary>
+    static abstract void OneByFour(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums);
+
+    /// <summary>Up to four rows of x with two of W.</summary>
+    /// <param name="to">From the first row of x to each.</param>
+    /// <param name="sums">[4, 2], in rows of <paramref name="stride"/>.</param>
+    static abstract void FourByTwo(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums, nint stride);
+
+    /// <summary>Up to eight rows of x with <see cref="EightColumns"/> of W, in some of their blocks.</summary>
+    /// <param name="to">From the first row of x to each.</param>
+    /// <param name="lanes">Of the sums up to <paramref name="first"/>, then up to <paramref name="end"/>; used where not all blocks are taken at once.</param>
+    /// <param name="sums">Behind the last block: [8, <see cref="EightColumns"/>], in rows of <paramref name="stride"/>. Else null.</param>
+    static abstract void Eight(byte* a, byte* b, nint first, nint end, float* halves, float* x, nint* to, float* lanes, float* sums, nint stride);
 }
 
 /// <summary>y = Σ terms, or y += Σ terms.</summary>

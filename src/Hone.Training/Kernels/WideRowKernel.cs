@@ -7,24 +7,22 @@ namespace Hone.Training.Kernels;
 
 /// <summary>
 /// Sums of <see cref="RowProduct"/> in 512-bit registers. Every pair of a row of x and one of W has one sum of sixteen lanes, taken in the same order in each of the
-/// kernels; they differ in how many such sums are under way at once.
+/// kernels; they differ in how many such sums are under way at once. With AVX-512 only.
 /// </summary>
-internal static unsafe class WideRowKernel
+internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock : struct, IWideBlock
 {
-    private const int Block = StoredBlocks.Values, CacheLine = 64;
+    private const int Block = StoredBlocks.Values;
 
-    /// <summary>From what is read of W to what is asked for ahead of time: more than a page, which the processor does not look beyond by itself.</summary>
-    private const int Ahead = 4608;
+    public static int EightColumns => 2;
 
-    /// <summary>One row of x with four of W.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void OneByFour<TBlock>(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums) where TBlock : struct, IWideBlock
+    public static void OneByFour(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums)
     {
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
-        byte* next = a + Ahead;
+        byte* next = a + Prefetching.Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
         {
-            next = Prefetch(next, 4 * TBlock.Bytes);
+            next = Prefetching.Ask(next, 4 * TBlock.Bytes);
             Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + 16);
             TBlock.Read(a, i, halves, out Vector512<float> w0, out Vector512<float> w1);
             s0 = Add(x0, x1, w0, w1, s0);
@@ -38,18 +36,15 @@ internal static unsafe class WideRowKernel
         Lane.Sums(s0, s1, s2, s3).Store(sums);
     }
 
-    /// <summary>Up to four rows of x with two of W.</summary>
-    /// <param name="to">From the first row of x to each.</param>
-    /// <param name="sums">[4, 2], in rows of <paramref name="stride"/>.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void FourByTwo<TBlock>(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums, nint stride) where TBlock : struct, IWideBlock
+    public static void FourByTwo(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums, nint stride)
     {
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
         nint x1 = to[1], x2 = to[2], x3 = to[3];
-        byte* next = a + Ahead;
+        byte* next = a + Prefetching.Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
         {
-            next = Prefetch(next, 2 * TBlock.Bytes);
+            next = Prefetching.Ask(next, 2 * TBlock.Bytes);
             TBlock.Read(a, i, halves, out Vector512<float> v0, out Vector512<float> v1);
             TBlock.Read(b, i, halves, out Vector512<float> w0, out Vector512<float> w1);
             Vector512<float> x0, y0;
@@ -70,12 +65,9 @@ internal static unsafe class WideRowKernel
         Store(Lane.Sums(a2, b2, a3, b3), sums + 2 * stride, stride);
     }
 
-    /// <summary>Up to eight rows of x with two of W, in some of their blocks. The next block is widened while one is multiplied: its values would come late otherwise.</summary>
-    /// <param name="to">From the first row of x to each.</param>
-    /// <param name="lanes">[16, 16]: those of the sums up to <paramref name="first"/>, then up to <paramref name="end"/>; used where not all blocks are taken at once.</param>
-    /// <param name="sums">Behind the last block: [8, 2], in rows of <paramref name="stride"/>. Else null.</param>
+    /// <summary>The next block is widened while one is multiplied: its values would come late otherwise.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void EightByTwo<TBlock>(byte* a, byte* b, nint first, nint end, float* halves, float* x, nint* to, float* lanes, float* sums, nint stride) where TBlock : struct, IWideBlock
+    public static void Eight(byte* a, byte* b, nint first, nint end, float* halves, float* x, nint* to, float* lanes, float* sums, nint stride)
     {
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, a4 = default, a5 = default, a6 = default, a7 = default;
         Vector512<float> b0 = default, b1 = default, b2 = default, b3 = default, b4 = default, b5 = default, b6 = default, b7 = default;
@@ -92,12 +84,12 @@ internal static unsafe class WideRowKernel
             (a7, b7) = (Vector512.Load(lanes + 224), Vector512.Load(lanes + 240));
         }
         x += first * Block;
-        byte* next = a + Ahead + 2 * first * TBlock.Bytes;
+        byte* next = a + Prefetching.Ahead + 2 * first * TBlock.Bytes;
         TBlock.Read(a, first, halves, out Vector512<float> v0, out Vector512<float> v1);
         TBlock.Read(b, first, halves, out Vector512<float> w0, out Vector512<float> w1);
         for (nint i = first; i < end; i++, x += Block)
         {
-            next = Prefetch(next, 2 * TBlock.Bytes);
+            next = Prefetching.Ask(next, 2 * TBlock.Bytes);
             nint following = Math.Min(i + 1, last);
             TBlock.Read(a, following, halves, out Vector512<float> nextV0, out Vector512<float> nextV1);
             TBlock.Read(b, following, halves, out Vector512<float> nextW0, out Vector512<float> nextW1);
@@ -169,19 +161,6 @@ internal static unsafe class WideRowKernel
     {
         four.GetLower().Store(sums);
         four.GetUpper().Store(sums + stride);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static byte* Prefetch(byte* next, int bytes)
-    {
-        Sse.Prefetch0(next);
-        if (bytes > CacheLine)
-            Sse.Prefetch0(next + CacheLine);
-        if (bytes > 2 * CacheLine)
-            Sse.Prefetch0(next + 2 * CacheLine);
-        if (bytes > 3 * CacheLine)
-            Sse.Prefetch0(next + 3 * CacheLine);
-        return next + bytes;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.Intrinsics.X86;
 using Hone.Formats.Adapters;
 using Hone.Formats.Gguf;
 using Hone.Formats.Jobs;
@@ -18,7 +19,8 @@ internal sealed record PrecisionChoice(BasePrecision Precision, string Why)
     /// widened before the first step. DoRA's norms read the whole matrices each step.
     /// </summary>
     public PrecisionChoice OrAsStored(BaseModel model, bool usesDora) =>
-        Precision.Form == WeightForm.Float32 && !usesDora && model.LinearModules.All(m => model.Stored(m.Name + ".weight") is { Block: > 1, HasParts: true } stored && WideBlocks.Has(stored.Type))
+        Precision.Form == WeightForm.Float32 && !usesDora && Avx512F.IsSupported
+        && model.LinearModules.All(m => model.Stored(m.Name + ".weight") is { Block: > 1, HasParts: true } stored && StoredBlocks.Has(stored.Type))
             ? new PrecisionChoice(BasePrecision.AsStored, Why + "; the same numbers in less memory")
             : this;
 }
