@@ -87,7 +87,13 @@ public readonly unsafe struct StoredMatrix
         {
             case GgmlType.Q4_0: WidenBlocks<StoredBlocks.Nibbles>(row, rows, column, count, target, stride); break;
             case GgmlType.Q4_1: WidenBlocks<StoredBlocks.NibblesAndMinimum>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q5_0: WidenBlocks<StoredBlocks.FiveBits>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q5_1: WidenBlocks<StoredBlocks.FiveBitsAndMinimum>(row, rows, column, count, target, stride); break;
             case GgmlType.Q8_0: WidenBlocks<StoredBlocks.SignedBytes>(row, rows, column, count, target, stride); break;
+            case GgmlType.IQ4_NL: WidenBlocks<StoredBlocks.NonLinearNibbles>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q4_K: WidenBlocks<StoredBlocks.SuperNibbles>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q5_K: WidenBlocks<StoredBlocks.SuperFiveBits>(row, rows, column, count, target, stride); break;
+            case GgmlType.Q6_K: WidenBlocks<StoredBlocks.SuperSixBits>(row, rows, column, count, target, stride); break;
             default:
                 for (int end = row + rows; row < end; row++, target += stride)
                     WidenRow(row, column, count, target);
