@@ -59,6 +59,9 @@ public readonly unsafe struct StoredMatrix
 
     public static StoredMatrix Of(FourBitMatrix matrix) => new(matrix);
 
+    /// <param name="data">bfloat16 [rows, columns], which must outlive the matrix.</param>
+    public static StoredMatrix OfBrain(ushort* data, int rows, int columns) => new((byte*)data, GgmlType.BF16, rows, columns, 0);
+
     /// <summary>A run of one row; <paramref name="column"/> and <paramref name="count"/> are multiples of <see cref="Block"/>.</summary>
     public void WidenRow(int row, int column, int count, float* target)
     {
