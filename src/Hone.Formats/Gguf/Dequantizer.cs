@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Hone.Formats.Gguf;
 
 /// <summary>
-/// Widens stored values to float32 with the reference's order of operations (gguf-py): product and sum are rounded one by one, never fused, so the bits are equal.
+/// Widens stored values to float32 with the reference's order of operations (gguf-py), so the bits are equal: product and sum are rounded one by one, or the product is exact.
 /// This half holds the plain types and the blocks of 32; element i of a block is the low half of byte i, element i + 16 the high half.
 /// </summary>
 internal static unsafe partial class Dequantizer
@@ -93,7 +93,7 @@ internal static unsafe partial class Dequantizer
     {
         if (Avx2.IsSupported)
         {
-            Widen<StoredBlocks.Nibbles>(x, y, blocks);
+            StoredBlocks.Widen<StoredBlocks.Nibbles>(x, 0, (nint)blocks, y);
             return;
         }
         for (; blocks > 0; blocks--, x += 18, y += 32)
@@ -110,7 +110,7 @@ internal static unsafe partial class Dequantizer
     {
         if (Avx2.IsSupported)
         {
-            Widen<StoredBlocks.NibblesAndMinimum>(x, y, blocks);
+            StoredBlocks.Widen<StoredBlocks.NibblesAndMinimum>(x, 0, (nint)blocks, y);
             return;
         }
         for (; blocks > 0; blocks--, x += 20, y += 32)
@@ -153,7 +153,7 @@ internal static unsafe partial class Dequantizer
     {
         if (Avx2.IsSupported)
         {
-            Widen<StoredBlocks.SignedBytes>(x, y, blocks);
+            StoredBlocks.Widen<StoredBlocks.SignedBytes>(x, 0, (nint)blocks, y);
             return;
         }
         for (; blocks > 0; blocks--, x += 34, y += 32)
@@ -161,20 +161,6 @@ internal static unsafe partial class Dequantizer
             Vector128<float> d = Scale(x);
             Store(Vector128.Load((sbyte*)x + 2), d, y);
             Store(Vector128.Load((sbyte*)x + 18), d, y + 16);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Widen<TBlock>(byte* x, float* y, long blocks) where TBlock : struct, IStoredBlock
-    {
-        float* halves = StoredBlocks.HalfValues;
-        for (nint i = 0; i < blocks; i++, y += StoredBlocks.Values)
-        {
-            TBlock.Read(x, i, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
-            w0.Store(y);
-            w1.Store(y + 8);
-            w2.Store(y + 16);
-            w3.Store(y + 24);
         }
     }
 

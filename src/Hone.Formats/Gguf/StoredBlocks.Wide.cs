@@ -18,8 +18,7 @@ public unsafe interface IWideBlock
 }
 
 /// <summary>
-/// The same types in 512-bit registers. Half a byte has 16 values: a block's are computed once, <c>d × q + m</c> rounded twice as everywhere, and then
-/// picked from a register by the stored bits.
+/// The same types in 512-bit registers. Half a byte has 16 values: a block's are computed once and then picked from a register by the stored bits.
 /// </summary>
 public static unsafe class WideBlocks
 {

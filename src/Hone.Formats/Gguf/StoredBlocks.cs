@@ -34,6 +34,21 @@ public static unsafe class StoredBlocks
     public static bool Has(GgmlType type) => Avx2.IsSupported && type is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16 or GgmlType.Q4_0 or GgmlType.Q4_1 or GgmlType.Q5_0
         or GgmlType.Q5_1 or GgmlType.Q8_0 or GgmlType.IQ4_NL or GgmlType.Q4_K or GgmlType.Q5_K or GgmlType.Q6_K;
 
+    /// <summary>Of a row the blocks from the first one on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Widen<TBlock>(byte* row, nint first, nint blocks, float* target) where TBlock : struct, IStoredBlock
+    {
+        float* halves = HalfValues;
+        for (nint i = 0; i < blocks; i++, target += Values)
+        {
+            TBlock.Read(row, first + i, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
+            w0.Store(target);
+            w1.Store(target + 8);
+            w2.Store(target + 16);
+            w3.Store(target + 24);
+        }
+    }
+
     /// <summary>A group's scale and minimum of six bits each, of the eight in twelve bytes: value = d × q + m.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static (float D, float M) ScaleAndMinimum(byte* block, int group, float* halves)

@@ -104,24 +104,10 @@ public readonly unsafe struct StoredMatrix
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void WidenBlocks<TBlock>(int row, int rows, int column, int count, float* target, nint stride) where TBlock : struct, IStoredBlock
     {
-        float* halves = StoredBlocks.HalfValues;
-        nint first = column / StoredBlocks.Values, blocks = count / StoredBlocks.Values;
         for (int end = row + rows; row < end; row++, target += stride)
-        {
-            byte* values = Address(row);
-            float* to = target;
-            for (nint i = 0; i < blocks; i++, to += StoredBlocks.Values)
-            {
-                TBlock.Read(values, first + i, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
-                w0.Store(to);
-                w1.Store(to + 8);
-                w2.Store(to + 16);
-                w3.Store(to + 24);
-            }
-        }
+            StoredBlocks.Widen<TBlock>(Address(row), column / StoredBlocks.Values, count / StoredBlocks.Values, target);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

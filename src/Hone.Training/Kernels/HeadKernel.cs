@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace Hone.Training.Kernels;
 
@@ -60,7 +59,7 @@ internal static unsafe class HeadKernel
             Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default, d0 = default, d1 = default, d2 = default, d3 = default;
             for (int i = 0; i < whole; i += Lanes)
             {
-                Prefetch(next + Step * i);
+                Prefetching.Ask((byte*)(next + Step * i), Step * Lanes * sizeof(float));
                 Vector512<float> x = Vector512.Load(k0 + i), y = Vector512.Load(k1 + i), z = Vector512.Load(k2 + i), w = Vector512.Load(k3 + i), q = Vector512.Load(q0 + i);
                 (a0, a1, a2, a3) = (Add(q, x, a0), Add(q, y, a1), Add(q, z, a2), Add(q, w, a3));
                 q = Vector512.Load(q1 + i);
@@ -106,7 +105,7 @@ internal static unsafe class HeadKernel
         }
         for (int t = 0; t < values.Rows; t++, v += stride, next += stride)
         {
-            Prefetch(next);
+            Prefetching.Ask((byte*)next, 4 * Lanes * sizeof(float));
             Vector512<float> x = Vector512.Load(v), y = Vector512.Load(v + Lanes), z = Vector512.Load(v + 2 * Lanes), w = Vector512.Load(v + 3 * Lanes), p = Vector512.Create(p0[t]);
             (a0, a1, a2, a3) = (Add(p, x, a0), Add(p, y, a1), Add(p, z, a2), Add(p, w, a3));
             p = Vector512.Create(p1[t]);
@@ -153,18 +152,6 @@ internal static unsafe class HeadKernel
                 sum = MathF.FusedMultiplyAdd(p[t], *v, sum);
             *y = sum;
         }
-    }
-
-    /// <summary>Four lines of the cache.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(float* next)
-    {
-        if (!Sse.IsSupported)
-            return;
-        Sse.Prefetch0(next);
-        Sse.Prefetch0(next + Lanes);
-        Sse.Prefetch0(next + 2 * Lanes);
-        Sse.Prefetch0(next + 3 * Lanes);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
