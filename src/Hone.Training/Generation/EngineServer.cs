@@ -21,9 +21,10 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
     private readonly AnswerConstraints _constraints = new(generator.Model);
     private readonly TemplateFeatures? _features = TemplateFeatures.Of(generator.Model);
 
+    /// <summary>Until it is cancelled, and then by <see cref="OperationCanceledException"/>.</summary>
     public async Task ListenAsync(Socket listener, CancellationToken cancellation)
     {
-        while (!cancellation.IsCancellationRequested)
+        while (true)
         {
             Socket client = await listener.AcceptAsync(cancellation).ConfigureAwait(false);
             _ = ServeAsync(client, cancellation);

@@ -203,6 +203,17 @@ public sealed class GeneratorTests(EmbeddedBaseFixture fixture) : IClassFixture<
         File.Delete(path);
     }
 
+    [Fact]
+    public async Task Bug_Listen_CancelledBetweenTwoClients_EndsCancelled()
+    {
+        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        using var adapters = new AdapterStore(fixture.Decoder);
+        var server = new EngineServer(new Generator(fixture.Model, fixture.Decoder), adapters);
+        await _stop.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => server.ListenAsync(listener, _stop.Token));
+    }
+
     private GenerationStream Start(string question, int tokens, Action<ReadOnlySpan<float>>? observer, CancellationToken cancellation)
     {
         var request = new GenerateRequest { Prompt = question, MaxTokens = tokens };
