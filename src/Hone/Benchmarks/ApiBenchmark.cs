@@ -27,7 +27,7 @@ internal sealed class ApiBenchmark(ServerChild server, string folder, TimeSpan t
         note("upload");
         Uploaded fresh = await UploadAsync("upload", cancellationToken);
         note("list");
-        await WarmUpAsync(cancellationToken);
+        WarmUp(cancellationToken);
         (double listRate, Latencies list) = await LoadAsync(ListConnections, connection => _ => connection.Request("GET", _root, null), reuse: true, cancellationToken);
         (double readRate, _) = await LoadAsync(ListConnections, connection => _ => connection.Request("GET", _root + "?page=1&per_page=100", null), reuse: true, cancellationToken);
         note("create");
@@ -68,35 +68,38 @@ internal sealed class ApiBenchmark(ServerChild server, string folder, TimeSpan t
     }
 
     /// <summary>The finetunes of the list; then the compiler is given time to see what is hot.</summary>
-    private async Task WarmUpAsync(CancellationToken cancellationToken)
+    private void WarmUp(CancellationToken cancellationToken)
     {
-        using RawConnection connection = await ConnectAsync(cancellationToken);
+        using RawConnection connection = Connect();
         for (int i = 0; i < Listed; i++)
-            await MustAsync(connection, Creation(connection)(i), cancellationToken);
+            Must(connection, Creation(connection)(i), cancellationToken);
         byte[] list = connection.Request("GET", _root, null);
         for (long start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(1);)
-            await MustAsync(connection, list, cancellationToken);
+            Must(connection, list, cancellationToken);
     }
 
     private Func<int, byte[]> Creation(RawConnection connection) => _ =>
         connection.Request("POST", _root, $$"""{"model":"{{ModelCatalog.EmbeddedId}}","name":"bench {{Interlocked.Increment(ref _names)}}","description":"One of many."}""");
 
-    private Task<RawConnection> ConnectAsync(CancellationToken cancellationToken) => RawConnection.OpenAsync(server.Connection.Url, server.Connection.Token, cancellationToken);
+    private RawConnection Connect() => new(server.Connection.Url, server.Connection.Token);
 
-    private static async ValueTask MustAsync(RawConnection connection, byte[] request, CancellationToken cancellationToken)
+    private static void Must(RawConnection connection, byte[] request, CancellationToken cancellationToken)
     {
-        int status = await connection.SendAsync(request, cancellationToken);
+        cancellationToken.ThrowIfCancellationRequested();
+        int status = connection.Send(request);
         if (status != 200)
             throw new CliException($"The server answered {status} to {Encoding.ASCII.GetString(request.AsSpan(0, Math.Min(60, request.Length)))}");
     }
 
+    private static Task<Latencies> OnThread(Func<Latencies> work) => Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
     /// <summary>So many connections, each with one request after the other.</summary>
     private async Task<(double PerSecond, Latencies Latencies)> LoadAsync(int connections, Func<RawConnection, Func<int, byte[]>> requests, bool reuse, CancellationToken cancellationToken)
     {
-        RawConnection[] open = await Task.WhenAll(Enumerable.Range(0, connections).Select(_ => ConnectAsync(cancellationToken)));
+        RawConnection[] open = [.. Enumerable.Range(0, connections).Select(_ => Connect())];
         var all = new Latencies();
         long start = Stopwatch.GetTimestamp();
-        Latencies[] each = await Task.WhenAll(open.Select(connection => Task.Run(async () =>
+        Latencies[] each = await Task.WhenAll(open.Select(connection => OnThread(() =>
         {
             var latencies = new Latencies();
             Func<int, byte[]> request = requests(connection);
@@ -105,7 +108,7 @@ internal sealed class ApiBenchmark(ServerChild server, string folder, TimeSpan t
             {
                 byte[] next = same ?? request(i);
                 long before = Stopwatch.GetTimestamp();
-                await MustAsync(connection, next, cancellationToken);
+                Must(connection, next, cancellationToken);
                 latencies.Add(Stopwatch.GetTimestamp() - before);
             }
             return latencies;
@@ -189,9 +192,9 @@ internal sealed class ApiBenchmark(ServerChild server, string folder, TimeSpan t
         Task<int> stream = StreamAsync(streaming, over.Token);
         await streaming.Task.WaitAsync(TimeSpan.FromMinutes(1), cancellationToken);
         byte[][] kinds;
-        using (RawConnection any = await ConnectAsync(cancellationToken))
+        using (RawConnection any = Connect())
             kinds = [any.Request("GET", _root + "/busy", null), any.Request("GET", _root.Replace("/finetunes", "/models/search", StringComparison.Ordinal), null), any.Request("GET", _root + "/busy/events?limit=20", null)];
-        Latencies[] each = await Task.WhenAll(Enumerable.Range(0, BusyConnections).Select(index => Task.Run(() => PaceAsync(index, kinds, cancellationToken))));
+        Latencies[] each = await Task.WhenAll(Enumerable.Range(0, BusyConnections).Select(index => OnThread(() => Pace(index, kinds, cancellationToken))));
         await over.CancelAsync();
         int tokens = await stream;
         int after = await StepsAsync(client, 0, cancellationToken);
@@ -203,9 +206,9 @@ internal sealed class ApiBenchmark(ServerChild server, string folder, TimeSpan t
     }
 
     /// <summary>One connection's share of the rate: requests go out when it is their turn, and what a late one keeps waiting counts as its own time.</summary>
-    private async Task<Latencies> PaceAsync(int index, byte[][] kinds, CancellationToken cancellationToken)
+    private Latencies Pace(int index, byte[][] kinds, CancellationToken cancellationToken)
     {
-        using RawConnection connection = await ConnectAsync(cancellationToken);
+        using RawConnection connection = Connect();
         var latencies = new Latencies();
         long apart = Stopwatch.Frequency * BusyConnections / BusyRate, start = Stopwatch.GetTimestamp() + apart * index / BusyConnections;
         int requests = (int)(time.TotalSeconds * BusyRate / BusyConnections);
@@ -214,13 +217,13 @@ internal sealed class ApiBenchmark(ServerChild server, string folder, TimeSpan t
             long turn = start + apart * i;
             TimeSpan wait = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), turn);
             if (wait > TimeSpan.Zero)
-                await Task.Delay(wait, cancellationToken);
+                cancellationToken.WaitHandle.WaitOne(wait);
             // The timer's own lateness is not the server's.
             long sent = wait > TimeSpan.Zero ? Stopwatch.GetTimestamp() : turn;
             byte[] request = (i + index) % 4 == 3
                 ? connection.Request("POST", _root, $$"""{"model":"{{ModelCatalog.EmbeddedId}}","name":"busy {{index}} {{i}}"}""")
                 : kinds[(i + index) % 4];
-            await MustAsync(connection, request, cancellationToken);
+            Must(connection, request, cancellationToken);
             latencies.Add(Stopwatch.GetTimestamp() - sent);
         }
         return latencies;
