@@ -34,7 +34,7 @@ internal sealed class ApiBenchmark(ServerChild server, string folder, TimeSpan t
         (double oneRate, Latencies one) = await LoadAsync(1, Creation, reuse: false, cancellationToken);
         (double manyRate, Latencies many) = await LoadAsync(32, Creation, reuse: false, cancellationToken);
         note("upload again");
-        Uploaded later = await UploadAsync("upload again", cancellationToken);
+        Uploaded later = await UploadAsync("upload-again", cancellationToken);
         note("while a job trains and an answer streams");
         Busy busy = await BusyAsync(cancellationToken);
         double syncs = 1000 * sync.Count / time.TotalMilliseconds;
@@ -137,7 +137,7 @@ internal sealed class ApiBenchmark(ServerChild server, string folder, TimeSpan t
         await using (FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, 0, FileOptions.SequentialScan))
         {
             using var form = new MultipartFormDataContent { { new StringContent("adapter_model.safetensors"), "file_name" }, { new StreamContent(file, 1 << 18), "file", "adapter_model.safetensors" } };
-            using HttpResponseMessage answer = await http.PostAsync($"{_root}/{Uri.EscapeDataString(name)}/finetune-assets", form, cancellationToken);
+            using HttpResponseMessage answer = await http.PostAsync($"{_root}/{name}/finetune-assets", form, cancellationToken);
             if (!answer.IsSuccessStatusCode)
                 throw new CliException($"The upload was answered with {(int)answer.StatusCode}: {await answer.Content.ReadAsStringAsync(cancellationToken)}");
         }

@@ -18,7 +18,15 @@ internal sealed class RawConnection : IDisposable
     public RawConnection(Uri url, string token)
     {
         _head = Encoding.ASCII.GetBytes($"Host: {url.Authority}\r\nAuthorization: Bearer {token}\r\n");
-        _socket.Connect(IPAddress.Loopback, url.Port);
+        try
+        {
+            _socket.Connect(IPAddress.Loopback, url.Port);
+        }
+        catch
+        {
+            _socket.Dispose();
+            throw;
+        }
     }
 
     /// <summary>A request's bytes, to be sent as often as one likes.</summary>
@@ -44,13 +52,11 @@ internal sealed class RawConnection : IDisposable
             int length = ContentLength(_buffer.AsSpan(0, end));
             for (int left = end + 4 + length - filled; left > 0;)
             {
+                // The head may be overwritten; the status is read.
                 read = _socket.Receive(_buffer.AsSpan(0, Math.Min(left, _buffer.Length)));
                 if (read == 0)
                     throw new IOException("The server closed the connection.");
                 left -= read;
-                // The head may be overwritten; the status was in the first bytes.
-                if (left <= 0)
-                    break;
             }
             return Status;
         }
