@@ -62,20 +62,9 @@ internal static unsafe class BrainProduct
     {
         using var scope = NewDisposeScope();
         Matrix x = Matrix.Of(TensorPool.Empty(term.X.Rows, term.X.Columns)), product = Matrix.Of(TensorPool.Empty(y.Rows, y.Columns));
-        ushort* rounded = Address(TensorPool.EmptyBrain(y.Rows, Math.Max(x.Columns, y.Columns)));
-        Round(term.X, rounded);
-        Cores.ForRanges(x.Rows, RowStep, (start, end) =>
-        {
-            for (int row = start; row < end; row++)
-                Widen(rounded + (long)row * x.Columns, x.Row(row));
-        });
+        Rounded(term.X, x, 1, accumulate: false);
         MatrixProduct.Run(product, false, new ProductTerm(x, weight.Stored, term.Transposed));
-        Round(product, rounded);
-        Cores.ForRanges(y.Rows, RowStep, (start, end) =>
-        {
-            for (int row = start; row < end; row++)
-                Widen(rounded + (long)row * y.Columns, y.Data + row * y.Stride, y.Columns, term.Scale, accumulate);
-        });
+        Rounded(product, y, term.Scale, accumulate);
     }
 
     private static void OfTheLibrary(Matrix y, bool accumulate, ProductTerm term, BrainMatrix weight)
@@ -108,19 +97,48 @@ internal static unsafe class BrainProduct
     public static void Round(ReadOnlySpan<float> source, ushort* target)
     {
         int i = 0;
-        Vector512<uint> half = Vector512.Create(0x7FFFu), one = Vector512.Create(1u);
         for (; i + 32 <= source.Length; i += 32)
-            Vector512.Narrow(Upper(Vector512.Create(source[i..])), Upper(Vector512.Create(source[(i + 16)..]))).Store(target + i);
+            Vector512.Narrow(Nearest(Vector512.Create(source[i..])) >> 16, Nearest(Vector512.Create(source[(i + 16)..])) >> 16).Store(target + i);
         for (; i < source.Length; i++)
-        {
-            uint bits = BitConverter.SingleToUInt32Bits(source[i]);
-            target[i] = (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-        }
+            target[i] = (ushort)(Nearest(source[i]) >> 16);
+    }
 
-        Vector512<uint> Upper(Vector512<float> x)
+    /// <summary>In the upper half of its bits, what is left in the lower counts for nothing.</summary>
+    private static Vector512<uint> Nearest(Vector512<float> x)
+    {
+        Vector512<uint> bits = x.AsUInt32();
+        return bits + Vector512.Create(0x7FFFu) + (bits >> 16 & Vector512<uint>.One);
+    }
+
+    private static uint Nearest(float x)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(x);
+        return bits + 0x7FFF + (bits >> 16 & 1);
+    }
+
+    /// <summary>y = x as bfloat16 holds it · scale, or y += that.</summary>
+    private static void Rounded(Matrix x, Matrix y, float scale, bool accumulate) => Cores.ForRanges(x.Rows, RowStep, (start, end) =>
+    {
+        for (int row = start; row < end; row++)
+            Rounded(x.Row(row), y.Data + row * y.Stride, scale, accumulate);
+    });
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Rounded(ReadOnlySpan<float> x, float* y, float scale, bool accumulate)
+    {
+        const uint Upper = 0xFFFF_0000;
+        int i = 0;
+        Vector512<uint> upper = Vector512.Create(Upper);
+        Vector512<float> factor = Vector512.Create(scale);
+        for (; i + 16 <= x.Length; i += 16)
         {
-            Vector512<uint> bits = x.AsUInt32();
-            return (bits + half + (bits >> 16 & one)) >> 16;
+            Vector512<float> values = (Nearest(Vector512.Create(x[i..])) & upper).AsSingle() * factor;
+            (accumulate ? values + Vector512.Load(y + i) : values).Store(y + i);
+        }
+        for (; i < x.Length; i++)
+        {
+            float value = BitConverter.UInt32BitsToSingle(Nearest(x[i]) & Upper) * scale;
+            y[i] = accumulate ? y[i] + value : value;
         }
     }
 
