@@ -64,7 +64,8 @@ public sealed partial class FileService
                 DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
                 if (Refuse(await Own(db, accountId, uploadId).FirstOrDefaultAsync(cancellationToken), uploadId, now, out FileUpload? upload) is { } refused)
                     return refused;
-                long stored = await db.FileUploadParts.Where(p => p.UploadId == uploadId).SumAsync(p => p.Size, cancellationToken);
+                // A part that is sent again after a broken connection is stored once, and counts once.
+                long stored = await db.FileUploadParts.Where(p => p.UploadId == uploadId && p.Sha256 != staged.Sha256).Select(p => new { p.Sha256, p.Size }).Distinct().SumAsync(p => p.Size, cancellationToken);
                 if (stored + staged.Size > limits.TrainingDataBytes)
                     return new FileRefusal(FileRefusalReason.TooLarge, "data", $"The parts of upload {upload.Id} are larger than the {limits.TrainingDataBytes} bytes allowed.");
                 var part = new FileUploadPart { Id = $"part_{Guid.NewGuid():n}", UploadId = uploadId, Sha256 = staged.Sha256, Size = staged.Size, CreatedAt = now };

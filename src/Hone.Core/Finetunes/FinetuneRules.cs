@@ -29,6 +29,9 @@ public static class FinetuneRules
             errors.Add(new(CreateErrorCode.BadName, "name", $"name has {length} characters; {limits.NameLength} are allowed."));
         if (errors.Count == 0 && name.AsSpan().Trim().Length != name.Length)
             errors.Add(new(CreateErrorCode.BadName, "name", "name begins or ends with white space; take it out."));
+        // What a client's address leaves out, or another call's address is, would name nothing.
+        if (name is "." or ".." or "public")
+            errors.Add(new(CreateErrorCode.BadName, "name", $"A finetune cannot be named {Quote(name)}, an address with that leads elsewhere; choose another."));
         foreach (string prefix in limits.ReservedPrefixes)
         {
             if (name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase))

@@ -73,7 +73,7 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
         return await db.Finetunes.CountAsync(f => f.Public, cancellationToken);
     }
 
-    /// <summary>By id or by name: the account's own first, then, where asked for, public ones of others (of several with one name, the oldest), which <c>cf-public-NAME</c> names as well.</summary>
+    /// <summary>By id or by name: the account's own first, then, where asked for, public ones of others (of several with one name, the oldest that is ready, else the oldest), which <c>cf-public-NAME</c> names as well.</summary>
     public async Task<Finetune?> FindAsync(string accountId, string idOrName, bool includePublic, CancellationToken cancellationToken)
     {
         await using HoneDbContext db = store.Read();
@@ -137,7 +137,7 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
         (HoneDbContext db, string accountId, string name, CancellationToken _) => db.Finetunes.AsNoTracking().FirstOrDefault(f => f.AccountId == accountId && f.Name == name));
 
     private static readonly Func<HoneDbContext, string, CancellationToken, Task<Finetune?>> PublicByName = EF.CompileAsyncQuery(
-        (HoneDbContext db, string name, CancellationToken _) => db.Finetunes.AsNoTracking().Where(f => f.Public && f.Name == name).OrderBy(f => f.CreatedAt).ThenBy(f => f.Id).FirstOrDefault());
+        (HoneDbContext db, string name, CancellationToken _) => db.Finetunes.AsNoTracking().Where(f => f.Public && f.Name == name).OrderByDescending(f => f.State == FinetuneState.Ready).ThenBy(f => f.CreatedAt).ThenBy(f => f.Id).FirstOrDefault());
 
     private static async Task<Finetune?> FindAsync(HoneDbContext db, string accountId, string idOrName, bool includePublic, CancellationToken cancellationToken)
     {

@@ -94,7 +94,8 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
             bool takenOver = await db.Finetunes.AnyAsync(f => f.Id == claimed && f.State == FinetuneState.Running, cancellationToken);
             await db.Database.ExecuteSqlRawAsync($"""
                 UPDATE finetunes SET state = 'running', fence = fence + 1, attempts = attempts + (state = 'queued'), workers_lost = workers_lost + (state = 'running'),
-                    lease_until = {Now} + @lease, worker = @worker, not_before = NULL, started_at = COALESCE(started_at, {Now}), modified_at = {Now}
+                    lease_until = {Now} + @lease, worker = @worker, not_before = NULL, started_at = COALESCE(started_at, {Now}), modified_at = {Now},
+                    metrics_json = json_remove(metrics_json, '$.estimated_finish')
                 WHERE id = @id
                 """, [Parameter("@lease", (long)lease.TotalMilliseconds), Parameter("@worker", worker), Parameter("@id", claimed.ToString("D"))], cancellationToken);
             if (takenOver)

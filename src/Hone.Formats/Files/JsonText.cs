@@ -3,7 +3,8 @@ using System.Text.Unicode;
 
 namespace Hone.Formats.Files;
 
-internal static class JsonText
+/// <summary>What a JSON reader lets pass.</summary>
+public static class JsonText
 {
     /// <summary>
     /// Where the first string or name begins that is no Unicode text: bytes that are no UTF-8, or half a surrogate pair as an escape. −1 where there is none. JSON readers

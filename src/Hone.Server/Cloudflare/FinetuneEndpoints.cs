@@ -143,7 +143,7 @@ internal static class FinetuneEndpoints
         IReadOnlyList<FinetuneView> page = [.. found.Select(FinetuneView.Of)];
         return new Answer<IReadOnlyList<FinetuneView>>(page, CloudflareJson.Default.IReadOnlyListFinetuneView)
         {
-            Page = new(limit == 0 ? 1 : offset / limit + 1, Math.Max(1, limit), page.Count, await finetunes.CountPublicAsync(cancellationToken)),
+            Page = new(limit == 0 ? 1 : (int)Math.Min(offset / limit + 1L, int.MaxValue), Math.Max(1, limit), page.Count, await finetunes.CountPublicAsync(cancellationToken)),
         };
     }
 

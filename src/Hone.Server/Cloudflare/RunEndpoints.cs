@@ -43,7 +43,7 @@ internal static class RunEndpoints
         var body = await JsonBody.ReadAsync(context, MaxBody, cancellationToken);
         return body.Malformed is { } why
             ? ApiErrors.BadInput(why)
-            : await RunAsync(context, services, model, body.Root, body.Root, cancellationToken);
+            : await RunAsync(context, services, model, body.Root, alone: false, cancellationToken);
     }
 
     private static async Task<IResult> RunGenericAsync(HttpContext context, RunServices services, CancellationToken cancellationToken)
@@ -58,12 +58,13 @@ internal static class RunEndpoints
         var input = fields.Find("input");
         if (input is not { ValueKind: JsonValueKind.Object })
             fields.Fail("input", "'input' is required: an object with 'prompt' or 'messages'");
+        bool alone = RunFields.RejectIfBusy(fields);
         return fields.Errors.Count > 0
             ? ApiErrors.BadInput(fields.Errors.Select(e => e.Error))
-            : await RunAsync(context, services, model!, input!.Value, body.Root, cancellationToken);
+            : await RunAsync(context, services, model!, input!.Value, alone, cancellationToken);
     }
 
-    private static async Task<IResult> RunAsync(HttpContext context, RunServices services, string model, JsonElement input, JsonElement withOptions, CancellationToken cancellationToken)
+    private static async Task<IResult> RunAsync(HttpContext context, RunServices services, string model, JsonElement input, bool alone, CancellationToken cancellationToken)
     {
         if (await services.Models.FindAsync(model, cancellationToken) is null)
             return ApiErrors.NoSuchModel(model);
@@ -78,7 +79,7 @@ internal static class RunEndpoints
                 return error!;
             generate = generate with { AdapterPath = adapter.Path, AdapterKey = adapter.Key };
         }
-        using var turn = services.Load.Enter(model, alone: RejectIfBusy(withOptions));
+        using var turn = services.Load.Enter(model, alone || run.RejectIfBusy);
         if (turn is null)
             return ApiErrors.Busy;
         // The first event decides whether the answer has a status of its own; after that, a stream has begun.
@@ -99,7 +100,7 @@ internal static class RunEndpoints
         if (finetune.Model != model)
             return (null, ApiErrors.BadInput($"finetune {lora.Shown()} belongs to the model {finetune.Model}, run it with that one"));
         if (finetune.State is not FinetuneState.Ready)
-            return (null, ApiErrors.FinetuneNotReady(lora, $"it is {finetune.State.Name()}{Why(finetune)}"));
+            return (null, ApiErrors.FinetuneNotReady(lora, finetune.AccountId == accountId ? $"it is {finetune.State.Name()}{Why(finetune)}" : "its owner has not finished it"));
         return await services.Adapters.GetAsync(finetune.Id, cancellationToken) is { } adapter
             ? (adapter, null)
             : (null, ApiErrors.FinetuneNotReady(lora, "its adapter files are missing"));
@@ -112,10 +113,6 @@ internal static class RunEndpoints
         FinetuneState.Cancelled => "",
         _ => ": its events tell how far it is",
     };
-
-    private static bool RejectIfBusy(JsonElement body) =>
-        body.TryGetProperty("options", out var options) && options.ValueKind is JsonValueKind.Object
-        && options.TryGetProperty("rejectIfBusy", out var reject) && reject.ValueKind is JsonValueKind.True;
 
     private static async Task<IResult> CollectAsync(IAsyncEnumerator<GenerateEvent> events, bool asValue)
     {

@@ -27,7 +27,7 @@ internal static class RunFields
             CheckParts(fields, content);
         else if (content.ValueKind is not JsonValueKind.String)
             fields.Fail("content", $"'{fields.Prefix}content' is {JsonBody.Name(content.ValueKind)}, it must be a string");
-        else if (!(JsonBody.LengthOf(content) <= MaxText))
+        else if (JsonBody.LengthOf(content) > MaxText)
             fields.Fail("content", $"'{fields.Prefix}content' is no text of at most {MaxText} characters");
     });
 
@@ -43,6 +43,21 @@ internal static class RunFields
     public static readonly NumberField RepetitionPenalty = new("repetition_penalty", "Above 1, tokens that are there already become less likely.", 0, 2, 1, above: true);
     public static readonly NumberField FrequencyPenalty = new("frequency_penalty", "Taken off a token's logit for each time that it is there already.", -2, 2, 0);
     public static readonly NumberField PresencePenalty = new("presence_penalty", "Taken off a token's logit once where it is there already.", -2, 2, 0);
+
+    /// <summary>Beside a generic body's <c>input</c>; within a model's own body.</summary>
+    public static readonly SpecialField Options = new("options", "How the request is taken.",
+        """{"type":["object","null"],"properties":{"rejectIfBusy":{"type":["boolean","null"],"description":"Refuses with 429 where another request of the model is under way."}}}""", (fields, options) => RejectIfBusy(fields));
+
+    /// <summary>Whether an answer shall not wait for others.</summary>
+    public static bool RejectIfBusy(BodyFields fields)
+    {
+        if (fields.Find("options") is not { } options)
+            return false;
+        if (options.ValueKind is JsonValueKind.Object)
+            return fields.Within(options, "options.").Flag("rejectIfBusy") ?? false;
+        fields.Fail("options", $"'options' is {JsonBody.Name(options.ValueKind)}, it must be an object");
+        return false;
+    }
 
     private const string Function = """
         {"type":"object","required":["name"],"properties":{"name":{"type":"string","pattern":"^[a-zA-Z0-9_.-]{1,64}$","not":{"enum":["auto","none","required"]}},"description":{"type":["string","null"]},
@@ -117,7 +132,7 @@ internal static class RunFields
         if (choice.ValueKind is not JsonValueKind.Object)
             return null;
         var function = choice.TryGetProperty("function", out var inner) && inner.ValueKind is JsonValueKind.Object ? inner : choice;
-        return function.TryGetProperty("name", out var name) && name.ValueKind is JsonValueKind.String && JsonBody.LengthOf(name) is not null ? name.GetString() : null;
+        return function.TryGetProperty("name", out var name) && name.ValueKind is JsonValueKind.String ? name.GetString() : null;
     }
 
     private static void CheckParts(BodyFields fields, JsonElement parts)
@@ -130,15 +145,17 @@ internal static class RunFields
                 fields.Fail("content", $"'{path}' must be an object with a type");
             else if (!type.ValueEquals("text"u8))
                 fields.Fail("content", $"'{path}' is of the type {type.GetRawText().Shown(40)}: this model reads text alone");
-            else if (!part.TryGetProperty("text", out var text) || text.ValueKind is not JsonValueKind.String || !(JsonBody.LengthOf(text) <= MaxText))
+            else if (!part.TryGetProperty("text", out var text) || text.ValueKind is not JsonValueKind.String || JsonBody.LengthOf(text) > MaxText)
                 fields.Fail("content", $"'{path}.text' must be a text of at most {MaxText} characters");
+            if (fields.IsFull)
+                return;
         }
     }
 
     public static readonly BodyShape Shape = new(
         "What the model is given: a prompt or a conversation, and how to answer.",
         [
-            Prompt, Messages, Lora, Raw, Stream, MaxTokens, Temperature, TopP, TopK, Seed, RepetitionPenalty, FrequencyPenalty, PresencePenalty, Tools, ToolChoice, ResponseFormat,
+            Prompt, Messages, Lora, Raw, Stream, MaxTokens, Temperature, TopP, TopK, Seed, RepetitionPenalty, FrequencyPenalty, PresencePenalty, Tools, ToolChoice, ResponseFormat, Options,
         ],
         new BodyRule("""{"oneOf":[{"required":["prompt"],"properties":{"prompt":{"type":"string"}}},{"required":["messages"],"properties":{"messages":{"type":"array"}}}]}""", fields =>
         {
@@ -146,6 +163,11 @@ internal static class RunFields
                 fields.Fail("prompt", "one of 'prompt' and 'messages' is required");
             else if (fields.Has("prompt") && fields.Has("messages"))
                 fields.Fail("prompt", "'prompt' and 'messages' exclude each other");
+        }),
+        new BodyRule("""{"anyOf":[{"properties":{"raw":{"enum":[false,"false",null]}}},{"properties":{"messages":{"type":"null"}}}]}""", fields =>
+        {
+            if (fields.Has("messages") && fields.Find("raw") is { } raw && (raw.ValueKind is JsonValueKind.True || raw.ValueKind is JsonValueKind.String && raw.ValueEquals("true"u8)))
+                fields.Fail("raw", "'raw' goes with 'prompt': 'messages' need the chat template");
         }),
         new BodyRule("""{"anyOf":[{"properties":{"tool_choice":{"enum":["auto","none",null]}}},{"required":["tools"],"properties":{"tools":{"type":"array","minItems":1}}}]}""", fields =>
         {
@@ -163,14 +185,7 @@ internal static class RunFields
         {
             ["model"] = new JsonObject { ["type"] = "string", ["description"] = "The model's id." },
             ["input"] = Shape.Schema(),
-            ["options"] = new JsonObject
-            {
-                ["type"] = "object",
-                ["properties"] = new JsonObject
-                {
-                    ["rejectIfBusy"] = new JsonObject { ["type"] = "boolean", ["description"] = "Refuses with 429 where another request of the model is under way." },
-                },
-            },
+            ["options"] = Options.Schema(),
         },
         ["required"] = new JsonArray("model", "input"),
     };

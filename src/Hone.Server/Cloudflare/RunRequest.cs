@@ -11,6 +11,9 @@ internal sealed record RunRequest
 
     public bool Stream { get; init; }
 
+    /// <summary>Not beside another request of the model.</summary>
+    public bool RejectIfBusy { get; init; }
+
     public required GenerateRequest Generate { get; init; }
 
     /// <summary>Null where <paramref name="fields"/> gathered an error.</summary>
@@ -24,6 +27,7 @@ internal sealed record RunRequest
         {
             Lora = RunFields.Lora.Read(fields),
             Stream = RunFields.Stream.Read(fields),
+            RejectIfBusy = RunFields.RejectIfBusy(fields),
             Generate = new GenerateRequest
             {
                 Prompt = RunFields.Prompt.Read(fields),

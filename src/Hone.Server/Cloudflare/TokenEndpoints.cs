@@ -103,7 +103,7 @@ internal sealed record Paging(int Page, int PerPage)
 
     /// <summary>SDKs send numbers as <c>20</c>, some as <c>20.0</c>.</summary>
     public static int? Number(IQueryCollection query, string name, int minimum, int maximum) =>
-        double.TryParse(query[name], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value >= minimum
+        double.TryParse(query[name], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && double.IsFinite(value) && value >= minimum
             ? (int)Math.Min(value, maximum)
             : null;
 }

@@ -48,6 +48,8 @@ internal static class ChatEndpoints
     {
         var stream = new ServerSentEvents(context);
         await stream.StartAsync(cancellationToken);
+        if (includeUsage)
+            head = head with { Usage = TokenUsageView.None };
         var begun = new HashSet<int>();
         var done = new GenerateEvent.Done[answers.Count];
         try
@@ -76,7 +78,7 @@ internal static class ChatEndpoints
                 }
             }
             if (includeUsage)
-                await stream.WriteAsync(head with { Usage = Answers.Usage(done, answers.Count) }, OpenAIJson.Default.ChatChunkView, cancellationToken);
+                await stream.WriteAsync(head with { Usage = Answers.Usage(done, answers.Count).AsJson() }, OpenAIJson.Default.ChatChunkView, cancellationToken);
             await stream.WriteDoneAsync(cancellationToken);
         }
         catch (EngineException e)

@@ -179,7 +179,7 @@ internal static class ChatFields
             fields.Fail("tools", $"'tools' is {JsonBody.Name(tools.ValueKind)}, it must be an array");
             return;
         }
-        int index = 0;
+        int index = 0, sound = 0;
         foreach (var tool in tools.EnumerateArray())
         {
             string path = $"tools[{index++}]";
@@ -187,11 +187,13 @@ internal static class ChatFields
                 fields.Fail("tools", $"'{path}' must be {{\"type\":\"function\",\"function\":{{…}}}}: no other kind of tool is offered");
             else if (FunctionName(tool) is not { } name || name.Length is 0 or > 64 || name.Any(c => !(char.IsAsciiLetterOrDigit(c) || c is '_' or '-')))
                 fields.Fail("tools", $"'{path}.function.name' must have 1 to 64 letters, digits, underscores or dashes");
-            else if (tool.GetProperty("function").TryGetProperty("parameters", out var parameters) && parameters.ValueKind is not JsonValueKind.Null && ConstraintCheck.FindError(parameters) is { } why)
-                fields.Fail("tools", $"'{path}.function.parameters' cannot be enforced: {why}");
-            if (fields.Errors.Count >= BodyFields.MaxErrors)
+            else
+                sound++;
+            if (fields.IsFull)
                 return;
         }
+        if (sound == index && ConstraintCheck.FindToolsError(tools, null) is { } wrong)
+            fields.Fail("tools", wrong);
     }
 
     /// <summary>A word, or a function's name.</summary>

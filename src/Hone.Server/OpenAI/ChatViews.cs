@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using Hone.Formats.Inference;
 
@@ -42,7 +43,13 @@ internal sealed record ChatChoiceView(int Index, ChatMessageView Message, Logpro
 
 internal sealed record PromptDetailsView(int CachedTokens);
 
-internal sealed record TokenUsageView(int PromptTokens, int CompletionTokens, int TotalTokens, PromptDetailsView PromptTokensDetails);
+internal sealed record TokenUsageView(int PromptTokens, int CompletionTokens, int TotalTokens, PromptDetailsView PromptTokensDetails)
+{
+    /// <summary>Of a chunk that has none, where it was asked for.</summary>
+    public static readonly JsonElement None = JsonElement.Parse("null");
+
+    public JsonElement AsJson() => JsonSerializer.SerializeToElement(this, OpenAIJson.Default.TokenUsageView);
+}
 
 internal sealed record ChatView(string Id, long Created, string Model, IReadOnlyList<ChatChoiceView> Choices, TokenUsageView Usage)
 {
@@ -68,9 +75,9 @@ internal sealed record ChatChunkView(string Id, long Created, string Model, IRea
 {
     public string Object { get; } = "chat.completion.chunk";
 
-    /// <summary>Where it was asked for: null but in the last chunk, whose choices are empty.</summary>
+    /// <summary>Where it was asked for: JSON's null but in the last chunk, whose choices are empty. Not written where it was not.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public TokenUsageView? Usage { get; init; }
+    public JsonElement? Usage { get; init; }
 }
 
 /// <summary>The older form: tokens and their figures side by side.</summary>
@@ -82,6 +89,7 @@ internal sealed record CompletionView(string Id, long Created, string Model, IRe
 {
     public string Object { get; } = "text_completion";
 
+    /// <summary>As in <see cref="ChatChunkView"/>.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public TokenUsageView? Usage { get; init; }
+    public JsonElement? Usage { get; init; }
 }

@@ -14,8 +14,8 @@ internal static class CompletionEndpoints
 
     private static readonly SpecialField Prompt = new("prompt", "A text, or up to 16 of them.", """{"type":["string","array"],"items":{"type":"string"}}""", (fields, value) =>
     {
-        if (value.ValueKind is JsonValueKind.String ? JsonBody.LengthOf(value) is null or 0
-            : value.ValueKind is not JsonValueKind.Array || value.GetArrayLength() is 0 or > ChatFields.MaxChoices || value.EnumerateArray().Any(p => p.ValueKind is not JsonValueKind.String || JsonBody.LengthOf(p) is null or 0))
+        if (value.ValueKind is JsonValueKind.String ? JsonBody.LengthOf(value) is 0
+            : value.ValueKind is not JsonValueKind.Array || value.GetArrayLength() is 0 or > ChatFields.MaxChoices || value.EnumerateArray().Any(p => p.ValueKind is not JsonValueKind.String || JsonBody.LengthOf(p) is 0))
         {
             fields.Fail("prompt", $"'prompt' must be a text or 1 to {ChatFields.MaxChoices} of them, none of them empty; tokens by number are not offered");
         }
@@ -43,7 +43,7 @@ internal static class CompletionEndpoints
         }),
         new BodyRule("{}", fields =>
         {
-            if (fields.Has("best_of") && fields.Find("best_of")!.Value.GetRawText() != (fields.Find("n")?.GetRawText() ?? "1"))
+            if (BestOf.Read(fields) is { } best && best != (ChatFields.N.Read(fields) ?? 1))
                 fields.Fail("best_of", "'best_of' is not offered: each of the 'n' answers is given");
             if (Echo.Read(fields) && fields.Has("logprobs"))
                 fields.Fail("echo", "'echo' and 'logprobs' together are not offered: the prompt's tokens have no figures");
@@ -89,7 +89,7 @@ internal static class CompletionEndpoints
                 head with
                 {
                     Choices = [.. whole.Select((a, i) => new CompletionChoiceView(i, begins[i] + a.Text, logprobs is null ? null : Flat(a.Logprobs, 0), a.Done.FinishReason))],
-                    Usage = Answers.Usage([.. whole.Select(a => a.Done)], n),
+                    Usage = Answers.Usage([.. whole.Select(a => a.Done)], n).AsJson(),
                 }, OpenAIJson.Default.CompletionView);
         }
     }
@@ -112,6 +112,8 @@ internal static class CompletionEndpoints
     {
         var stream = new ServerSentEvents(context);
         await stream.StartAsync(cancellationToken);
+        if (includeUsage)
+            head = head with { Usage = TokenUsageView.None };
         int[] offsets = new int[answers.Count];
         var done = new GenerateEvent.Done[answers.Count];
         try
@@ -139,7 +141,7 @@ internal static class CompletionEndpoints
                 }
             }
             if (includeUsage)
-                await stream.WriteAsync(head with { Usage = Answers.Usage(done, n) }, OpenAIJson.Default.CompletionView, cancellationToken);
+                await stream.WriteAsync(head with { Usage = Answers.Usage(done, n).AsJson() }, OpenAIJson.Default.CompletionView, cancellationToken);
             await stream.WriteDoneAsync(cancellationToken);
         }
         catch (EngineException e)

@@ -73,8 +73,8 @@ internal static class JobEndpoints
         if (page is null)
             return error!;
         (string Key, string Value)[] wanted = [.. query.Where(q => q.Key.StartsWith("metadata[", StringComparison.Ordinal) && q.Key.EndsWith(']')).Select(q => (q.Key[9..^1], q.Value.ToString()))];
-        // metadata=null asks for jobs without any.
-        bool without = query["metadata"].ToString() == "null";
+        // metadata=null asks for jobs without any; the official client writes its null as nothing.
+        bool without = query.TryGetValue("metadata", out var metadata) && metadata.ToString() is "" or "null";
         IReadOnlyList<Finetune> all = [.. (await finetunes.ListAsync(context.Caller().AccountId, cancellationToken)).Reverse().Where(f => Matches(f, wanted) && (!without || f.MetadataJson is null))];
         if (page.Take(all, f => FinetuneService.JobId(f.Id)) is not var (items, hasMore))
             return page.NoSuchAfter;
@@ -99,7 +99,7 @@ internal static class JobEndpoints
         : await finetunes.CancelAsync(context.Caller().AccountId, id, cancellationToken) switch
         {
             CancelResult.Accepted accepted => await AnswerAsync(accepted.Finetune, views, cancellationToken),
-            CancelResult.AlreadyEnded ended => WrongState(ended.Message),
+            CancelResult.AlreadyEnded ended => WrongState($"Job {job_id} is {JobViews.Status(ended.Finetune.State)} already; there is nothing to cancel."),
             _ => NotFound(job_id),
         };
 

@@ -93,8 +93,10 @@ internal static class JobFields
         {
             if (pair.Name.EnumerateRunes().Count() is 0 or > MaxKey)
                 fields.Fail("metadata", $"'metadata.{pair.Name.Shown(80)}': a key has 1 to {MaxKey} characters");
-            if (pair.Value.ValueKind is not JsonValueKind.String || !(JsonBody.LengthOf(pair.Value) <= MaxValue))
+            if (pair.Value.ValueKind is not JsonValueKind.String || JsonBody.LengthOf(pair.Value) > MaxValue)
                 fields.Fail("metadata", $"'metadata.{pair.Name.Shown(80)}' must be a string of at most {MaxValue} characters");
+            if (fields.IsFull)
+                return;
         }
         if (value.EnumerateObject().Select(p => p.Name).Distinct().Count() != count)
             fields.Fail("metadata", "'metadata' has a key twice");

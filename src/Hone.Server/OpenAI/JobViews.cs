@@ -7,7 +7,7 @@ using Hone.Formats.Jobs;
 namespace Hone.Server.OpenAI;
 
 /// <summary>Finetunes as jobs of the dialect.</summary>
-internal sealed class JobViews(FinetuneService finetunes, FileService files)
+internal sealed class JobViews(FinetuneService finetunes, FileService files, TimeProvider clock)
 {
     private static readonly JsonElement Auto = JsonElement.Parse("\"auto\"");
 
@@ -30,7 +30,7 @@ internal sealed class JobViews(FinetuneService finetunes, FileService files)
         return null;
     }
 
-    private static JobView Of(Finetune f, IReadOnlyList<Setting> settings, IReadOnlyList<string> results)
+    private JobView Of(Finetune f, IReadOnlyList<Setting> settings, IReadOnlyList<string> results)
     {
         var resolved = settings.ToDictionary(s => s.Key, s => s.Value, StringComparer.Ordinal);
         var config = f.ConfigJson is null ? new TrainingConfig() : JsonSerializer.Deserialize(f.ConfigJson, JobJson.Default.TrainingConfig)!;
@@ -45,7 +45,7 @@ internal sealed class JobViews(FinetuneService finetunes, FileService files)
             f.AccountId, results, Status(f.State), f.ValidationFileId, f.TrainingFileId, hyperparameters,
             f.State is FinetuneState.Ready ? Metric("trained_tokens") : null, Error(f), f.IsJob ? f.Suffix : f.Name,
             f.Seed ?? config.Seed ?? (resolved.TryGetValue("seed", out string? seed) ? long.Parse(seed, CultureInfo.InvariantCulture) : null),
-            f.State is FinetuneState.Running ? Metric("estimated_finish") : null,
+            f.State is FinetuneState.Running && Metric("estimated_finish") is { } finish && finish >= clock.GetUtcNow().ToUnixTimeSeconds() ? finish : null,
             new MethodView(type) { Supervised = type == "dpo" ? null : method, Dpo = type == "dpo" ? method : null },
             f.MetadataJson is null ? null : JsonElement.Parse(f.MetadataJson));
 
@@ -60,7 +60,7 @@ internal sealed class JobViews(FinetuneService finetunes, FileService files)
     private static JobErrorView? Error(Finetune f) => f.ErrorMessage is null ? null
         : new(f.ErrorCode ?? "failed", f.ErrorMessage, f.ErrorCode switch { "invalid_training_file" => "training_file", "invalid_validation_file" => "validation_file", _ => null });
 
-    private static string Status(FinetuneState state) => state switch
+    public static string Status(FinetuneState state) => state switch
     {
         FinetuneState.AwaitingAssets or FinetuneState.Validating => "validating_files",
         FinetuneState.Ready => "succeeded",

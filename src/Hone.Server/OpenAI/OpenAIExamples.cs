@@ -27,7 +27,7 @@ internal static class OpenAIExamples
     public static readonly OpenAIModelView Model = new(Tuned, Then, Account);
     public static readonly ChatView ChatAnswer = new("chatcmpl-1", Then, Base, [new ChatChoiceView(0, new ChatMessageView("It is on its way."), null, "stop")], Usage);
     public static readonly ChatChunkView ChatChunk = new("chatcmpl-1", Then, Base, [new ChunkChoiceView(0, new DeltaView { Content = " on" }, null, null)]);
-    public static readonly CompletionView Completion = new("cmpl-1", Then, Base, [new CompletionChoiceView(0, " on its way.", null, "stop")]) { Usage = Usage };
+    public static readonly CompletionView Completion = new("cmpl-1", Then, Base, [new CompletionChoiceView(0, " on its way.", null, "stop")]) { Usage = Usage.AsJson() };
 
     private static HyperparametersView Hyperparameters => new(JsonElement.Parse("3"), JsonElement.Parse("8"), JsonElement.Parse("1"));
 

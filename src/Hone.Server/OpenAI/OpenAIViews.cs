@@ -105,5 +105,6 @@ internal sealed record OpenAIModelView(string Id, long Created, string OwnedBy)
 [JsonSerializable(typeof(OpenAIModelView))]
 [JsonSerializable(typeof(ChatView))]
 [JsonSerializable(typeof(ChatChunkView))]
+[JsonSerializable(typeof(TokenUsageView))]
 [JsonSerializable(typeof(CompletionView))]
 internal sealed partial class OpenAIJson : JsonSerializerContext;

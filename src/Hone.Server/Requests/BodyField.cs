@@ -148,8 +148,7 @@ internal sealed class ListField(string name, string description, BodyShape? item
                 shape.Check(fields.Within(item, path + "."));
             else
                 fields.Fail(Name, $"'{path}' is {JsonBody.Name(item.ValueKind)}, it must be an object");
-            // One mistake made 2,000 times is not told 2,000 times.
-            if (fields.Errors.Count >= BodyFields.MaxErrors)
+            if (fields.IsFull)
                 return;
         }
     }

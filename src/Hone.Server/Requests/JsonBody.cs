@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
-using System.Text.Unicode;
+using Hone.Formats.Files;
 
 namespace Hone.Server.Requests;
 
@@ -26,12 +26,12 @@ internal sealed record JsonBody(JsonElement Root, string? Malformed)
             bytes = bytes[3..];
         if (bytes.Span.Trim(" \t\r\n"u8).IsEmpty)
             return new(default, "the body is empty, a JSON object is expected");
-        if (!Utf8.IsValid(bytes.Span))
-            return new(default, "the body is not UTF-8");
         try
         {
             // The clone outlives the document's pooled memory.
             using var document = JsonDocument.Parse(bytes, Options);
+            if (JsonText.FirstInvalid(bytes.Span) is >= 0 and var at)
+                return new(default, $"{Place(bytes.Span[..(int)at])}: a text that is not UTF-8, or holds half of a surrogate pair, which is no character");
             return document.RootElement.ValueKind is JsonValueKind.Object
                 ? new(document.RootElement.Clone(), null)
                 : new(default, $"the body is {Name(document.RootElement.ValueKind)}, a JSON object is expected");
@@ -45,18 +45,10 @@ internal sealed record JsonBody(JsonElement Root, string? Malformed)
         }
     }
 
-    /// <summary>Code points of a string, as JSON Schema counts; null where an escape is half of a surrogate pair.</summary>
-    public static int? LengthOf(JsonElement text)
-    {
-        try
-        {
-            return text.GetString()!.EnumerateRunes().Count();
-        }
-        catch (InvalidOperationException)
-        {
-            return null;
-        }
-    }
+    private static string Place(ReadOnlySpan<byte> before) => $"line {before.Count((byte)'\n') + 1}, byte {before.Length - before.LastIndexOf((byte)'\n')}";
+
+    /// <summary>Code points of a string, as JSON Schema counts.</summary>
+    public static int LengthOf(JsonElement text) => text.GetString()!.EnumerateRunes().Count();
 
     public static string Name(JsonValueKind kind) => kind switch
     {

@@ -164,7 +164,7 @@ internal sealed class MultipartUpload : IAsyncDisposable
     }
 
     internal static ApiErrorException Refuse(string why, Exception? inner = null) =>
-        new(new ApiError(400, ApiErrors.InvalidUpload, $"Invalid upload: {why}"), inner);
+        new(new ApiError(400, ApiErrors.InvalidUpload, $"Invalid upload: {why}") { FromAi = true }, inner);
 
     /// <summary>The file's part; at its end the rest of the form is read and must be sound.</summary>
     private sealed class FormFile(Stream part, MultipartReader reader) : ReadOnlyStream

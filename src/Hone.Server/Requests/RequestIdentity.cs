@@ -7,7 +7,7 @@ namespace Hone.Server.Requests;
 
 /// <summary>
 /// Outermost: gives a request its id, which is in the log's scope and in the answer (<c>cf-ray</c>, <c>cf-ai-req-id</c>, <c>x-request-id</c>), turns what was thrown into the
-/// envelope, and gives bare 404 and 405 answers the envelope too.
+/// envelope, and gives bare 404, 405 and 416 answers the envelope too.
 /// </summary>
 internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<RequestIdentity> logger, TimeProvider clock)
 {
@@ -80,6 +80,7 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
     {
         404 when context.GetEndpoint() is null => ApiErrors.NoRoute,
         405 => ApiErrors.MethodNotAllowed(context.Request.Method, context.Response.Headers.Allow.ToString()),
+        416 => new ApiError(416, 10416, $"The range lies outside the file: Content-Range is {context.Response.Headers.ContentRange}."),
         _ => null,
     };
 

@@ -66,6 +66,13 @@ public sealed class FinetuneServiceTests
             Assert.Equal(shared[0].Id, (await hone.Finetunes.FindAsync(hone.AccountId, key, true, Stop))!.Id);
             Assert.Null(await hone.Finetunes.FindAsync(hone.AccountId, key, false, Stop));
         }
+        // One that is not ready hides none that is, however much older.
+        string third = (await hone.Accounts.CreateAccountAsync("third", "t@example.com", Stop)).Account.Id;
+        Finetune ready = Assert.IsType<CreateResult.Created>(await hone.Finetunes.CreateAsync(third, new CreateFinetune { Model = ModelCatalog.EmbeddedId, Name = "c", Public = true }, Stop)).Finetune;
+        Assert.Equal(shared[2].Id, (await hone.Finetunes.FindAsync(hone.AccountId, "cf-public-c", true, Stop))!.Id);
+        await hone.Writer.RunAsync(db => db.Database.ExecuteSqlAsync($"UPDATE finetunes SET state = 'ready', finalized_at = 1 WHERE id = {ready.Id.ToString("D")}", Stop), Stop);
+        Assert.Equal(ready.Id, (await hone.Finetunes.FindAsync(hone.AccountId, "cf-public-c", true, Stop))!.Id);
+        await hone.Finetunes.DeleteAsync(third, "c", Stop);
         Finetune own = await hone.CreateAsync("a");
         Assert.Equal(own.Id, (await hone.Finetunes.FindAsync(hone.AccountId, "a", true, Stop))!.Id);
         Assert.Equal(shared[1].Id, (await hone.Finetunes.FindAsync(hone.AccountId, "cf-public-a", true, Stop))!.Id);

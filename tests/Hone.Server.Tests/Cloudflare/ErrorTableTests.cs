@@ -49,6 +49,14 @@ public sealed class ErrorTableTests(ErrorTableTests.Server server) : IClassFixtu
             return await a.CreateAsync("4");
         }),
         ["file name unknown"] = new(400, 1004, "is not a file that a finetune takes", null, true, async a => await a.UploadAsync(await a.CreatedAsync("f"), "notes.txt", [1])),
+        ["form broken"] = new(400, 1004, "multipart/form-data is expected", null, true, async a => await a.PostAsync($"/ai/finetunes/{await a.CreatedAsync("form")}/finetune-assets", "{}")),
+        ["range outside the file"] = new(416, 10416, "Content-Range is bytes */10", null, false, async a =>
+        {
+            (await a.UploadAsync(await a.CreatedAsync("range"), "training_config.json", """{"rank":4}"""u8.ToArray())).MustSucceed();
+            using var request = a.Request(HttpMethod.Get, "/ai/finetunes/range/finetune-assets/training_config.json");
+            request.Headers.Range = new(10, 20);
+            return await Reply.OfAsync(await a.Server.Http.SendAsync(request));
+        }),
         ["file stored already"] = new(400, 1005, "stored already, with other bytes", null, true, async a =>
         {
             string id = await a.CreatedAsync("twice");

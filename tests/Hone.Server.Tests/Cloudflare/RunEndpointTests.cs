@@ -38,6 +38,9 @@ public sealed class RunInputTests(RunningServer server) : IClassFixture<RunningS
     [InlineData("""{"prompt":"a","tool_choice":"required"}""", "there are no tools")]
     [InlineData("""{"prompt":"a","tools":[{"name":"f"}],"tool_choice":{"name":"g"}}""", "no tool is called 'g'")]
     [InlineData("""{"messages":[{"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{"url":"data:,"}}]}]}""", "messages[0].content[1]")]
+    [InlineData("""{"messages":[{"role":"user","content":"a"}],"raw":true}""", "'raw' goes with 'prompt'")]
+    [InlineData("""{"prompt":"a","options":{"rejectIfBusy":"yes"}}""", "'options.rejectIfBusy' is a string")]
+    [InlineData("""{"prompt":"a","options":5}""", "'options' is a number")]
     [InlineData("", "empty")]
     [InlineData("{\"prompt\":", "line 1, byte 11")]
     public async Task Run_BodyThatDoesNotFit_Is5006(string body, string part)
@@ -88,7 +91,7 @@ public sealed class RunInputTests(RunningServer server) : IClassFixture<RunningS
         // A public one is found by all: by its name, and by the reserved form of it.
         await account.CreatedAsync("shared", isPublic: true);
         foreach (string lora in (string[])["shared", "cf-public-shared"])
-            (await stranger.PostAsync($"/ai/run/{RunningServer.Model}", $$"""{"prompt":"a","lora":"{{lora}}"}""")).MustFail(400, 3039, "awaiting_assets");
+            (await stranger.PostAsync($"/ai/run/{RunningServer.Model}", $$"""{"prompt":"a","lora":"{{lora}}"}""")).MustFail(400, 3039, "its owner has not finished it");
         (await stranger.PostAsync($"/ai/run/{RunningServer.Model}", """{"prompt":"a","lora":"cf-public-empty"}""")).MustFail(404, 3037, "not found");
     }
 

@@ -74,6 +74,7 @@ public sealed class RunFieldsTests
         "tool_choice" => Pick(random, "auto", "none", "required", "auto", "f", new JsonObject { ["type"] = "function", ["function"] = new JsonObject { ["name"] = "f" } }, new JsonObject { ["function"] = new JsonObject() }),
         "response_format" => Pick(random, new JsonObject { ["type"] = "text" }, new JsonObject { ["type"] = "xml" }, new JsonObject(), new JsonObject { ["type"] = 5 }, new JsonObject { ["type"] = "json_object" }, new JsonObject { ["type"] = "json_schema" },
             new JsonObject { ["type"] = "json_schema", ["json_schema"] = new JsonObject { ["type"] = "integer" } }, new JsonObject { ["type"] = "json_schema", ["json_schema"] = true }, "text"),
+        "options" => Pick(random, new JsonObject(), new JsonObject { ["rejectIfBusy"] = true }, new JsonObject { ["rejectIfBusy"] = null }, new JsonObject { ["rejectIfBusy"] = "true" }, new JsonObject { ["other"] = 1 }, 5),
         _ => throw new ArgumentException($"The test makes no values for the field {name} yet."),
     };
 

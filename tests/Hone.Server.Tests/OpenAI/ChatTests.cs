@@ -46,7 +46,13 @@ public sealed class ChatTests : IAsyncLifetime
         Assert.Equal("onetwo", string.Concat(chunks[1..3].Select(c => c.GetProperty("choices")[0].GetProperty("delta").GetProperty("content").GetString())));
         Assert.Equal(("{}", "stop"), (chunks[3].GetProperty("choices")[0].GetProperty("delta").GetRawText(), chunks[3].GetProperty("choices")[0].GetProperty("finish_reason").GetString()));
         Assert.Equal((0, 5), (chunks[4].GetProperty("choices").GetArrayLength(), chunks[4].GetProperty("usage").GetProperty("total_tokens").GetInt32()));
-        Assert.Equal(5, (await client.StreamAsync("/chat/completions", Body("say one two", ""","stream":true"""))).Count);
+        Assert.All(chunks[..^1], c => Assert.Equal(JsonValueKind.Null, c.GetProperty("usage").ValueKind));
+        var unasked = await client.StreamAsync("/chat/completions", Body("say one two", ""","stream":true"""));
+        Assert.Equal(5, unasked.Count);
+        Assert.All(unasked[..^1], e => Assert.False(e.Data.TryGetProperty("usage", out _)));
+        var texts = await client.StreamAsync("/completions", $$$"""{"model":"{{{RunningServer.Model}}}","prompt":"say one two","stream":true,"stream_options":{"include_usage":true}}""");
+        Assert.All(texts[..^2], e => Assert.Equal(JsonValueKind.Null, e.Data.GetProperty("usage").ValueKind));
+        Assert.Equal(5, texts[^2].Data.GetProperty("usage").GetProperty("total_tokens").GetInt32());
     }
 
     [Fact]
@@ -61,6 +67,9 @@ public sealed class ChatTests : IAsyncLifetime
         var texts = events[..^1].SelectMany(e => e.Data.GetProperty("choices").EnumerateArray()).Where(c => c.GetProperty("delta").TryGetProperty("content", out var text) && text.GetString() != "")
             .ToDictionary(c => c.GetProperty("index").GetInt32(), c => c.GetProperty("delta").GetProperty("content").GetString());
         Assert.Equal(("7", "8"), (texts[0], texts[1]));
+        // A double holds this number and the one before it as the same.
+        answer = (await client.PostAsync("/chat/completions", Body("seed", ""","seed":9007199254740993"""))).Must();
+        Assert.Equal("9007199254740993", answer.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString());
     }
 
     [Fact]
@@ -125,6 +134,10 @@ public sealed class ChatTests : IAsyncLifetime
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"tool_choice":"required"}""", "tool_choice", "wants 'tools'")]
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"tools":[{"type":"function","function":{"name":"a"}}],"tool_choice":{"type":"function","function":{"name":"b"}}}""", "tool_choice", "'b'")]
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"tools":[{"type":"web_search"}]}""", "tools", "no other kind")]
+    [InlineData("""{"model":"MODEL","messages":MESSAGES,"tools":[{"type":"function","function":{"name":"a"}},{"type":"function","function":{"name":"a"}}]}""", "tools", "two functions are called a")]
+    [InlineData("""{"model":"MODEL","messages":MESSAGES,"tools":[{"type":"function","function":{"name":"a","parameters":{"type":"object","properties":{"b":{"not":{}}}}}}]}""", "tools", "tools[0].function.parameters.properties.b.not")]
+    [InlineData("""{"model":"MODEL","messages":MESSAGES,"seed":9223372036854775808}""", "seed", "between")]
+    [InlineData("""{"model":"MODEL","messages":MESSAGES,"temperature":1e400}""", "temperature", "between 0 and 2")]
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"response_format":{"type":"xml"}}""", "response_format", "json_schema")]
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object","patternProperties":{"a":{}}}}}}""", "response_format", "patternProperties")]
     public async Task Chat_Unsound_NamesTheField(string body, string? param, string part)

@@ -100,6 +100,11 @@ public sealed class FileTests(RunningServer server) : IClassFixture<RunningServe
         (await client.PostAsync("/uploads", """{"filename":"a","purpose":"fine-tune","bytes":1001}""")).MustRefuse(400, "bytes", "1001");
         string id = (await client.PostAsync("/uploads", """{"filename":"a","purpose":"fine-tune","bytes":1000}""")).Must().GetProperty("id").GetString()!;
         (await client.FormAsync($"/uploads/{id}/parts", ("data", "blob", new byte[101]))).MustRefuse(413, "data", "100 bytes");
+        // A part sent again takes no room from the others.
+        byte[][] parts = [.. Enumerable.Range(0, 10).Select(i => Enumerable.Repeat((byte)i, 100).ToArray())];
+        foreach (byte[] part in parts.Prepend(parts[0]).Append(parts[9]))
+            (await client.FormAsync($"/uploads/{id}/parts", ("data", "blob", part))).Must();
+        (await client.FormAsync($"/uploads/{id}/parts", ("data", "blob", [11]))).MustRefuse(413, "data", "1000 bytes");
     }
 
     [Fact]

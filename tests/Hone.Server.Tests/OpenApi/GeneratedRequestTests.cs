@@ -55,9 +55,11 @@ public sealed class GeneratedRequestTests : IAsyncLifetime
             (await server.Http.SendAsync(generator.Make(operation))).Dispose();
         var statuses = new Dictionary<int, int>();
         var worked = new HashSet<Operation>();
+        bool paused = false;
         for (int i = 0; i < Requests; i++)
         {
-            var operation = operations[random.Next(operations.Count)];
+            // What is paused by chance is resumed before chance cancels it.
+            var operation = paused ? operations.Single(o => o.Path.EndsWith("jobs/{job_id}/resume", StringComparison.Ordinal)) : operations[random.Next(operations.Count)];
             using var request = generator.Make(operation);
             string sent = $"request {i}, {operation}: {request.RequestUri} {generator.Body}";
             long start = Stopwatch.GetTimestamp();
@@ -67,6 +69,7 @@ public sealed class GeneratedRequestTests : IAsyncLifetime
             int status = (int)response.StatusCode;
             statuses[status] = statuses.GetValueOrDefault(status) + 1;
             string mediaType = response.Content.Headers.ContentType?.MediaType ?? "";
+            paused = status == 200 && operation.Path.EndsWith("jobs/{job_id}/pause", StringComparison.Ordinal);
             if (status == 200)
                 worked.Add(operation);
             if (status == 200 && mediaType == "application/json" && operation is { IsOpenAI: true, Method: "post" })
@@ -93,7 +96,9 @@ public sealed class GeneratedRequestTests : IAsyncLifetime
 internal sealed class RequestGenerator(PublishedApi api, Random random, TestAccount account, string[] finetunes, string ended)
 {
     /// <summary>Of the account, by their first letters; what came last is kept.</summary>
-    private readonly Dictionary<string, List<string>> ids = new() { ["file"] = [], ["upload"] = [], ["part"] = [], ["ftjob"] = [ended] };
+    private readonly Dictionary<string, List<string>> ids = new() { ["file"] = [], ["upload"] = [], ["part"] = [], ["ftjob"] = [ended], ["paused"] = [ended] };
+
+    private readonly Random halves = new(5);
 
     /// <summary>How many of a body's optional fields are there, of 12.</summary>
     private int density;
@@ -107,7 +112,10 @@ internal sealed class RequestGenerator(PublishedApi api, Random random, TestAcco
     /// <summary>Takes note of what a call made.</summary>
     public void Learn(string answer)
     {
-        string text = JsonElement.Parse(answer).GetProperty("id").GetString()!;
+        var made = JsonElement.Parse(answer);
+        string text = made.GetProperty("id").GetString()!;
+        if (made.TryGetProperty("status", out var status) && status.ValueEquals("paused"))
+            ids["paused"] = [text];
         if (ids.TryGetValue(text.Split('-', '_')[0], out var known) && !known.Contains(text))
             known.Add(text);
     }
@@ -123,7 +131,7 @@ internal sealed class RequestGenerator(PublishedApi api, Random random, TestAcco
         {
             string name = parameter["name"]!.GetValue<string>();
             if (parameter["in"]!.GetValue<string>() == "path")
-                path = path.Replace($"{{{name}}}", PathValue(name), StringComparison.Ordinal);
+                path = path.Replace($"{{{name}}}", operation.Path.EndsWith("/resume", StringComparison.Ordinal) && name == "job_id" ? Id("paused") : PathValue(name), StringComparison.Ordinal);
             else if (random.Next(2) == 0)
                 query.Add($"{name}={Uri.EscapeDataString(QueryValue(parameter))}");
         }
@@ -169,6 +177,12 @@ internal sealed class RequestGenerator(PublishedApi api, Random random, TestAcco
         }
         var schema = content["application/json"]!["schema"]!.AsObject();
         string json = random.Next(25) == 0 ? Pick("", "{", "[]", "null", "\u00ff", "{\"a\":" + new string('[', 70)) : Value(schema, "", 0)?.ToJsonString() ?? "null";
+        // No writer makes half of a surrogate pair.
+        if (halves.Next(25) == 0)
+            json = json.Replace("\"text\"", "\"\\udc00\"", StringComparison.Ordinal);
+        // Half of a surrogate pair, which no writer makes.
+        if (random.Next(25) == 0)
+            json = json.Replace("\"text\"", "\"\\udc00\"", StringComparison.Ordinal);
         Body = json.Length > 500 ? json[..500] : json;
         return new StringContent(json, Encoding.UTF8, Pick("application/json", "text/plain", "application/x-www-form-urlencoded"));
     }
