@@ -33,32 +33,29 @@ public sealed class AdapterFolders(HoneStore store, BlobStore blobs, DataFolder 
         (string FileName, string Sha256)[] files = [(AssetFiles.AdapterConfig, configSha256), (AssetFiles.AdapterModel, weightsSha256)];
         string key = Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(string.Concat(files.Select(f => f.Sha256)))));
         string path = System.IO.Path.Combine(folder.AdaptersPath, key);
-        if (Directory.Exists(path))
-            return new AdapterFolder(path, key);
-        string temporary = $"{path}.{Guid.NewGuid():n}.tmp";
-        DataFolder.CreatePrivateFolder(temporary);
-        try
+        DataFolder.CreatePrivateFolder(path);
+        foreach ((string fileName, string sha256) in files)
         {
-            foreach ((string fileName, string sha256) in files)
-                File.CreateSymbolicLink(System.IO.Path.Combine(temporary, fileName), blobs.PathOf(sha256));
-            Directory.Move(temporary, path);
-        }
-        catch (IOException) when (Directory.Exists(path))
-        {
-            Directory.Delete(temporary, recursive: true);
+            string link = System.IO.Path.Combine(path, fileName), target = blobs.PathOf(sha256);
+            // In a data folder that was moved or copied they lead to the blobs at the old place.
+            if (new FileInfo(link).LinkTarget == target)
+                continue;
+            string temporary = $"{link}.{Guid.NewGuid():n}.tmp";
+            File.CreateSymbolicLink(temporary, target);
+            File.Move(temporary, link, overwrite: true);
         }
         return new AdapterFolder(path, key);
     }
 
-    /// <summary>Removes folders whose blobs are gone, and what a crash left half-made.</summary>
-    internal void RemoveBroken()
+    /// <summary>Removes folders that were last changed before that and whose blobs are gone, or that a crash left half-made.</summary>
+    internal void RemoveBroken(DateTime before)
     {
         var adapters = new DirectoryInfo(folder.AdaptersPath);
         if (!adapters.Exists)
             return;
-        foreach (DirectoryInfo adapter in adapters.EnumerateDirectories())
+        foreach (DirectoryInfo adapter in adapters.EnumerateDirectories().Where(d => d.LastWriteTimeUtc < before))
         {
-            if (adapter.EnumerateFiles().Any(link => link.ResolveLinkTarget(returnFinalTarget: true) is not { Exists: true }))
+            if (adapter.EnumerateFiles().Count(link => link.ResolveLinkTarget(returnFinalTarget: true) is { Exists: true }) < 2)
                 adapter.Delete(recursive: true);
         }
     }

@@ -21,7 +21,7 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
                 deleted++;
         }
         blobs.DeleteTemporary(before);
-        adapters.RemoveBroken();
+        adapters.RemoveBroken(before);
         RemoveRows(before);
         return deleted;
     }
