@@ -243,33 +243,31 @@ internal sealed partial class JobAttempt(
     private async Task SaveAsync(TrainerEvent.Checkpoint checkpoint, JobFolder folder, LeaseKeeper lease, EventForwarder events)
     {
         CrashPoint.Here("worker.checkpoint_told");
-        string sha256;
         try
         {
-            (sha256, _) = await blobs.ImportAsync(folder.Resolve(checkpoint.File), lease.Ended);
+            (string sha256, _) = await blobs.ImportAsync(folder.Resolve(checkpoint.File), lease.Ended);
+            if (sha256 != checkpoint.Sha256)
+            {
+                LogCheckpointReplaced(logger, job.FinetuneId, checkpoint.AtStep);
+                return;
+            }
+            CrashPoint.Here("worker.checkpoint_stored");
+            await events.FlushAsync(lease.Ended);
+            AttemptWrite answer = await queue.SaveCheckpointAsync(job.FinetuneId, job.Fence, checkpoint.AtStep, sha256, lease.Ended).WaitAsync(lease.Ended);
+            if (answer == AttemptWrite.Lost)
+                lease.End(LeaseEnd.Lost);
+            CrashPoint.Here("worker.checkpoint_saved");
         }
-        catch (FileNotFoundException error)
+        catch (FileNotFoundException)
         {
-            throw new ChildProtocolException($"The trainer told of the checkpoint {checkpoint.File}, which is not there.", error);
+            // The trainer was faster: it keeps the last two, and one of its next lines tells of a newer one.
+            LogCheckpointReplaced(logger, job.FinetuneId, checkpoint.AtStep);
         }
         catch (StorageException error)
         {
             // A full disk may have room again before the training ends, which needs no checkpoint to end well.
             await events.AddAsync(new NewEvent($"The checkpoint of step {checkpoint.AtStep} could not be stored: {error.Message}", "warn"), null, lease.Ended);
-            return;
         }
-        if (sha256 != checkpoint.Sha256)
-        {
-            // The trainer was faster and has replaced it; its next line tells of the newer one.
-            LogCheckpointReplaced(logger, job.FinetuneId, checkpoint.AtStep);
-            return;
-        }
-        CrashPoint.Here("worker.checkpoint_stored");
-        await events.FlushAsync(lease.Ended);
-        AttemptWrite answer = await queue.SaveCheckpointAsync(job.FinetuneId, job.Fence, checkpoint.AtStep, sha256, lease.Ended).WaitAsync(lease.Ended);
-        if (answer == AttemptWrite.Lost)
-            lease.End(LeaseEnd.Lost);
-        CrashPoint.Here("worker.checkpoint_saved");
     }
 
     /// <summary>The adapter of a step becomes a model of its own.</summary>
@@ -287,6 +285,21 @@ internal sealed partial class JobAttempt(
                 // Nobody else reads it.
                 File.Delete(folder.Resolve(file.Name));
             }
+            if (!stored.TryGetValue(AssetFiles.AdapterConfig, out string? config) || !stored.TryGetValue(AssetFiles.AdapterModel, out string? weights))
+                throw new ChildProtocolException($"The adapter of step {adapter.AtStep} lacks {AssetFiles.AdapterConfig} or {AssetFiles.AdapterModel}.");
+            await events.FlushAsync(lease.Ended);
+            var checkpoint = new FinetuneCheckpoint
+            {
+                FinetuneId = job.FinetuneId,
+                Step = adapter.AtStep,
+                ConfigSha256 = config,
+                WeightsSha256 = weights,
+                MetricsJson = JsonSerializer.Serialize(adapter.Metrics, JobJson.Default.CheckpointMetrics),
+                CreatedAt = clock.GetUtcNow(),
+            };
+            if (await queue.SaveAdapterAsync(job.FinetuneId, job.Fence, checkpoint, lease.Ended).WaitAsync(lease.Ended) == AttemptWrite.Lost)
+                lease.End(LeaseEnd.Lost);
+            CrashPoint.Here("worker.adapter_saved");
         }
         catch (FileNotFoundException error)
         {
@@ -295,23 +308,7 @@ internal sealed partial class JobAttempt(
         catch (StorageException error)
         {
             await events.AddAsync(new NewEvent($"The adapter of step {adapter.AtStep} could not be stored: {error.Message}", "warn"), null, lease.Ended);
-            return;
         }
-        if (!stored.TryGetValue(AssetFiles.AdapterConfig, out string? config) || !stored.TryGetValue(AssetFiles.AdapterModel, out string? weights))
-            throw new ChildProtocolException($"The adapter of step {adapter.AtStep} lacks {AssetFiles.AdapterConfig} or {AssetFiles.AdapterModel}.");
-        await events.FlushAsync(lease.Ended);
-        var checkpoint = new FinetuneCheckpoint
-        {
-            FinetuneId = job.FinetuneId,
-            Step = adapter.AtStep,
-            ConfigSha256 = config,
-            WeightsSha256 = weights,
-            MetricsJson = JsonSerializer.Serialize(adapter.Metrics, JobJson.Default.CheckpointMetrics),
-            CreatedAt = clock.GetUtcNow(),
-        };
-        if (await queue.SaveAdapterAsync(job.FinetuneId, job.Fence, checkpoint, lease.Ended).WaitAsync(lease.Ended) == AttemptWrite.Lost)
-            lease.End(LeaseEnd.Lost);
-        CrashPoint.Here("worker.adapter_saved");
     }
 
     /// <summary>Into the blob store, and read back from there. What is wrong, or null.</summary>

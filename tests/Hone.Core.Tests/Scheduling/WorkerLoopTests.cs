@@ -113,6 +113,37 @@ public sealed class WorkerLoopTests
     }
 
     [Fact]
+    public async Task Bug_CheckpointReplacedByTwoNewerOnes_CountedAsACrash()
+    {
+        const string gone = """out {"type":"checkpoint","step":1,"file":"checkpoint-1.safetensors","sha256":"00"}""";
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\nresumed\nstep 1 4\n{gone}\nstep 4 4\nfinish\n[prove]\nproven\n");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Assert.DoesNotContain(events, e => e.Level == "warn");
+        Assert.Equal((FinetuneState.Ready, 1), ((await fixture.RowAsync(id))!.State, (await fixture.RowAsync(id))!.Attempts));
+    }
+
+    [Theory]
+    [InlineData("checkpoint 2", "UPDATE OF checkpoint_step ON finetunes", "The checkpoint of step 2 could not be stored")]
+    [InlineData("adapter 2", "INSERT ON finetune_checkpoints", "The adapter of step 2 could not be stored")]
+    public async Task Job_DatabaseFullAtACheckpoint_GoesOnWithoutIt(string deed, string write, string said)
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\nresumed\nstep 2 4\n{deed}\nstep 4 4\nfinish\n[prove]\nproven\n");
+        string sql = $"CREATE TABLE room (bytes BLOB); CREATE TRIGGER fill AFTER {write} BEGIN INSERT INTO room VALUES (zeroblob(8000000)); END; PRAGMA max_page_count = 1000;";
+        await fixture.Get<StoreWriter>().RunAsync(db => db.Database.ExecuteSqlRawAsync(sql, Now), Now);
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Assert.StartsWith(said, Assert.Single(events, e => e.Level == "warn").Message, StringComparison.Ordinal);
+        Assert.Equal((FinetuneState.Ready, 1), ((await fixture.RowAsync(id))!.State, (await fixture.RowAsync(id))!.Attempts));
+    }
+
+    [Fact]
     public async Task Job_PauseTakenBackBeforeTheTrainerGoes_GoesOn()
     {
         string fifo = Path.Combine(Directory.CreateTempSubdirectory("hone-fifo-").FullName, "fifo");
