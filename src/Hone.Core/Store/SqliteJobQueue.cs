@@ -316,8 +316,8 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
         }
         if (job.PauseRequested && job.WorkersLost + 1 < limits.JobWorkersLost)
         {
-            // Its worker is gone before it could hold it back.
-            await GuardedAsync(db, id, job.Fence, new Change(HeldBack), cancellationToken);
+            // Its worker is gone before it could hold it back: one more lost, and no attempt.
+            await GuardedAsync(db, id, job.Fence, new Change($"{HeldBack}, attempts = attempts - 1, workers_lost = workers_lost + 1"), cancellationToken);
             await EventLog.AppendAsync(db, id, [new NewEvent("The worker was lost.", "warn"), new NewEvent(EventLog.Paused)], cancellationToken);
             return;
         }

@@ -82,7 +82,9 @@ public abstract class JobQueueConformance
         Assert.Null(await hone.Queue.ClaimAsync("b", Lease, Stop));
         Assert.Equal(FinetuneState.Paused, (await hone.GetAsync(id)).State);
         Assert.IsType<HoldResult.Accepted>(await hone.Finetunes.ResumeAsync(hone.AccountId, "job", Stop));
-        Assert.Equal(id, (await hone.Queue.ClaimAsync("b", Lease, Stop))!.FinetuneId);
+        ClaimedJob next = (await hone.Queue.ClaimAsync("b", Lease, Stop))!;
+        Assert.Equal((id, 1), (next.FinetuneId, next.Attempt));
+        Assert.Equal(1, (await hone.GetAsync(id)).WorkersLost);
     }
 
     [Fact]
