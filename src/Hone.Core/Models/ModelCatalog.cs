@@ -82,18 +82,31 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
         {
             return await Task.Run(() => model.Value, cancellationToken);
         }
-        catch (InvalidFileException)
+        catch (Exception error) when (error is not OperationCanceledException)
         {
             // The next one looks at the file anew.
-            open.TryRemove(new KeyValuePair<string, Lazy<BaseModel>>(key, model));
+            open.TryRemove(KeyValuePair.Create(key, model));
             throw;
         }
     }
 
     /// <summary>Lower-case hex SHA-256 of the model's file; computed once.</summary>
-    public Task<string> Sha256Async(ModelEntry entry, CancellationToken cancellationToken) => entry.Sha256 is { } known
-        ? Task.FromResult(known)
-        : hashes.GetOrAdd(Identity(entry), _ => new Lazy<Task<string>>(() => ModelFiles.HashAsync(entry.Path, CancellationToken.None))).Value.WaitAsync(cancellationToken);
+    public async Task<string> Sha256Async(ModelEntry entry, CancellationToken cancellationToken)
+    {
+        if (entry.Sha256 is { } known)
+            return known;
+        string key = Identity(entry);
+        Lazy<Task<string>> hash = hashes.GetOrAdd(key, _ => new Lazy<Task<string>>(() => ModelFiles.HashAsync(entry.Path, CancellationToken.None)));
+        try
+        {
+            return await hash.Value.WaitAsync(cancellationToken);
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            hashes.TryRemove(KeyValuePair.Create(key, hash));
+            throw;
+        }
+    }
 
     /// <summary>Takes a GGUF file or a Hugging Face folder into the catalogue, where it lies. Refused is what <see cref="BaseModel"/> refuses, and weights that are not finite.</summary>
     /// <param name="id">Null: <c>@local/</c> and the file's or folder's name in lower case.</param>

@@ -112,4 +112,22 @@ public sealed class ModelCatalogTests
         File.Delete(copy);
         Assert.Contains("gone", (await Assert.ThrowsAsync<InvalidFileException>(() => hone.Models.OpenAsync("@local/copy-of-it", Stop))).Message, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Bug_FileLockedOnce_ModelStayedBroken()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        string copy = Path.Combine(hone.Folder, "copy.gguf");
+        File.Copy(Embedded, copy);
+        ModelEntry added = Assert.IsType<AddModelResult.Added>(await hone.Models.AddAsync(copy, null, Stop)).Model;
+        var unhashed = new ModelEntry { Id = added.Id, Path = copy, Size = added.Size, ModifiedAt = added.ModifiedAt, CreatedAt = added.CreatedAt, MetadataJson = added.MetadataJson };
+        await using (new FileStream(copy, FileMode.Open, FileAccess.ReadWrite, FileShare.None))
+        {
+            await Assert.ThrowsAsync<IOException>(() => hone.Models.OpenAsync(added.Id, Stop));
+            await Assert.ThrowsAsync<IOException>(() => hone.Models.Sha256Async(unhashed, Stop));
+        }
+
+        Assert.NotNull(await hone.Models.OpenAsync(added.Id, Stop));
+        Assert.Equal(added.Sha256, await hone.Models.Sha256Async(unhashed, Stop));
+    }
 }
