@@ -26,7 +26,7 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
         return deleted;
     }
 
-    /// <summary>Encoded rows go with the file that they were, which their name begins with; what a killed trainer had half written goes too.</summary>
+    /// <summary>Encoded rows go with the file that they were, which their name begins with; what a killed trainer had half written goes too. What a probe found stays.</summary>
     private void RemoveRows(DateTime before)
     {
         var rows = new DirectoryInfo(folder.RowsPath);
@@ -35,8 +35,9 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
         foreach (FileInfo file in rows.EnumerateFiles().Where(f => f.LastWriteTimeUtc < before))
         {
             string name = file.Name;
-            bool isKept = file.Extension == ".rows" && name.Length > 64 && name[..64].All(char.IsAsciiHexDigitLower) && File.Exists(blobs.PathOf(name[..64]));
-            if (!isKept)
+            bool isProbe = name.EndsWith(".precision.json", StringComparison.Ordinal);
+            bool isOfAFile = file.Extension == ".rows" && name.Length > 64 && name[..64].All(char.IsAsciiHexDigitLower) && File.Exists(blobs.PathOf(name[..64]));
+            if (!isProbe && !isOfAFile)
                 file.Delete();
         }
     }

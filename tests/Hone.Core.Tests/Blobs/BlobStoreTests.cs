@@ -100,6 +100,21 @@ public sealed class BlobStoreTests
     }
 
     [Fact]
+    public async Task Collect_Rows_ThoseOfNoFileGoAndWhatAProbeFoundStays()
+    {
+        var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using TestHone hone = await TestHone.StartAsync(clock: clock);
+        string rows = Directory.CreateDirectory(hone.DataFolder.RowsPath).FullName, gone = new('a', 64);
+        foreach (string name in new[] { $"{gone}-1.rows", "0123.precision.json", "0123.precision.json.tmp" })
+            await File.WriteAllTextAsync(Path.Combine(rows, name), "", Stop);
+        clock.Advance(TimeSpan.FromHours(2));
+
+        await hone.Collector.CollectAsync(Stop);
+
+        Assert.Equal(["0123.precision.json"], Directory.GetFiles(rows).Select(Path.GetFileName));
+    }
+
+    [Fact]
     public async Task Lock_HeldByAnother_SaysByWhom()
     {
         await using TestHone hone = TestHone.Create();
