@@ -63,12 +63,17 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
     private async Task<bool> IsNamedAsync(string sha256, CancellationToken cancellationToken)
     {
         await using HoneDbContext db = store.Read();
-        return await db.FinetuneAssets.AnyAsync(a => a.Sha256 == sha256, cancellationToken)
-            || await db.Finetunes.AnyAsync(f => f.CheckpointBlob == sha256, cancellationToken)
-            || await db.FinetuneCheckpoints.AnyAsync(c => c.WeightsSha256 == sha256 || c.ConfigSha256 == sha256, cancellationToken)
-            || await db.Files.AnyAsync(f => f.Sha256 == sha256, cancellationToken)
-            || await db.FileUploadParts.AnyAsync(p => p.Sha256 == sha256, cancellationToken);
+        return await IsNamedAsync(db, sha256, cancellationToken);
     }
+
+    /// <summary>One statement: a name that goes from one table to another while it is asked is seen in one of them.</summary>
+    internal static Task<bool> IsNamedAsync(HoneDbContext db, string sha256, CancellationToken cancellationToken) =>
+        db.FinetuneAssets.Where(a => a.Sha256 == sha256).Select(_ => 1)
+            .Concat(db.Finetunes.Where(f => f.CheckpointBlob == sha256).Select(_ => 1))
+            .Concat(db.FinetuneCheckpoints.Where(c => c.WeightsSha256 == sha256 || c.ConfigSha256 == sha256).Select(_ => 1))
+            .Concat(db.Files.Where(f => f.Sha256 == sha256).Select(_ => 1))
+            .Concat(db.FileUploadParts.Where(p => p.Sha256 == sha256).Select(_ => 1))
+            .AnyAsync(cancellationToken);
 
     [LoggerMessage(2001, LogLevel.Information, "Deleted {Count} blobs that nothing refers to.")]
     private partial void LogCollected(int count);

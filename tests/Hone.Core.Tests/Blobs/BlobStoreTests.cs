@@ -1,7 +1,9 @@
 using System.Security.Cryptography;
 using Hone.Core.Blobs;
+using Hone.Core.Files;
 using Hone.Core.Finetunes;
 using Hone.Core.Store;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Hone.Core.Tests.Blobs;
@@ -112,6 +114,38 @@ public sealed class BlobStoreTests
         await hone.Collector.CollectAsync(Stop);
 
         Assert.Equal(["0123.precision.json"], Directory.GetFiles(rows).Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public async Task Bug_NameMovesFromAFileToAJobMeanwhile_BlobWasCollected()
+    {
+        var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using TestHone hone = await TestHone.StartAsync(clock: clock);
+        Guid id = (await hone.CreateAsync("f")).Id;
+        string sha256 = (await hone.BlobAsync("data", [1])).Sha256;
+        clock.Advance(TimeSpan.FromHours(2));
+        await FlipAsync(isFile: true);
+        Task flips = Task.Run(async () =>
+        {
+            for (int i = 1; i <= 200; i++)
+                await FlipAsync(isFile: i % 2 == 0);
+        }, Stop);
+
+        do
+            Assert.Equal(0, await hone.Collector.CollectAsync(Stop));
+        while (!flips.IsCompleted);
+        await flips;
+
+        Task FlipAsync(bool isFile) => hone.Writer.RunAsync(async db =>
+        {
+            await db.Files.ExecuteDeleteAsync(Stop);
+            await db.FinetuneAssets.ExecuteDeleteAsync(Stop);
+            if (isFile)
+                db.Files.Add(new StoredFile { Id = StoredFile.NewId(), AccountId = hone.AccountId, FileName = "data", Purpose = StoredFile.FineTune, Sha256 = sha256, Size = 1, CreatedAt = DateTimeOffset.UnixEpoch });
+            else
+                db.FinetuneAssets.Add(new FinetuneAsset { FinetuneId = id, FileName = AssetFiles.TrainingData, Sha256 = sha256, Size = 1, CreatedAt = DateTimeOffset.UnixEpoch });
+            return await db.SaveChangesAsync(Stop);
+        }, Stop);
     }
 
     [Fact]
