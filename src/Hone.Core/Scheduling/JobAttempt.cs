@@ -195,7 +195,7 @@ internal sealed partial class JobAttempt(
             {
                 TrainerEvent.Failed failed => new AttemptResult.Rejected(failed.Code, failed.Text),
                 TrainerEvent.Paused => new AttemptResult.Paused(),
-                null when !isTrainer && child.WasKilled && pause.IsCancellationRequested => new AttemptResult.Paused(),
+                _ when !isTrainer && child.WasKilled && pause.IsCancellationRequested => new AttemptResult.Paused(),
                 not null when exit.Code == 0 || hangs => new AttemptResult.Completed(last),
                 null when stalls => new AttemptResult.Crashed(string.Create(CultureInfo.InvariantCulture,
                     $"{Who(command)} gave no sign of life for {settings.StallAfter.TotalSeconds:0.#} s{Where()} and was ended.")),

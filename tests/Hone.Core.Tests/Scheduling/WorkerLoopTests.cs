@@ -113,6 +113,22 @@ public sealed class WorkerLoopTests
     }
 
     [Fact]
+    public async Task Bug_PausedAfterTheProofsLastWord_CountedAsACrash()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\n{Steps}checkpoint 4\nfinish\n[prove 1]\nproven\ndeaf\n[prove]\nproven\n");
+        fixture.Settings = fixture.Settings with { StopGrace = ScriptedChild.Patience };
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Message.StartsWith("Adapter proven", StringComparison.Ordinal));
+
+        await fixture.PauseAsync();
+        await fixture.SeeAsync(id, e => e.Message == EventLog.Paused);
+
+        Finetune paused = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Paused, 0), (paused.State, paused.Attempts));
+    }
+
+    [Fact]
     public async Task Bug_CheckpointReplacedByTwoNewerOnes_CountedAsACrash()
     {
         const string gone = """out {"type":"checkpoint","step":1,"file":"checkpoint-1.safetensors","sha256":"00"}""";
