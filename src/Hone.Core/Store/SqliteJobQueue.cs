@@ -136,15 +136,29 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
             return AttemptWrite.Done;
         }, notify: true, cancellationToken);
 
-    /// <summary>Names a checkpoint that is in the blob store already. One of a later step than any before is progress: lost workers are forgotten.</summary>
-    public Task<AttemptWrite> SaveCheckpointAsync(Guid id, long fence, int step, string blobSha256, CancellationToken cancellationToken)
+    /// <summary>
+    /// Names a checkpoint that is in the blob store already, and deletes the one before. One of a later step than any before is progress: lost workers are forgotten.
+    /// Throws <see cref="FileNotFoundException"/> where the blob is not stored.
+    /// </summary>
+    public async Task<AttemptWrite> SaveCheckpointAsync(Guid id, long fence, int step, string blobSha256, CancellationToken cancellationToken)
     {
-        if (!File.Exists(blobs.PathOf(blobSha256)))
-            throw new ArgumentException($"The checkpoint's blob {blobSha256} is not stored.", nameof(blobSha256));
+        string? before = null;
         var change = new Change(
             $"checkpoint_blob = @blob, workers_lost = CASE WHEN @step > COALESCE(checkpoint_step, 0) THEN 0 ELSE workers_lost END, checkpoint_step = @step, modified_at = {Now}", Parameter("@blob", blobSha256), Parameter("@step", step));
-        return WriteAsync(id, async db => await GuardedAsync(db, id, fence, change, cancellationToken) == 0 ? AttemptWrite.Lost : AttemptWrite.Done,
-            notify: false, cancellationToken);
+        AttemptWrite result = await WriteAsync(id, async db =>
+        {
+            // Here, as another job with the same checkpoint deletes it behind a write.
+            if (!File.Exists(blobs.PathOf(blobSha256)))
+                throw new FileNotFoundException($"The checkpoint's blob {blobSha256} is not stored.");
+            before = await db.Finetunes.Where(f => f.Id == id).Select(f => f.CheckpointBlob).SingleOrDefaultAsync(cancellationToken);
+            return await GuardedAsync(db, id, fence, change, cancellationToken) == 0 ? AttemptWrite.Lost : AttemptWrite.Done;
+        }, notify: false, cancellationToken);
+        if (result == AttemptWrite.Done && before is not null && before != blobSha256)
+        {
+            // The row above is on disk, and until this is over nobody else writes one that names the blob.
+            await writer.RunAsync(async db => !await BlobCollector.IsNamedAsync(db, before, cancellationToken) && blobs.DeleteOlder(before, DateTime.MaxValue), cancellationToken);
+        }
+        return result;
     }
 
     /// <summary>Names the adapter of a step, whose blobs are stored already. Told again, nothing changes. The oldest beyond the limit go.</summary>

@@ -88,6 +88,34 @@ public abstract class JobQueueConformance
     }
 
     [Fact]
+    public async Task SaveCheckpoint_OfALaterStep_DeletesTheBlobBeforeUnlessAnotherNamesIt()
+    {
+        await using TestHone hone = await StartAsync();
+        await hone.QueueAsync("one");
+        await hone.QueueAsync("two");
+        ClaimedJob one = (await hone.Queue.ClaimAsync("w", Lease, Stop))!, two = (await hone.Queue.ClaimAsync("w", Lease, Stop))!;
+        PublishedFile first = await hone.BlobAsync("1", [1]), second = await hone.BlobAsync("2", [2]), third = await hone.BlobAsync("3", [3]);
+        await SaveAsync(one, 1, first);
+        await SaveAsync(one, 1, first);
+        await SaveAsync(one, 2, second);
+        Assert.Equal([second, third], Stored());
+
+        await SaveAsync(two, 2, second);
+        await SaveAsync(one, 3, third);
+        Assert.Equal([second, third], Stored());
+        Assert.Equal(AttemptWrite.Lost, await hone.Queue.SaveCheckpointAsync(two.FinetuneId, two.Fence - 1, 3, third.Sha256, Stop));
+        Assert.Equal([second, third], Stored());
+        await Assert.ThrowsAsync<FileNotFoundException>(() => SaveAsync(two, 3, first));
+        await SaveAsync(two, 3, third);
+        Assert.Equal([third], Stored());
+
+        async Task SaveAsync(ClaimedJob job, int step, PublishedFile checkpoint) =>
+            Assert.Equal(AttemptWrite.Done, await hone.Queue.SaveCheckpointAsync(job.FinetuneId, job.Fence, step, checkpoint.Sha256, Stop));
+
+        IEnumerable<PublishedFile> Stored() => new[] { first, second, third }.Where(blob => hone.Blobs.Exists(blob.Sha256, blob.Size));
+    }
+
+    [Fact]
     public async Task Pause_OfAJobThatCrashesOnce_HoldsItBackAndCountsTheAttempt()
     {
         await using TestHone hone = await StartAsync();
