@@ -25,6 +25,7 @@ internal sealed partial class Engine : IAsyncDisposable
     private Task<EngineProcess>? _current;
     private Task _stopping = Task.CompletedTask;
     private int _requests;
+    private TimeSpan? _stopWhenIdle;
     private bool _disposed;
 
     public Engine(string modelId, string modelPath, Func<string> newSocket, EngineSettings settings, ILogger logger, TimeProvider clock)
@@ -35,10 +36,9 @@ internal sealed partial class Engine : IAsyncDisposable
         _settings = settings;
         _logger = logger;
         _clock = clock;
+        _stopWhenIdle = settings.StopWhenIdle;
         _idle = clock.CreateTimer(_ => StopIfIdle(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
-
-    public string ModelPath => _modelPath;
 
     public async IAsyncEnumerable<GenerateEvent> GenerateAsync(GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -52,6 +52,16 @@ internal sealed partial class Engine : IAsyncDisposable
         finally
         {
             Leave();
+        }
+    }
+
+    /// <summary>From now on it is ended as soon as no request is under way.</summary>
+    public void Retire()
+    {
+        lock (_lock)
+        {
+            _stopWhenIdle = TimeSpan.Zero;
+            AwaitIdleness();
         }
     }
 
@@ -86,9 +96,15 @@ internal sealed partial class Engine : IAsyncDisposable
         lock (_lock)
         {
             _requests--;
-            if (_requests == 0 && !_disposed && _settings.StopWhenIdle is { } idle)
-                _idle.Change(idle, Timeout.InfiniteTimeSpan);
+            AwaitIdleness();
         }
+    }
+
+    /// <summary>Under the lock.</summary>
+    private void AwaitIdleness()
+    {
+        if (_requests == 0 && !_disposed && _stopWhenIdle is { } idle)
+            _idle.Change(idle, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>An engine may be found dead at the connect, when its end was not seen yet: then the request, of which nothing was sent, goes to the next one.</summary>

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Text;
 using Hone.Formats.Inference;
+using Hone.Formats.Models;
 using Microsoft.Extensions.Logging;
 
 namespace Hone.Core.Inference;
@@ -18,7 +19,8 @@ public sealed class EnginePool : IAsyncDisposable
     private readonly ILogger<EnginePool> _logger;
     private readonly TimeProvider _clock;
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, Engine> _engines = [];
+    private readonly Dictionary<string, Loaded> _engines = [];
+    private readonly List<Engine> _retired = [];
     private DirectoryInfo? _sockets;
     private int _socketCount;
     private bool _disposed;
@@ -51,7 +53,7 @@ public sealed class EnginePool : IAsyncDisposable
         lock (_lock)
         {
             _disposed = true;
-            engines = [.. _engines.Values];
+            engines = [.. _engines.Values.Select(e => e.Engine), .. _retired];
             _engines.Clear();
         }
         await Task.WhenAll(engines.Select(e => e.DisposeAsync().AsTask()));
@@ -64,13 +66,21 @@ public sealed class EnginePool : IAsyncDisposable
 
     private Engine EngineFor(string modelId, string path)
     {
+        // A running engine keeps what it has of a file that is gone.
+        (long Size, DateTime ModifiedAt)? content = Path.Exists(path) ? ModelFiles.Stamp(path) : null;
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            // A model that moved to another file gets another engine; the old one goes with the pool or by idleness.
-            string key = $"{modelId}\n{path}";
-            if (!_engines.TryGetValue(key, out Engine? engine))
-                _engines.Add(key, engine = new Engine(modelId, path, NewSocket, _settings, _logger, _clock));
+            if (_engines.TryGetValue(modelId, out Loaded? loaded))
+            {
+                if (loaded.Path == path && (content is null || content == loaded.Content))
+                    return loaded.Engine;
+                // The one of the other content ends what it has begun.
+                loaded.Engine.Retire();
+                _retired.Add(loaded.Engine);
+            }
+            var engine = new Engine(modelId, path, NewSocket, _settings, _logger, _clock);
+            _engines[modelId] = new Loaded(path, content, engine);
             return engine;
         }
     }
@@ -101,4 +111,7 @@ public sealed class EnginePool : IAsyncDisposable
             Directory.Delete(folder, recursive: true);
         File.Delete(SocketFolderNote);
     }
+
+    /// <param name="Content">As it was when the engine was made; null: there was no file.</param>
+    private sealed record Loaded(string Path, (long Size, DateTime ModifiedAt)? Content, Engine Engine);
 }

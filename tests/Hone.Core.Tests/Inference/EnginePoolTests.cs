@@ -155,6 +155,27 @@ public sealed class EnginePoolTests : IDisposable
     }
 
     [Fact]
+    public async Task Generate_ModelFileReplaced_IsAnsweredByAnotherEngineAndTheFirstEndsWhenIdle()
+    {
+        string model = Path.Combine(_scripted.Folder, "model.gguf"), gone = _scripted.MakeFifo("gone");
+        await File.WriteAllTextAsync(model, "one", Now);
+        await using EnginePool pool = Pool(model: model);
+        int first = await ProcessAsync(pool), second;
+        await using (await HoldAsync(pool, gone))
+        {
+            await File.WriteAllTextAsync(model, "another", Now);
+            second = await ProcessAsync(pool);
+
+            Assert.NotEqual(first, second);
+            Assert.True(ScriptedChild.IsRunning(first));
+        }
+        Assert.True(await ScriptedChild.IsGoneAsync(first));
+
+        File.Delete(model);
+        Assert.Equal(second, await ProcessAsync(pool));
+    }
+
+    [Fact]
     public async Task Dispose_RunningEngine_LeavesNoProcessAndNoSocket()
     {
         int process;
@@ -182,10 +203,10 @@ public sealed class EnginePoolTests : IDisposable
         Assert.False(Directory.Exists(left.FullName));
     }
 
-    private EnginePool Pool(Func<EngineSettings, EngineSettings>? change = null)
+    private EnginePool Pool(Func<EngineSettings, EngineSettings>? change = null, string model = "model.gguf")
     {
         var settings = new EngineSettings { DataFolder = _scripted.Folder, Executable = _scripted.Executable };
-        return new EnginePool((id, _) => Task.FromResult(id == "m" ? "model.gguf" : null), change?.Invoke(settings) ?? settings, NullLogger<EnginePool>.Instance, TimeProvider.System);
+        return new EnginePool((id, _) => Task.FromResult(id == "m" ? model : null), change?.Invoke(settings) ?? settings, NullLogger<EnginePool>.Instance, TimeProvider.System);
     }
 
     private static async Task<List<GenerateEvent>> AskAsync(EnginePool pool, string prompt, string model = "m")
