@@ -19,13 +19,25 @@ internal sealed partial class EngineProcess : IAsyncDisposable
     private readonly string _socket;
     private readonly TimeProvider _clock;
     private readonly Task _drain;
+    private readonly EngineSettings _settings;
+    private readonly ILogger _logger;
+    private readonly ITimer _looks;
 
-    private EngineProcess(ChildProcess child, string socket, TimeProvider clock, Task drain)
+    /// <summary>Requests that wait for the engine, not for their client to read on.</summary>
+    private int _waiting;
+    private volatile bool _heard, _hangs;
+    private bool _awaited;
+    private TimeSpan _worked;
+
+    private EngineProcess(ChildProcess child, string socket, EngineSettings settings, ILogger logger, TimeProvider clock, Task drain)
     {
         _child = child;
         _socket = socket;
+        _settings = settings;
+        _logger = logger;
         _clock = clock;
         _drain = drain;
+        _looks = clock.CreateTimer(_ => Look(), null, settings.StallAfter, settings.StallAfter);
     }
 
     public int Id => _child.Id;
@@ -49,7 +61,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
         {
             EngineReady said = await ready.Task.WaitAsync(settings.StartLimit, clock);
             LogReady(logger, modelPath, said.ProcessId, said.LoadSeconds);
-            return new EngineProcess(child, socket, clock, drain);
+            return new EngineProcess(child, socket, settings, logger, clock, drain);
         }
         catch (Exception error) when (error is TimeoutException or ChildProtocolException)
         {
@@ -89,6 +101,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
         while (true)
         {
             GenerateEvent next;
+            Interlocked.Increment(ref _waiting);
             try
             {
                 if (!sent)
@@ -99,6 +112,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
                 if (await ReadEventAsync(reader, cancellationToken) is not { } read)
                     throw await CrashAsync(null);
                 next = read;
+                _heard = true;
             }
             catch (Exception error) when (error is IOException or SocketException or ChildProtocolException && !cancellationToken.IsCancellationRequested)
             {
@@ -107,6 +121,10 @@ internal sealed partial class EngineProcess : IAsyncDisposable
             catch (Exception error) when (error is IOException or SocketException)
             {
                 throw new OperationCanceledException(error.Message, error, cancellationToken);
+            }
+            finally
+            {
+                Interlocked.Decrement(ref _waiting);
             }
             yield return next;
             if (next is GenerateEvent.Done or GenerateEvent.Failed)
@@ -122,9 +140,25 @@ internal sealed partial class EngineProcess : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _looks.DisposeAsync();
         await _child.DisposeAsync();
         await _drain;
         File.Delete(_socket);
+    }
+
+    /// <summary>Ends it where nothing has come from it since the last look. A long prompt is silent, but takes more processor time than the runtime's own threads.</summary>
+    private void Look()
+    {
+        if (_child.ProcessorTime is not { } worked)
+            return;
+        bool isSilent = !_heard && worked - _worked < _settings.StallAfter / 100;
+        bool wasAwaited = _awaited;
+        (_heard, _worked, _awaited) = (false, worked, Volatile.Read(ref _waiting) > 0);
+        if (!isSilent || !wasAwaited || !_awaited)
+            return;
+        _hangs = true;
+        LogHangs(_logger, _child.Label, Id, _settings.StallAfter);
+        _child.Kill();
     }
 
     private static async Task<GenerateEvent?> ReadEventAsync(PipeReader reader, CancellationToken cancellationToken)
@@ -164,7 +198,8 @@ internal sealed partial class EngineProcess : IAsyncDisposable
         try
         {
             ChildExit exit = await _child.Exited.WaitAsync(EndOfCrash, _clock);
-            return new EngineCrashedException($"The engine ended with {exit} while it worked on the request. It is started again for the next one.{Tail(_child)}", error);
+            string how = _hangs ? $"gave no sign of life for {_settings.StallAfter.TotalSeconds:0.#} s and was ended" : $"ended with {exit}";
+            return new EngineCrashedException($"The engine {how} while it worked on the request. It is started again for the next one.{Tail(_child)}", error);
         }
         catch (TimeoutException)
         {
@@ -203,4 +238,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
 
     [LoggerMessage(3102, LogLevel.Debug, "hone {Label} printed: {Line}")]
     private static partial void LogOutput(ILogger logger, string label, string line);
+
+    [LoggerMessage(3103, LogLevel.Warning, "hone {Label}, process {ProcessId}, has neither answered nor worked for {Time}; killing it")]
+    private static partial void LogHangs(ILogger logger, string label, int processId, TimeSpan time);
 }

@@ -23,6 +23,9 @@ public sealed record EngineSettings
     /// <summary>Time to load a model.</summary>
     public TimeSpan StartLimit { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>An engine that is waited for, and neither sends an event nor uses its processors from one look to the next, is ended, as after a crash; looks are this far apart.</summary>
+    public TimeSpan StallAfter { get; init; } = TimeSpan.FromMinutes(2);
+
     /// <summary>Crashes within <see cref="CrashWindow"/> after which an engine rests for <see cref="CrashRest"/>.</summary>
     [Range(1, 100)]
     public int MaxCrashes { get; init; } = 3;

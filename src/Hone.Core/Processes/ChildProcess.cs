@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.ComponentModel;
 using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
@@ -59,6 +60,22 @@ public sealed partial class ChildProcess : IAsyncDisposable
     public Task<ChildExit> Exited { get; }
 
     public bool WasKilled { get; private set; }
+
+    /// <summary>Processor time used so far; null: it has ended.</summary>
+    public TimeSpan? ProcessorTime
+    {
+        get
+        {
+            try
+            {
+                return _process.TotalProcessorTime;
+            }
+            catch (Exception e) when (e is InvalidOperationException or Win32Exception)
+            {
+                return null;
+            }
+        }
+    }
 
     /// <summary>The last lines of standard error.</summary>
     public string LastErrors(int lines = 10) => _errors.Last(lines);

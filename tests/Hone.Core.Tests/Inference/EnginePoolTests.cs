@@ -1,8 +1,10 @@
+using System.Diagnostics;
 using System.Globalization;
 using Hone.Core.Inference;
 using Hone.Core.Tests.Processes;
 using Hone.Formats.Inference;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Hone.Core.Tests.Inference;
 
@@ -56,6 +58,45 @@ public sealed class EnginePoolTests : IDisposable
         int second = await ProcessAsync(pool);
         Assert.NotEqual(first, second);
         Assert.False(ScriptedChild.IsRunning(first));
+    }
+
+    [Fact]
+    public async Task Generate_EngineHangs_FailsThatRequestAndServesTheNext()
+    {
+        var clock = new FakeTimeProvider();
+        await using EnginePool pool = Pool(clock: clock);
+        int first = await ProcessAsync(pool);
+        using (var stop = Process.Start("kill", ["-STOP", first.ToString(CultureInfo.InvariantCulture)]))
+            await stop.WaitForExitAsync(Now);
+
+        Task<List<GenerateEvent>> asked = AskAsync(pool, "say x");
+        while (!asked.IsCompleted)
+        {
+            clock.Advance(TimeSpan.FromMinutes(2));
+            await Task.WhenAny(asked, Task.Delay(50, Now));
+        }
+
+        var error = await Assert.ThrowsAsync<EngineCrashedException>(() => asked);
+        Assert.Contains("gave no sign of life for 120 s", error.Message, StringComparison.Ordinal);
+        Assert.NotEqual(first, await ProcessAsync(pool));
+        Assert.False(ScriptedChild.IsRunning(first));
+    }
+
+    [Fact]
+    public async Task Generate_ClientReadsNothingForLong_EngineIsNotTakenToHang()
+    {
+        var clock = new FakeTimeProvider();
+        await using EnginePool pool = Pool(clock: clock);
+        string gone = _scripted.MakeFifo("gone");
+        int first = await ProcessAsync(pool);
+
+        await using (await HoldAsync(pool, gone))
+        {
+            for (int minutes = 0; minutes < 10; minutes++)
+                clock.Advance(TimeSpan.FromMinutes(1));
+            Assert.Equal(first, await ProcessAsync(pool));
+        }
+        await ScriptedChild.HearAsync(gone);
     }
 
     [Theory]
@@ -203,10 +244,10 @@ public sealed class EnginePoolTests : IDisposable
         Assert.False(Directory.Exists(left.FullName));
     }
 
-    private EnginePool Pool(Func<EngineSettings, EngineSettings>? change = null, string model = "model.gguf")
+    private EnginePool Pool(Func<EngineSettings, EngineSettings>? change = null, string model = "model.gguf", TimeProvider? clock = null)
     {
         var settings = new EngineSettings { DataFolder = _scripted.Folder, Executable = _scripted.Executable };
-        return new EnginePool((id, _) => Task.FromResult(id == "m" ? model : null), change?.Invoke(settings) ?? settings, NullLogger<EnginePool>.Instance, TimeProvider.System);
+        return new EnginePool((id, _) => Task.FromResult(id == "m" ? model : null), change?.Invoke(settings) ?? settings, NullLogger<EnginePool>.Instance, clock ?? TimeProvider.System);
     }
 
     private static async Task<List<GenerateEvent>> AskAsync(EnginePool pool, string prompt, string model = "m")
