@@ -13,7 +13,7 @@ public static class HoneCoreServices
 {
     /// <summary>
     /// Registers accounts, finetunes, models, blobs and the store over one data folder. <see cref="HoneStore.InitializeAsync"/> must have
-    /// run before anything is asked of them.
+    /// run before anything is asked of them, here or, as <see cref="HoneStore.RequireVersionAsync"/> tells, in another process.
     /// </summary>
     public static IServiceCollection AddHoneCore(this IServiceCollection services, HoneCoreOptions options)
     {

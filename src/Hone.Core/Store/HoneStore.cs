@@ -46,6 +46,23 @@ public sealed class HoneStore : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// For a process beside the one that initializes, which writes nothing here: throws <see cref="StorageException"/> where the database is of another version.
+    /// </summary>
+    public async Task RequireVersionAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using HoneDbContext db = Read();
+            if (!await IsUpToDateAsync(db, cancellationToken))
+                throw new StorageException(StorageProblem.Older, $"The database in {folder.Path} was made by an older Hone. Start `hone serve` of this version on it first: it brings it up to date.");
+        }
+        catch (Exception e) when (e is not StorageException && StorageException.From(e, folder.Path) is { } storage)
+        {
+            throw storage;
+        }
+    }
+
     /// <summary>A context for reading; nothing is tracked. The caller disposes it.</summary>
     public HoneDbContext Read() => readers.CreateDbContext();
 
@@ -87,15 +104,21 @@ public sealed class HoneStore : IAsyncDisposable
 
     private async Task MigrateAsync(HoneDbContext db, CancellationToken cancellationToken)
     {
-        string[] known = [.. db.Database.GetMigrations()], applied = [.. await db.Database.GetAppliedMigrationsAsync(cancellationToken)];
-        if (applied.Except(known).Any())
-            throw new StorageException(StorageProblem.Newer, $"The database in {folder.Path} was made by a newer Hone. Use that one, or choose another folder with --data.");
-        if (applied.Length == known.Length)
+        if (await IsUpToDateAsync(db, cancellationToken))
             return;
         // A process that was killed while it migrated leaves its lock behind, and the next would wait for ever. Nobody else migrates under the folder's lock.
         if (folder.IsHeld)
             await db.Database.ExecuteSqlRawAsync("""DROP TABLE IF EXISTS "__EFMigrationsLock";""", cancellationToken);
         await db.Database.MigrateAsync(cancellationToken);
+    }
+
+    /// <summary>False for an older version; a newer one throws.</summary>
+    private async Task<bool> IsUpToDateAsync(HoneDbContext db, CancellationToken cancellationToken)
+    {
+        string[] known = [.. db.Database.GetMigrations()], applied = [.. await db.Database.GetAppliedMigrationsAsync(cancellationToken)];
+        return applied.Except(known).Any()
+            ? throw new StorageException(StorageProblem.Newer, $"The database in {folder.Path} was made by a newer Hone. Use that one, or choose another folder with --data.")
+            : applied.Length == known.Length;
     }
 
     private static DbContextOptionsBuilder<HoneDbContext> Options(string connectionString) =>

@@ -23,6 +23,9 @@ public enum StorageProblem
     /// <summary>The database was made by a newer version.</summary>
     Newer,
 
+    /// <summary>The database was made by an older version, and is not brought up to date.</summary>
+    Older,
+
     /// <summary>Any other failure of reading or writing.</summary>
     Failed,
 }

@@ -43,6 +43,7 @@ internal sealed class WorkerCommand : CliCommand
         if (!File.Exists(folder.DatabasePath))
             throw new CliException($"{data} is not a data folder: it has no {Path.GetFileName(folder.DatabasePath)}.", "`hone serve --no-worker` makes one; --data or HONE_DATA names another.");
         using IDisposable only = WorkerLock.Take(folder);
+        await host.Services.GetRequiredService<HoneStore>().RequireVersionAsync(cancellationToken);
         await host.StartAsync(cancellationToken);
         terminal.Line($"Hone trains what {data} has to train");
         await terminal.Output.FlushAsync(cancellationToken);

@@ -218,4 +218,21 @@ public sealed class HoneDbContextTests
         StorageException e = await Assert.ThrowsAsync<StorageException>(() => hone.Store.InitializeAsync(Stop));
         Assert.Equal(StorageProblem.Newer, e.Problem);
     }
+
+    [Fact]
+    public async Task RequireVersion_AnotherVersion_SaysWhich()
+    {
+        await using TestHone hone = TestHone.Create();
+        using (TestHoneContext older = new(hone.DataFolder.DatabasePath))
+            await older.Db.GetService<IMigrator>().MigrateAsync("Initial", Stop);
+        StorageException e = await Assert.ThrowsAsync<StorageException>(() => hone.Store.RequireVersionAsync(Stop));
+        Assert.Equal(StorageProblem.Older, e.Problem);
+
+        await hone.Store.InitializeAsync(Stop);
+        await hone.Store.RequireVersionAsync(Stop);
+
+        await hone.Writer.RunAsync(db => db.Database.ExecuteSqlRawAsync("""INSERT INTO "__EFMigrationsHistory" VALUES ('99991231235959_Later', '99.0.0')""", Stop), Stop);
+        e = await Assert.ThrowsAsync<StorageException>(() => hone.Store.RequireVersionAsync(Stop));
+        Assert.Equal(StorageProblem.Newer, e.Problem);
+    }
 }
