@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using Hone.Commands;
 
@@ -17,9 +18,9 @@ internal static class Cli
     {
         // Model ids begin with @, which the parser would take for a file of arguments.
         ParseResult parse = Root(args).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        if (parse.Errors.Count > 0 && parse.Action is not { ClearsParseErrors: true })
+        if (parse.Action is not { ClearsParseErrors: true } && UsageErrors(parse) is { Count: > 0 } wrong)
         {
-            error.WriteLine("error: " + string.Join(" ", parse.Errors.Select(e => e.Message).Distinct()));
+            error.WriteLine("error: " + OneLine(string.Join(" ", wrong.Distinct())));
             error.WriteLine($"hint: `{Path(parse.CommandResult)} --help` lists what it takes and shows examples.");
             return Usage;
         }
@@ -58,10 +59,24 @@ internal static class Cli
         return root;
     }
 
-    private static string Path(System.CommandLine.Parsing.CommandResult result)
+    private static IReadOnlyList<string> UsageErrors(ParseResult parse) => parse.Errors.Count > 0 ? [.. parse.Errors.Select(Message)]
+        : parse.CommandResult.Command is CliCommand command ? [.. command.UsageErrors(parse)]
+        : [];
+
+    /// <summary>Of a value that cannot be read the parser names the .NET type that it wants.</summary>
+    private static string Message(ParseError error)
+    {
+        if (error.SymbolResult is not OptionResult { Option: var option, Tokens: [.., var given] } || !error.Message.Contains("'System.", StringComparison.Ordinal))
+            return error.Message;
+        Type type = option.ValueType.GetElementType() ?? Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType;
+        string expected = type.IsAssignableTo(typeof(FileSystemInfo)) ? "a path" : type == typeof(double) ? "a number" : "a whole number";
+        return $"{option.Name} {given.Value}: {expected} is expected.";
+    }
+
+    private static string Path(CommandResult result)
     {
         var names = new Stack<string>();
-        for (System.CommandLine.Parsing.SymbolResult? at = result; at is System.CommandLine.Parsing.CommandResult command; at = at.Parent)
+        for (SymbolResult? at = result; at is CommandResult command; at = at.Parent)
             names.Push(command.Command is RootCommand ? "hone" : command.Command.Name);
         return string.Join(' ', names);
     }
@@ -77,7 +92,7 @@ internal static class Cli
         _ => ($"{exception.GetType().Name}: {OneLine(exception.Message)}", "this is a fault in hone; HONE_DEBUG=1 shows where it happened."),
     };
 
-    private static string OneLine(string text) => text.ReplaceLineEndings(" ").Trim();
+    private static string OneLine(string text) => string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 
     /// <summary>The first Ctrl-C or SIGTERM asks the command to stop, the second one ends the process.</summary>
     private sealed class Signals : IDisposable

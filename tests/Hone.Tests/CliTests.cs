@@ -79,6 +79,10 @@ public sealed class CliTests
     [InlineData("quickstart --seed -1", "--seed")]
     [InlineData("quickstart --config /nonexistent.json", "/nonexistent.json")]
     [InlineData("bench train --steps 0", "--steps")]
+    [InlineData("bench train --precision x", "float32")]
+    [InlineData("finetune download n --format onnx", "gguf")]
+    [InlineData("tokens create ci --expires 1d --expires 2d", "--expires")]
+    [InlineData("run m p --seed abc", "--seed abc: a whole number is expected.")]
     [InlineData("engine model.gguf", "--socket")]
     public async Task Run_WrongUsage_Exits2WithOneLineAndAHint(string line, string named)
     {
@@ -90,6 +94,22 @@ public sealed class CliTests
         Assert.StartsWith("error: ", lines[0], StringComparison.Ordinal);
         Assert.Contains(named, lines[0], StringComparison.Ordinal);
         Assert.StartsWith("hint: `hone", lines[1], StringComparison.Ordinal);
+    }
+
+    /// <summary>Numbers that are none and paths that are empty.</summary>
+    public static TheoryData<string, string, string> WrongValues { get; } = [.. CommandTree.For([]).SelectMany(command => WithOptions(command, ""))];
+
+    [Theory]
+    [MemberData(nameof(WrongValues))]
+    public async Task Bug_ValueThatCannotBeRead_IsWrongUsage(string path, string option, string given)
+    {
+        CommandResult result = await CommandLine.RunAsync([.. path.Split(' '), option, given]);
+
+        Assert.Equal((2, ""), (result.Code, result.Output));
+        string[] lines = result.Error.TrimEnd().ReplaceLineEndings("\n").Split('\n');
+        Assert.Equal(2, lines.Length);
+        Assert.Contains($"{option} {given}: ", lines[0], StringComparison.Ordinal);
+        Assert.DoesNotContain("System.", lines[0], StringComparison.Ordinal);
     }
 
     [Theory]
@@ -113,6 +133,14 @@ public sealed class CliTests
         Assert.Equal(2, lines.Length);
         Assert.Contains(message, lines[0], StringComparison.Ordinal);
         Assert.Contains(hint, lines[1], StringComparison.Ordinal);
+    }
+
+    private static IEnumerable<(string, string, string)> WithOptions(Command command, string before)
+    {
+        string path = $"{before} {command.Name}".Trim();
+        return command.Subcommands.SelectMany(inner => WithOptions(inner, path)).Concat(command.Options
+            .Where(option => option.ValueType != typeof(bool) && option.ValueType != typeof(string) && option.ValueType != typeof(string[]))
+            .Select(option => (path, option.Name, (option.ValueType.GetElementType() ?? option.ValueType).IsAssignableTo(typeof(FileSystemInfo)) ? "" : "x")));
     }
 
     private static IEnumerable<string> Paths(Command command, string before)

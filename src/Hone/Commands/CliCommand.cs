@@ -16,6 +16,9 @@ internal abstract class CliCommand : Command
 
     public IReadOnlyList<string> Examples { get; }
 
+    /// <summary>What is wrong with values that can be read. A validator of the library runs before they are, and throws where one cannot.</summary>
+    public virtual IEnumerable<string> UsageErrors(ParseResult parse) => [];
+
     /// <returns>The exit code: 0, or 1 where the command has said why. <see cref="CliException"/> is the other way to 1.</returns>
     protected abstract Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken);
 

@@ -22,7 +22,7 @@ internal sealed class EstimateCommand : CliCommand
     };
     private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file or folder.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
     private readonly Option<string[]> _set = new("--set") { Description = "A setting as training_config.json has it, such as rank=16; may be given often.", HelpName = "KEY=VALUE", DefaultValueFactory = _ => [] };
-    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the tensor library. Default: all cores.", HelpName = "N" };
+    private readonly Option<int?> _threads = MeasuringChild.Threads();
     private readonly Option<string?> _data = AdminGroups.Data();
     private readonly Option<bool> _json = new("--json") { Description = "Print the figures as one line of JSON." };
     private readonly Option<bool> _here = new("--in-this-process") { Description = "Measure here and print JSON.", Hidden = true };
@@ -33,16 +33,15 @@ internal sealed class EstimateCommand : CliCommand
         Arguments.Add(_files);
         foreach (Option option in new Option[] { _model, _set, _threads, _data, _json, _here })
             Options.Add(option);
-        Validators.Add(result =>
-        {
-            string[] files = result.GetValue(_files) ?? [];
-            if (files.Length > 0 && (files.Count(IsConfig) > 1 || files.Count(file => !IsConfig(file)) is 0 or > 2))
-                result.AddError("Name the training rows, at most one file of validation rows, and at most one training_config.json.");
-            if (result.GetValue(_threads) is < 1)
-                result.AddError("--threads is 1 or more.");
-            if (result.GetValue(_set)?.FirstOrDefault(s => s.IndexOf('=') < 1) is { } wrong)
-                result.AddError($"--set {wrong}: write KEY=VALUE.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        string[] files = parse.GetRequiredValue(_files);
+        if (files.Count(IsConfig) > 1 || files.Count(file => !IsConfig(file)) is 0 or > 2)
+            yield return "Name the training rows, at most one file of validation rows, and at most one training_config.json.";
+        if (parse.GetValue(_set)?.FirstOrDefault(s => s.IndexOf('=') < 1) is { } wrong)
+            yield return $"--set {wrong}: write KEY=VALUE.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)

@@ -45,14 +45,15 @@ internal sealed class LimitOptions
     {
         foreach (Option option in _options)
             command.Options.Add(option);
-        command.Validators.Add(result =>
+    }
+
+    public IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        foreach ((Limit limit, Option<string?> option) in s_all.Zip(_options))
         {
-            foreach ((Limit limit, Option<string?> option) in s_all.Zip(_options))
-            {
-                if (result.GetValue(option) is { } given && limit.Set(new Limits(new HoneLimits(), null), given) is null)
-                    result.AddError($"--{limit.Name} {given}: {limit.Expected} is expected.");
-            }
-        });
+            if (parse.GetValue(option) is { } given && limit.Set(new Limits(new HoneLimits(), null), given) is null)
+                yield return $"--{limit.Name} {given}: {limit.Expected} is expected.";
+        }
     }
 
     public Limits Read(ParseResult parse, string dataFolder) =>

@@ -29,12 +29,14 @@ internal sealed class LintCommand : CliCommand
         Arguments.Add(_files);
         foreach (Option option in new Option[] { _validation, _model, _data, _json })
             Options.Add(option);
-        Validators.Add(result =>
-        {
-            string[] files = result.GetValue(_files) ?? [];
-            if (files.Length > 0 && (files.Count(IsConfig) > 1 || files.Count(file => !IsConfig(file)) + (result.GetValue(_validation) is null ? 0 : 1) is var rows && (rows > 2 || !files.Any(file => !IsConfig(file)))))
-                result.AddError("Name the training rows, at most one file of validation rows, and at most one training_config.json.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        string[] files = parse.GetRequiredValue(_files);
+        int rows = files.Count(file => !IsConfig(file));
+        if (files.Length - rows > 1 || rows == 0 || rows + (parse.GetValue(_validation) is null ? 0 : 1) > 2)
+            yield return "Name the training rows, at most one file of validation rows, and at most one training_config.json.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)

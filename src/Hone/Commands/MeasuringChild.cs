@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Globalization;
 using System.Text;
 using Hone.Core.Processes;
@@ -8,6 +9,13 @@ namespace Hone.Commands;
 /// <summary>A child of this program with the environment that trainers and engines get: what it measures is what they do.</summary>
 internal static class MeasuringChild
 {
+    public static Option<int?> Threads() => new("--threads")
+    {
+        Description = "Threads of the tensor library. Default: all cores.",
+        HelpName = "N",
+        CustomParser = argument => WorkerOptions.Number(argument, "--threads", WorkerOptions.MostThreads),
+    };
+
     /// <returns>The last line that it printed.</returns>
     public static async Task<string> RunAsync(IReadOnlyList<string> arguments, int? threads, CancellationToken cancellationToken)
     {

@@ -20,13 +20,14 @@ internal sealed class QuickstartCommand : CliCommand
     {
         foreach (Option option in new Option[] { _data, _seed, _config, _examples, _keepServing, _json })
             Options.Add(option);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_config)?.GetValueOrDefault<FileInfo?>() is { Exists: false } config)
-                result.AddError($"--config: {config} does not exist.");
-            if (result.GetResult(_seed)?.GetValueOrDefault<long>() < 0)
-                result.AddError("--seed is 0 or more.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_config) is { Exists: false } config)
+            yield return $"--config: {config} does not exist.";
+        if (parse.GetValue(_seed) < 0)
+            yield return "--seed is 0 or more.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)

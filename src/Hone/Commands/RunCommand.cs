@@ -28,13 +28,14 @@ internal sealed class RunCommand : CliCommand
         foreach (Option option in new Option[] { _lora, _stream, _system, _raw, _maxTokens, _temperature, _seed, _json })
             Options.Add(option);
         _connection = new ConnectionOptions(this);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_stream) is not null && result.GetResult(_json) is not null)
-                result.AddError("--stream and --json exclude each other.");
-            if (result.GetResult(_raw) is not null && result.GetResult(_system) is not null)
-                result.AddError("--raw and --system exclude each other: a system message needs the chat template.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_stream) && parse.GetValue(_json))
+            yield return "--stream and --json exclude each other.";
+        if (parse.GetValue(_raw) && parse.GetValue(_system) is not null)
+            yield return "--raw and --system exclude each other: a system message needs the chat template.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)

@@ -28,7 +28,7 @@ internal sealed class ServeCommand : CliCommand
         DefaultValueFactory = _ => ServeOptions.DefaultListen,
     };
     private readonly Option<string?> _data = new("--data") { Description = "Data folder. Default: HONE_DATA, then ~/.local/share/hone.", HelpName = "DIR" };
-    private readonly Option<DirectoryInfo[]> _models = new("--models") { Description = "A folder of GGUF files to offer as base models; may be given several times.", HelpName = "DIR" };
+    private readonly Option<string[]> _models = new("--models") { Description = "A folder of GGUF files to offer as base models; may be given several times.", HelpName = "DIR" };
     private readonly Option<bool> _noWorker = new("--no-worker") { Description = "Train nothing here: the API alone." };
     private readonly WorkerOptions _worker = new();
     private readonly LimitOptions _limits = new();
@@ -42,22 +42,25 @@ internal sealed class ServeCommand : CliCommand
     {
         foreach (Option option in new Option[] { _listen, _data, _models, _noWorker, _insecure, _quiet, _json, _untilInputEnds })
             Options.Add(option);
-        _worker.AddTo(this, _noWorker);
+        _worker.AddTo(this);
         _limits.AddTo(this);
-        Validators.Add(result =>
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse) => [.. _worker.UsageErrors(parse, _noWorker), .. _limits.UsageErrors(parse), .. OwnErrors(parse)];
+
+    private IEnumerable<string> OwnErrors(ParseResult parse)
+    {
+        string listen = parse.GetRequiredValue(_listen);
+        (IPEndPoint? address, string? error) = ServeOptions.Parse(listen);
+        if (error is not null)
+            yield return error;
+        else if (!IPAddress.IsLoopback(address!.Address) && !parse.GetValue(_insecure))
+            yield return $"--listen {listen} is reachable from other machines, and HTTP shows every token to the network: put a proxy that speaks TLS before it, or say --insecure-http.";
+        foreach (string folder in parse.GetValue(_models) ?? [])
         {
-            string listen = result.GetResult(_listen)?.GetValueOrDefault<string>() ?? ServeOptions.DefaultListen;
-            (IPEndPoint? address, string? error) = ServeOptions.Parse(listen);
-            if (error is not null)
-                result.AddError(error);
-            else if (!IPAddress.IsLoopback(address!.Address) && !result.GetValue(_insecure))
-                result.AddError($"--listen {listen} is reachable from other machines, and HTTP shows every token to the network: put a proxy that speaks TLS before it, or say --insecure-http.");
-            foreach (DirectoryInfo folder in result.GetValue(_models) ?? [])
-            {
-                if (!folder.Exists)
-                    result.AddError($"--models {folder}: there is no such folder.");
-            }
-        });
+            if (!Directory.Exists(folder))
+                yield return $"--models {folder}: there is no such folder.";
+        }
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
@@ -70,7 +73,7 @@ internal sealed class ServeCommand : CliCommand
         await using WebApplication app = HoneServer.Build(new HoneServerOptions
         {
             Listen = listen,
-            Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(folder => folder.FullName)], Limits = limits.Core },
+            Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(Path.GetFullPath)], Limits = limits.Core },
             RateLimit = limits.Rate,
             LogLevel = parse.GetValue(_quiet) ? LogLevel.Warning : LogLevel.Information,
             Services = services =>

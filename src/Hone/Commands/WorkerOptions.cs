@@ -8,10 +8,11 @@ namespace Hone.Commands;
 /// <summary>How trainers are run, as <c>hone serve</c> and <c>hone worker</c> take it.</summary>
 internal sealed class WorkerOptions
 {
+    public const int MostThreads = 1024;
     private const int LeastMemoryMb = 256;
 
     private readonly Option<int?> _slots = new("--slots") { Description = "Jobs at a time, 1 to 64; they share the cores. Default: 1.", HelpName = "N", CustomParser = argument => Number(argument, "--slots", 64) };
-    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of a trainer. Default: the machine's cores, shared by the slots.", HelpName = "N", CustomParser = argument => Number(argument, "--threads", 1024) };
+    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of a trainer. Default: the machine's cores, shared by the slots.", HelpName = "N", CustomParser = argument => Number(argument, "--threads", MostThreads) };
     private readonly Option<int?> _memory = new("--memory-limit")
     {
         Description = "Private memory that a trainer may have, such as 900M or 2.5G; a job that needs more ends as out_of_memory. Default: no limit.",
@@ -19,16 +20,18 @@ internal sealed class WorkerOptions
         CustomParser = Size,
     };
 
-    public void AddTo(Command command, Option<bool>? noWorker = null)
+    private Option[] All => [_slots, _threads, _memory];
+
+    public void AddTo(Command command)
     {
-        Option[] all = [_slots, _threads, _memory];
-        foreach (Option option in all)
+        foreach (Option option in All)
             command.Options.Add(option);
-        command.Validators.Add(result =>
-        {
-            if (noWorker is not null && result.GetValue(noWorker) && Array.Find(all, option => result.GetResult(option) is { Implicit: false }) is { } idle)
-                result.AddError($"{idle.Name} tells how to train, and --no-worker trains nothing here: leave out one of them, or give {idle.Name} to `hone worker`.");
-        });
+    }
+
+    public IEnumerable<string> UsageErrors(ParseResult parse, Option<bool> noWorker)
+    {
+        if (parse.GetValue(noWorker) && Array.Find(All, option => parse.GetResult(option) is { Implicit: false }) is { } idle)
+            yield return $"{idle.Name} tells how to train, and --no-worker trains nothing here: leave out one of them, or give {idle.Name} to `hone worker`.";
     }
 
     public WorkerSettings Read(ParseResult parse, string data) => new()
@@ -39,7 +42,7 @@ internal sealed class WorkerOptions
         MemoryLimitMb = parse.GetValue(_memory),
     };
 
-    private static int? Number(ArgumentResult argument, string option, int most)
+    internal static int? Number(ArgumentResult argument, string option, int most)
     {
         string given = argument.Tokens[0].Value;
         if (int.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= 1 && number <= most)

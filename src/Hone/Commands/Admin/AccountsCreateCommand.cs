@@ -18,13 +18,14 @@ internal sealed class AccountsCreateCommand : CliCommand
         Arguments.Add(_name);
         foreach (Option option in new Option[] { _email, _data, _json })
             Options.Add(option);
-        Validators.Add(result =>
-        {
-            if (result.GetValue(_name) is { } name && (string.IsNullOrWhiteSpace(name) || name.Any(char.IsControl)))
-                result.AddError("The account's name has printable characters.");
-            if (result.GetValue(_email) is { } email && (email.IndexOf('@', StringComparison.Ordinal) is var at && (at <= 0 || at == email.Length - 1 || email.Any(char.IsWhiteSpace))))
-                result.AddError($"\"{email}\" is not an e-mail address.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_name) is { } name && (string.IsNullOrWhiteSpace(name) || name.Any(char.IsControl)))
+            yield return "The account's name has printable characters.";
+        if (parse.GetValue(_email) is { } email && (email.IndexOf('@', StringComparison.Ordinal) is var at && (at <= 0 || at == email.Length - 1 || email.Any(char.IsWhiteSpace))))
+            yield return $"\"{email}\" is not an e-mail address.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)

@@ -21,13 +21,14 @@ internal sealed class TokensCreateCommand : CliCommand
         Arguments.Add(_name);
         foreach (Option option in new Option[] { _readOnly, _expires, _account, _data, _json })
             Options.Add(option);
-        Validators.Add(result =>
-        {
-            if (result.GetValue(_name) is { } name && (string.IsNullOrWhiteSpace(name) || name.Any(char.IsControl)))
-                result.AddError("The token's name has printable characters.");
-            if (result.GetValue(_expires) is { } text && Time(text) is null)
-                result.AddError($"--expires {text}: a time is a number and m, h or d, such as 30d.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_name) is { } name && (string.IsNullOrWhiteSpace(name) || name.Any(char.IsControl)))
+            yield return "The token's name has printable characters.";
+        if (parse.GetValue(_expires) is { } text && Time(text) is null)
+            yield return $"--expires {text}: a time is a number and m, h or d, such as 30d.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)

@@ -18,15 +18,16 @@ internal sealed class BenchApiCommand : CliCommand
     {
         foreach (Option option in new Option[] { _seconds, _megabytes, _folder, _json })
             Options.Add(option);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_seconds)?.GetValueOrDefault<double>() is not (null or >= 0.5 and <= 60))
-                result.AddError("--seconds is a number from 0.5 to 60.");
-            if (result.GetResult(_megabytes)?.GetValueOrDefault<int>() is < 1 or > 300)
-                result.AddError("--megabytes is a number from 1 to 300.");
-            if (result.GetValue(_folder) is { Exists: false } missing)
-                result.AddError($"--folder: {missing} does not exist.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_seconds) is not (>= 0.5 and <= 60))
+            yield return "--seconds is a number from 0.5 to 60.";
+        if (parse.GetValue(_megabytes) is < 1 or > 300)
+            yield return "--megabytes is a number from 1 to 300.";
+        if (parse.GetValue(_folder) is { Exists: false } missing)
+            yield return $"--folder: {missing} does not exist.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)

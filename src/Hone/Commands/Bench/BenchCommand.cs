@@ -11,7 +11,7 @@ namespace Hone.Commands.Bench;
 internal abstract class BenchCommand : CliCommand
 {
     private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
-    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the tensor library. Default: all cores.", HelpName = "N" };
+    private readonly Option<int?> _threads = MeasuringChild.Threads();
     private readonly Option<string>? _precision;
     private readonly Option<bool> _json = new("--json") { Description = "Print the figures as one line of JSON." };
     private readonly Option<bool> _here = new("--in-this-process") { Description = "Measure here and print JSON.", Hidden = true };
@@ -29,11 +29,6 @@ internal abstract class BenchCommand : CliCommand
         }
         foreach (Option option in (Option[])[_model, .. _precision is not null ? [_threads, _precision] : Array.Empty<Option>(), _json, _here])
             Options.Add(option);
-        Validators.Add(result =>
-        {
-            if (_precision is not null && result.GetValue(_threads) is < 1)
-                result.AddError("--threads is 1 or more.");
-        });
     }
 
     protected string Precision(ParseResult parse) => parse.GetValue(_precision!)!;

@@ -14,13 +14,14 @@ internal sealed class BenchGrammarCommand : BenchCommand
     {
         Options.Add(_properties);
         Options.Add(_tokens);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_properties)?.GetValueOrDefault<int>() is < 1 or > 1000)
-                result.AddError("--properties is a number from 1 to 1000.");
-            if (result.GetResult(_tokens)?.GetValueOrDefault<int>() is < 1 or > 100_000)
-                result.AddError("--tokens is a number from 1 to 100000.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_properties) is < 1 or > 1000)
+            yield return "--properties is a number from 1 to 1000.";
+        if (parse.GetValue(_tokens) is < 1 or > 100_000)
+            yield return "--tokens is a number from 1 to 100000.";
     }
 
     protected override IEnumerable<string> Own(ParseResult parse) =>

@@ -13,11 +13,12 @@ internal sealed class BenchLintCommand : BenchCommand
         "hone bench lint", "hone bench lint --megabytes 64 --json")
     {
         Options.Add(_megabytes);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_megabytes)?.GetValueOrDefault<int>() is < 1 or > 4096)
-                result.AddError("--megabytes is a number from 1 to 4096.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_megabytes) is < 1 or > 4096)
+            yield return "--megabytes is a number from 1 to 4096.";
     }
 
     protected override IEnumerable<string> Own(ParseResult parse) => ["--megabytes", parse.GetValue(_megabytes).ToString(CultureInfo.InvariantCulture)];

@@ -21,13 +21,14 @@ internal sealed class BenchRowsCommand : BenchCommand
     {
         Options.Add(_sizes);
         Options.Add(_steps);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_steps)?.GetValueOrDefault<int>() < 1)
-                result.AddError("--steps is 1 or more.");
-            if (result.GetResult(_sizes)?.GetValueOrDefault<int[]>()?.Any(rows => rows is < 1 or > 10_000_000) == true)
-                result.AddError("--rows takes numbers from 1 to 10,000,000.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_steps) < 1)
+            yield return "--steps is 1 or more.";
+        if (parse.GetValue(_sizes)?.Any(rows => rows is < 1 or > 10_000_000) == true)
+            yield return "--rows takes numbers from 1 to 10,000,000.";
     }
 
     protected override IEnumerable<string> Own(ParseResult parse) =>

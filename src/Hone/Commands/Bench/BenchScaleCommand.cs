@@ -17,15 +17,16 @@ internal sealed class BenchScaleCommand : BenchCommand
         Options.Add(_lengths);
         Options.Add(_ranks);
         Options.Add(_steps);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_steps)?.GetValueOrDefault<int>() < 1)
-                result.AddError("--steps is 1 or more.");
-            if (result.GetResult(_lengths)?.GetValueOrDefault<int[]>()?.Any(length => length is < 2 or > 8192) == true)
-                result.AddError("--lengths takes numbers from 2 to 8,192.");
-            if (result.GetResult(_ranks)?.GetValueOrDefault<int[]>()?.Any(rank => rank is < 1 or > 512) == true)
-                result.AddError("--ranks takes numbers from 1 to 512.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_steps) < 1)
+            yield return "--steps is 1 or more.";
+        if (parse.GetValue(_lengths)?.Any(length => length is < 2 or > 8192) == true)
+            yield return "--lengths takes numbers from 2 to 8,192.";
+        if (parse.GetValue(_ranks)?.Any(rank => rank is < 1 or > 512) == true)
+            yield return "--ranks takes numbers from 1 to 512.";
     }
 
     protected override IEnumerable<string> Own(ParseResult parse) =>

@@ -15,13 +15,14 @@ internal sealed class BenchServeCommand : BenchCommand
     {
         Options.Add(_tokens);
         Options.Add(_promptTokens);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_tokens)?.GetValueOrDefault<int>() is < 1 or > 4096)
-                result.AddError("--tokens is a number from 1 to 4096.");
-            if (result.GetResult(_promptTokens)?.GetValueOrDefault<int>() is < 8 or > 4096)
-                result.AddError("--prompt-tokens is a number from 8 to 4096.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_tokens) is < 1 or > 4096)
+            yield return "--tokens is a number from 1 to 4096.";
+        if (parse.GetValue(_promptTokens) is < 8 or > 4096)
+            yield return "--prompt-tokens is a number from 8 to 4096.";
     }
 
     protected override IEnumerable<string> Own(ParseResult parse) =>

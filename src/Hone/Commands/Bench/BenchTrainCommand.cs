@@ -18,13 +18,14 @@ internal sealed class BenchTrainCommand : BenchCommand
         Options.Add(_profile);
         Options.Add(_rows);
         Options.Add(_steps);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_steps)?.GetValueOrDefault<int>() < 1)
-                result.AddError("--steps is 1 or more.");
-            if (result.GetValue(_rows) is { Exists: false } missing)
-                result.AddError($"--rows: {missing} does not exist.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_steps) < 1)
+            yield return "--steps is 1 or more.";
+        if (parse.GetValue(_rows) is { Exists: false } missing)
+            yield return $"--rows: {missing} does not exist.";
     }
 
     protected override IEnumerable<string> Own(ParseResult parse)

@@ -28,14 +28,15 @@ internal sealed class CreateCommand : CliCommand
         foreach (Option option in new Option[] { _description, _public, _train, _validation, _config, _adapter, _watch, _json })
             Options.Add(option);
         _connection = new ConnectionOptions(this);
-        Validators.Add(result =>
-        {
-            bool data = result.GetResult(_train) is not null;
-            if (data && result.GetResult(_adapter) is not null)
-                result.AddError("--train and --adapter exclude each other: an adapter is either trained or brought.");
-            if (!data && (result.GetResult(_validation) ?? result.GetResult(_config) ?? result.GetResult(_watch)) is not null)
-                result.AddError("--validation, --config and --watch go with --train.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        bool data = parse.GetValue(_train) is not null;
+        if (data && parse.GetValue(_adapter) is not null)
+            yield return "--train and --adapter exclude each other: an adapter is either trained or brought.";
+        if (!data && ((parse.GetValue(_validation) ?? parse.GetValue(_config)) is not null || parse.GetValue(_watch)))
+            yield return "--validation, --config and --watch go with --train.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)

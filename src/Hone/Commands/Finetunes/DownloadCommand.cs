@@ -24,15 +24,16 @@ internal sealed class DownloadCommand : CliCommand
         _format.AcceptOnlyFromAmong("peft", "gguf");
         Options.Add(_format);
         Options.Add(_merged);
-        Validators.Add(result =>
-        {
-            bool gguf = result.GetValue(_format) == "gguf", merged = result.GetValue(_merged);
-            if (gguf && merged)
-                result.AddError("--merged writes safetensors; leave --format out.");
-            if ((gguf || merged) && result.GetValue(_files) is { Length: > 0 })
-                result.AddError("Name files, or a form of the adapter, not both.");
-        });
         _connection = new ConnectionOptions(this);
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        bool gguf = parse.GetValue(_format) == "gguf", merged = parse.GetValue(_merged);
+        if (gguf && merged)
+            yield return "--merged writes safetensors; leave --format out.";
+        if ((gguf || merged) && parse.GetValue(_files) is { Length: > 0 })
+            yield return "Name files, or a form of the adapter, not both.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)

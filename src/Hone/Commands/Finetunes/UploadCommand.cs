@@ -19,11 +19,12 @@ internal sealed class UploadCommand : CliCommand
         Arguments.Add(_files);
         Options.Add(_as);
         _connection = new ConnectionOptions(this);
-        Validators.Add(result =>
-        {
-            if (result.GetResult(_as) is not null && result.GetResult(_files)?.Tokens.Count > 1)
-                result.AddError("--as names one file; upload them one at a time.");
-        });
+    }
+
+    public override IEnumerable<string> UsageErrors(ParseResult parse)
+    {
+        if (parse.GetValue(_as) is not null && parse.GetRequiredValue(_files).Length > 1)
+            yield return "--as names one file; upload them one at a time.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
