@@ -32,7 +32,8 @@ internal static class Cli
                 new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null },
                 interrupt.Token);
         }
-        catch (OperationCanceledException) when (interrupt.IsCancellationRequested)
+        // What is stopped under way ends as it can: as cancelled, with a connection that broke, with an object that is gone.
+        catch (Exception) when (interrupt.IsCancellationRequested)
         {
             return Interrupted;
         }

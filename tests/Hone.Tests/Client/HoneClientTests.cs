@@ -116,6 +116,28 @@ public sealed class HoneClientTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Bug_DownloadThatIsInterrupted_EndsSilently()
+    {
+        using var interrupt = new CancellationTokenSource();
+        _app.MapGet(Account + "/ai/finetunes/n", (HttpContext context) => Answer(context, 200, Result(Finetune)));
+        _app.MapGet(Account + "/ai/finetunes/i/finetune-assets/{file}", async (HttpContext context) =>
+        {
+            await context.Response.WriteAsync("the first bytes");
+            await context.Response.Body.FlushAsync();
+            await interrupt.CancelAsync();
+            await Task.Delay(Timeout.Infinite, context.RequestAborted);
+        });
+        await StartAsync();
+        using var folder = new TemporaryFolder();
+        using StringWriter output = new(), error = new();
+
+        int code = await Cli.RunAsync(["finetune", "download", "n", "--merged", "--to", folder.Path, "--url", _app.Urls.First(), "--account", "acc", "--token", "t"], output, error, interrupt.Token);
+
+        Assert.Equal((130, "", ""), (code, output.ToString(), error.ToString()));
+        Assert.Empty(Directory.GetFiles(folder.Path));
+    }
+
+    [Fact]
     public async Task RunStream_CutBeforeItsEnd_IsAnError()
     {
         _app.MapPost(Account + "/ai/run/@cf/a/b", (HttpContext context) =>
