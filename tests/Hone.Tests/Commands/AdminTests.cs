@@ -30,6 +30,20 @@ public sealed class AdminTests : IDisposable
     }
 
     [Fact]
+    public async Task Bug_TwoAccountsOfOneName_NeitherIsTaken()
+    {
+        string[] ids = new string[2];
+        for (int i = 0; i < ids.Length; i++)
+            ids[i] = JsonElement.Parse((await RunAsync("accounts", "create", "research", "--email", "lab@example.org", "--json")).Output).GetProperty("id").GetString()!;
+
+        CommandResult refused = await CommandLine.RunAsync("tokens", "create", "ci", "--account", "research", "--data", _folder.Path);
+
+        Assert.Equal((1, ""), (refused.Code, refused.Output));
+        Assert.All(ids, id => Assert.Contains(id, refused.Error, StringComparison.Ordinal));
+        Assert.Contains(ids[1], (await RunAsync("tokens", "create", "ci", "--account", ids[1])).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Models_FileThatIsNone_IsRefusedWithItsPath()
     {
         string file = _folder.Write("model.gguf", "GGUFnot");

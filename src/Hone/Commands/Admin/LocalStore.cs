@@ -52,8 +52,15 @@ internal sealed class LocalStore : IAsyncDisposable
             return accounts.Count == 1 ? accounts[0] : throw new CliException(
                 $"There are {accounts.Count} accounts.", accounts.Count == 0 ? "`hone accounts create` makes one." : "name one with --account; `hone accounts list` shows them.");
         }
-        return accounts.FirstOrDefault(account => account.Id == given || account.Name == given)
-            ?? throw new CliException($"There is no account \"{given}\".", "`hone accounts list` shows them.");
+        Account[] found = [.. accounts.Where(account => account.Id == given)];
+        if (found.Length == 0)
+            found = [.. accounts.Where(account => account.Name == given)];
+        return found switch
+        {
+            [var account] => account,
+            [] => throw new CliException($"There is no account \"{given}\".", "`hone accounts list` shows them."),
+            _ => throw new CliException($"{found.Length} accounts are called \"{given}\".", $"name one by its id: {string.Join(", ", found.Select(account => account.Id))}."),
+        };
     }
 
     public ValueTask DisposeAsync() => _services.DisposeAsync();
