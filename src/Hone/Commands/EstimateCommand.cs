@@ -46,9 +46,9 @@ internal sealed class EstimateCommand : CliCommand
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
+        foreach (string file in parse.GetRequiredValue(_files))
+            InputFile.MustExist(file);
         string[] files = [.. parse.GetRequiredValue(_files).Select(Path.GetFullPath)];
-        if (files.FirstOrDefault(file => !File.Exists(file)) is { } missing)
-            throw new CliException($"There is no file {missing}.", "check the path; relative ones start at the current folder.");
         string[] set = parse.GetValue(_set) ?? [];
         TrainingConfig config = Config(files.FirstOrDefault(IsConfig), set);
         string model = await LocalModel.PathOfAsync(parse.GetRequiredValue(_model), parse.GetValue(_data), cancellationToken);

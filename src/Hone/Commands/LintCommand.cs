@@ -43,8 +43,8 @@ internal sealed class LintCommand : CliCommand
     {
         string[] files = parse.GetRequiredValue(_files);
         string[] rows = [.. files.Where(file => !IsConfig(file)).Concat(parse.GetValue(_validation) is { } validation ? [validation] : [])];
-        if (files.Concat(rows).FirstOrDefault(file => !File.Exists(file)) is { } missing)
-            throw new CliException($"There is no file {missing}.", "check the path; relative ones start at the current folder.");
+        foreach (string file in files.Union(rows))
+            InputFile.MustExist(file);
         using BaseModel model = await LocalModel.OpenAsync(parse.GetRequiredValue(_model), parse.GetValue(_data), cancellationToken);
         string? configFile = files.FirstOrDefault(IsConfig);
         LintReport report = Lint(rows, configFile, model, cancellationToken);

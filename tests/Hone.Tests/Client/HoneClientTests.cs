@@ -119,22 +119,37 @@ public sealed class HoneClientTests : IAsyncLifetime
     public async Task Bug_DownloadThatIsInterrupted_EndsSilently()
     {
         using var interrupt = new CancellationTokenSource();
+        using var folder = new TemporaryFolder();
         _app.MapGet(Account + "/ai/finetunes/n", (HttpContext context) => Answer(context, 200, Result(Finetune)));
         _app.MapGet(Account + "/ai/finetunes/i/finetune-assets/{file}", async (HttpContext context) =>
         {
             await context.Response.WriteAsync("the first bytes");
             await context.Response.Body.FlushAsync();
+            while (Directory.GetFiles(folder.Path).Length == 0)
+                await Task.Delay(5, context.RequestAborted);
             await interrupt.CancelAsync();
             await Task.Delay(Timeout.Infinite, context.RequestAborted);
         });
         await StartAsync();
-        using var folder = new TemporaryFolder();
         using StringWriter output = new(), error = new();
 
         int code = await Cli.RunAsync(["finetune", "download", "n", "--merged", "--to", folder.Path, "--url", _app.Urls.First(), "--account", "acc", "--token", "t"], output, error, interrupt.Token);
 
         Assert.Equal((130, "", ""), (code, output.ToString(), error.ToString()));
         Assert.Empty(Directory.GetFiles(folder.Path));
+    }
+
+    [Fact]
+    public async Task Bug_DownloadToAFile_AsksForAFolder()
+    {
+        _app.MapGet(Account + "/ai/finetunes/n", (HttpContext context) => Answer(context, 200, Result(Finetune)));
+        await StartAsync();
+        using var folder = new TemporaryFolder();
+        string file = folder.Write("adapter", "");
+
+        CommandResult result = await RunAsync("finetune", "download", "n", "--to", file);
+
+        Assert.Equal((1, $"error: {file} is a file.\nhint: name the folder to write to with --to.\n"), (result.Code, result.Error));
     }
 
     [Fact]
@@ -163,6 +178,8 @@ public sealed class HoneClientTests : IAsyncLifetime
         await _app.StartAsync(TestContext.Current.CancellationToken);
         return _client = new HoneClient(new Connection(new Uri(_app.Urls.First()), "acc", "t"));
     }
+
+    private Task<CommandResult> RunAsync(params string[] args) => CommandLine.RunAsync([.. args, "--url", _app.Urls.First(), "--account", "acc", "--token", "t"]);
 
     private static Task Answer(HttpContext context, int status, string body)
     {

@@ -79,8 +79,7 @@ internal sealed class CreateCommand : CliCommand
     {
         if (path is null)
             return;
-        if (!File.Exists(path))
-            throw new CliException($"{path} does not exist.", "nothing was created; check the path.");
+        InputFile.MustExist(path, "nothing was created; check the path.");
         files.Add(new AssetFile(name, path));
     }
 }

@@ -42,17 +42,20 @@ internal sealed class DownloadCommand : CliCommand
         string[] wanted = parse.GetValue(_files) ?? [];
         using HoneClient client = _connection.Open(parse);
         Finetune finetune = await client.GetFinetuneAsync(name, cancellationToken);
+        string folder = parse.GetValue(_to) ?? SafeName(finetune.Name);
+        if (File.Exists(folder))
+            throw new CliException($"{folder} is a file.", "name the folder to write to with --to.");
         if (Export(parse) is { } export)
         {
             if (finetune.Status != "ready")
                 throw NoAdapter(finetune);
-            string folder = parse.GetValue(_to) ?? SafeName(finetune.Name), target = Path.Combine(folder, export);
+            string target = Path.Combine(folder, export);
             Directory.CreateDirectory(folder);
             await client.DownloadAssetAsync(finetune.Id, new FinetuneAsset { FileName = export }, target, cancellationToken);
             terminal.Line(target);
             return 0;
         }
-        foreach (string path in await FetchAsync(client, finetune, wanted, parse.GetValue(_to) ?? SafeName(finetune.Name), cancellationToken))
+        foreach (string path in await FetchAsync(client, finetune, wanted, folder, cancellationToken))
             terminal.Line(path);
         return 0;
     }

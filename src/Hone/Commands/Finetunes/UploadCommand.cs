@@ -33,11 +33,12 @@ internal sealed class UploadCommand : CliCommand
         foreach (string path in parse.GetRequiredValue(_files))
         {
             if (Directory.Exists(path))
+            {
                 files.AddRange(InFolder(path));
-            else if (File.Exists(path))
-                files.Add(new AssetFile(parse.GetValue(_as) ?? Path.GetFileName(path), path));
-            else
-                throw new CliException($"{path} does not exist.", "nothing was uploaded; check the path.");
+                continue;
+            }
+            InputFile.MustExist(path, "nothing was uploaded; check the path.");
+            files.Add(new AssetFile(parse.GetValue(_as) ?? Path.GetFileName(path), path));
         }
         using HoneClient client = _connection.Open(parse);
         foreach (AssetFile file in files.OrderBy(file => Array.IndexOf(Uploads.Names, file.Name)))

@@ -14,7 +14,7 @@ internal static class LocalModel
         if (idOrPath == ModelCatalog.EmbeddedId && ModelCatalog.FindEmbedded() is { } embedded)
             return embedded.Path;
         if (idOrPath.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
-            throw new CliException($"There is no file {idOrPath}.", "check the path; relative ones start at the current folder.");
+            InputFile.MustExist(idOrPath);
         await using LocalStore store = await LocalStore.OpenAsync(data, create: false, cancellationToken);
         return (await store.Get<ModelCatalog>().FindAsync(idOrPath, cancellationToken))?.Path
             ?? throw new CliException($"There is no model {idOrPath}.", $"the embedded one is {ModelCatalog.EmbeddedId}; `hone models add` takes in others.");
