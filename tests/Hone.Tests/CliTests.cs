@@ -15,7 +15,9 @@ public sealed class CliTests
 
         Assert.Equal((0, ""), (result.Code, result.Error));
         string[] lines = result.Output.ReplaceLineEndings("\n").Split('\n');
+        Assert.Equal("Description:", lines[0]);
         Assert.NotEqual("", lines[1].Trim());
+        Assert.Contains("Usage:", lines);
         string[] examples = [.. lines.SkipWhile(line => line != "Examples:").Skip(1).Where(line => line.Length > 0)];
         Assert.Equal(2, examples.Length);
         Assert.All(examples, example => Assert.Contains($"hone {path}".Trim(), example, StringComparison.Ordinal));

@@ -46,6 +46,8 @@ internal sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLine
 
     public override int Invoke(ParseResult parseResult)
     {
+        // The library writes nothing about a hidden command, also where it is asked for.
+        parseResult.CommandResult.Command.Hidden = false;
         int code = help.Invoke(parseResult);
         IReadOnlyList<string> examples = parseResult.CommandResult.Command switch
         {
