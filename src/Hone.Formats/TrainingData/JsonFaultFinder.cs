@@ -13,8 +13,10 @@ internal static class JsonFaultFinder
     ];
 
     /// <param name="consumed">Where the last sound token ends.</param>
-    public static JsonFault Explain(ReadOnlySpan<byte> json, JsonException e, JsonTokenType last, int depth, int consumed)
+    /// <param name="whole">As <see cref="JsonSyntax"/> has it.</param>
+    public static JsonFault Explain(ReadOnlySpan<byte> json, JsonException e, JsonTokenType last, int depth, int consumed, string whole)
     {
+        bool row = whole == JsonSyntax.Row;
         int at = Position(json, e);
         int token = consumed;
         while (token < json.Length && json[token] is (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n' or (byte)',' or (byte)':')
@@ -24,11 +26,11 @@ internal static class JsonFaultFinder
         char before = PreviousSign(json, Math.Min(token, json.Length));
 
         if (at < json.Length && c < ' ' && c is not ('\t' or '\r' or '\n') || c is '\t' or '\r' or '\n' && InString(json, token, at))
-            return Fault(at, "control_character", $"control character in a string, it must be escaped: 0x{(int)c:X2} at column {at + 1}.", $"Write it as {Escape(c)}.");
+            return Fault(at, "control_character", $"control character in a string, it must be escaped: 0x{(int)c:X2} at column {Column(json, at)}.", $"Write it as {Escape(c)}.");
         int next = json[consumed..].IndexOfAnyExcept(" \t\r\n"u8);
         if (depth == 0 && last is not (JsonTokenType.None or JsonTokenType.PropertyName) && next >= 0)
             return Fault(consumed + next, "text_after_object", $"text after the object: {Quote(json[(consumed + next)..])}.",
-                first == '{' ? "Put each object on a line of its own, ended by LF." : "One line holds one object and nothing else.");
+                !row ? $"The {whole} holds one object and nothing else." : first == '{' ? "Put each object on a line of its own, ended by LF." : "One line holds one object and nothing else.");
         foreach (var (word, instead) in s_words)
         {
             if (json[Math.Min(token, json.Length)..].StartsWith(Encoding.UTF8.GetBytes(word)))
@@ -39,10 +41,11 @@ internal static class JsonFaultFinder
         if (first is ']' or '}' && before == ',')
             return Fault(token, "not_json", "not JSON: comma before the closing bracket.", "Take the comma out.");
         if (first == '"' && Unclosed(json, token))
-            return Fault(Math.Min(at, json.Length), "not_json", "not JSON: the row is cut off inside a string.", "A line must hold one whole object: write line breaks inside texts as \\n, and write the row again if it was cut.");
+            return Fault(Math.Min(at, json.Length), "not_json", $"not JSON: the {whole} is cut off inside a string.",
+                row ? "A line must hold one whole object: write line breaks inside texts as \\n, and write the row again if it was cut." : $"Close the string, write line breaks inside it as \\n, and write the {whole} again if it was cut.");
         if (token >= json.Length || at >= json.Length)
-            return Fault(json.Length, "not_json", depth > 0 || last == JsonTokenType.None ? "not JSON: the row is cut off before its end." : "not JSON: a value is missing at the end.",
-                "A line must hold one whole object: close its brackets, and do not spread it over several lines.");
+            return Fault(json.Length, "not_json", depth > 0 || last == JsonTokenType.None ? $"not JSON: the {whole} is cut off before its end." : "not JSON: a value is missing at the end.",
+                row ? "A line must hold one whole object: close its brackets, and do not spread it over several lines." : $"Close its brackets, or write the {whole} again if it was cut.");
         if (first == '"' && at > token && c != '"' && json[at - 1] == '\\')
             return Fault(at - 1, "not_json", $"not JSON: \\{c} is no escape.", "Write \\\\ for a backslash; a single quote needs none.");
         if (first is '/' or '#')
@@ -57,9 +60,12 @@ internal static class JsonFaultFinder
             return Fault(token, "not_json", $"not JSON: {Quote(json[token..])} is not in double quotes.", "Keys and texts need double quotes.");
         if (char.IsAsciiDigit(first) || first is '-' or '+' or '.')
             return Fault(token, "not_json", $"not JSON: {Quote(json[token..])} is no JSON number.", "Write digits with a decimal point, no leading zero, no plus sign.");
-        return Fault(at, "not_json", last == JsonTokenType.None ? $"not JSON: the line begins with {Quote(json[token..])}." : $"not JSON: {Quote(json[Math.Min(at, token)..])} cannot stand at column {at + 1}.",
-            "One line must hold one JSON object.");
+        return Fault(at, "not_json", last == JsonTokenType.None ? $"not JSON: the {(row ? "line" : whole)} begins with {Quote(json[token..])}." : $"not JSON: {Quote(json[Math.Min(at, token)..])} cannot stand at column {Column(json, at)}.",
+            row ? "One line must hold one JSON object." : $"The {whole} must hold one JSON object.");
     }
+
+    /// <summary>Counted from 1, in bytes of its line.</summary>
+    public static int Column(ReadOnlySpan<byte> json, int at) => at - json[..at].LastIndexOf((byte)'\n');
 
     private static JsonFault Fault(int offset, string code, string message, string hint) => new(offset, null, code, message, hint);
 

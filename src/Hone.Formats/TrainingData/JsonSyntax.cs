@@ -11,8 +11,11 @@ internal readonly record struct JsonFault(int Offset, string? Path, string Code,
 /// Is this JSON, strictly (RFC 8259), in UTF-8, without NUL, half surrogates or a key twice in one object, and not nested beyond <see cref="MaxDepth"/>?
 /// One pass without allocation while nothing is wrong. Reused for many lines.
 /// </summary>
-internal sealed class JsonSyntax
+/// <param name="whole">What the checked text is, in a word: <see cref="Row"/>, which is one line, or something that may have many.</param>
+internal sealed class JsonSyntax(string whole)
 {
+    public const string Row = "row";
+
     public const int MaxDepth = 64;
 
     private const int ManyKeys = 16;
@@ -74,7 +77,7 @@ internal sealed class JsonSyntax
         }
         catch (JsonException e)
         {
-            faults.Add(JsonFaultFinder.Explain(json, e, reader.TokenType, depth, (int)reader.BytesConsumed));
+            faults.Add(JsonFaultFinder.Explain(json, e, reader.TokenType, depth, (int)reader.BytesConsumed, whole));
             return false;
         }
     }
@@ -85,7 +88,7 @@ internal sealed class JsonSyntax
         if (nul >= 0)
         {
             bool all = json.IndexOfAnyExcept((byte)0) < 0;
-            return new(nul, null, "nul_byte", all ? $"NUL byte: the line is nothing but {json.Length:N0} of them." : $"NUL byte at column {nul + 1}.",
+            return new(nul, null, "nul_byte", all ? $"NUL byte: the line is nothing but {json.Length:N0} of them." : $"NUL byte at column {JsonFaultFinder.Column(json, nul)}.",
                 all ? "The file was padded or written only in part; cut it after the last row or write it again." : "Write the file again as plain UTF-8 text, without the byte.");
         }
         if (!Utf8.IsValid(json))
@@ -93,7 +96,7 @@ internal sealed class JsonSyntax
             int at = 0;
             while (Rune.DecodeFromUtf8(json[at..], out _, out int length) == System.Buffers.OperationStatus.Done)
                 at += length;
-            return new(at, null, "not_utf8", $"not UTF-8: byte 0x{json[at]:X2} at column {at + 1} is no character there.",
+            return new(at, null, "not_utf8", $"not UTF-8: byte 0x{json[at]:X2} at column {JsonFaultFinder.Column(json, at)} is no character there.",
                 json[at] >= 0xA0 && at + 1 < json.Length && json[at + 1] < 0x80
                     ? $"The file looks like Latin-1 or Windows-1252 (this byte would be '{(char)json[at]}' there); save it as UTF-8."
                     : "Save the file as UTF-8.");

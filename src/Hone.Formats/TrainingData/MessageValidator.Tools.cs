@@ -6,7 +6,7 @@ namespace Hone.Formats.TrainingData;
 
 internal sealed partial class MessageValidator
 {
-    private readonly JsonSyntax _arguments = new();
+    private readonly JsonSyntax _arguments = new("text");
 
     /// <returns>Does the message call tools?</returns>
     private bool Calls(Message message, string? role)

@@ -13,7 +13,7 @@ internal sealed class RowParser
 
     private static readonly JsonDocumentOptions s_strict = new() { MaxDepth = JsonSyntax.MaxDepth, AllowDuplicateProperties = false };
 
-    private readonly JsonSyntax _syntax = new();
+    private readonly JsonSyntax _syntax = new(JsonSyntax.Row);
     private int _refused;
 
     /// <returns>Null where the faults leave no row; a key twice in one object leaves one.</returns>

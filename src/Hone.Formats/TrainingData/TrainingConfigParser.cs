@@ -36,7 +36,7 @@ public static class TrainingConfigParser
         if (Blank.Is(text))
             return (null, [new(null, null, null, "file_empty", "the file is empty.", "Write {} when everything is left to Hone.")]);
         var faults = new List<JsonFault>();
-        bool parses = new JsonSyntax().Check(text, faults);
+        bool parses = new JsonSyntax("file").Check(text, faults);
         foreach (var fault in faults)
             errors.Add(new(LineAt(text, fault.Offset), mark + fault.Offset, fault.Path, fault.Code, fault.Message, fault.Hint));
         if (!parses || faults.Exists(f => f.Code != "duplicate_key"))

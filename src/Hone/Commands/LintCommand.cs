@@ -55,7 +55,7 @@ internal sealed class LintCommand : CliCommand
             return report.Ok ? 0 : Cli.Failure;
         }
         using JsonDocument document = JsonDocument.Parse(json);
-        LintView.Print(terminal, rows[0], rows.ElementAtOrDefault(1), document.RootElement, terminal.Output);
+        LintView.Print(terminal, rows[0], rows.ElementAtOrDefault(1), configFile, document.RootElement, terminal.Output);
         LintStatsView.Print(terminal, document.RootElement.GetProperty("stats"));
         terminal.Line(report.Ok ? "ok" : "not ok: nothing of this can be trained on before the errors are mended");
         return report.Ok ? 0 : Cli.Failure;

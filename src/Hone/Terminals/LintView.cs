@@ -10,14 +10,15 @@ internal static class LintView
     private const int Shown = 10;
 
     /// <param name="validation">The file of the findings that the report marks as the validation file's.</param>
-    public static void Print(Terminal terminal, string file, string? validation, JsonElement report, TextWriter to)
+    /// <param name="config">The file of those that it marks as the configuration's.</param>
+    public static void Print(Terminal terminal, string file, string? validation, string? config, JsonElement report, TextWriter to)
     {
         foreach ((string list, string word, string colour) in new[] { ("errors", "error", "red"), ("warnings", "warning", "yellow") })
         {
             if (!report.TryGetProperty(list, out JsonElement findings) || findings.ValueKind != JsonValueKind.Array)
                 continue;
             foreach (IGrouping<(string?, string?), JsonElement> kind in findings.EnumerateArray().GroupBy(finding => (Text(finding, "file"), Text(finding, "code"))))
-                Print(terminal, to, kind.Key.Item1 switch { "validation" => validation ?? file, "config" => "configuration", _ => file }, [.. kind], word, colour);
+                Print(terminal, to, kind.Key.Item1 switch { "validation" => validation ?? file, "config" => config ?? file, _ => file }, [.. kind], word, colour);
         }
     }
 

@@ -103,4 +103,22 @@ public sealed class TrainingConfigParserTests
         Assert.Null(config);
         Assert.Equal(code, Assert.Single(errors).Code);
     }
+
+    /// <summary>A configuration may have many lines.</summary>
+    [Theory]
+    [InlineData("{\"n_epochs\":1,", 1)]
+    [InlineData("{\n\"n_epochs\":1,\n\"rank\"", 3)]
+    [InlineData("{\n\"train_on\":\"assist", 2)]
+    [InlineData("{\"rank\":8}\n{\"rank\":8}", 2)]
+    [InlineData("rank: 8", 1)]
+    [InlineData("{\n\"rank\":8 ; }", 2)]
+    public void Bug_TextThatIsNoJson_IsNotSpokenOfAsARow(string json, int line)
+    {
+        LintIssue error = Assert.Single(TrainingConfigParser.Parse(Encoding.UTF8.GetBytes(json)).Errors);
+
+        Assert.Equal(line, error.Line);
+        Assert.DoesNotMatch("(?i)row|line must|one line|each object|several lines", $"{error.Message} {error.Hint}");
+        if (error.Message.Contains("column", StringComparison.Ordinal))
+            Assert.Contains("column 10", error.Message, StringComparison.Ordinal);
+    }
 }

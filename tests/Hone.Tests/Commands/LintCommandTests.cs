@@ -77,6 +77,18 @@ public sealed class LintCommandTests
     }
 
     [Fact]
+    public async Task Bug_BrokenConfig_IsNamedByItsPath()
+    {
+        using var folder = new TemporaryFolder();
+        string config = folder.Write("training_config.json", "{\n\"n_epochs\":1,");
+
+        CommandResult result = await CommandLine.RunAsync("lint", Repository.PathOf("examples/support-triage/train.jsonl"), config);
+
+        Assert.Equal(1, result.Code);
+        Assert.StartsWith($"{config}:2: error: ", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Json_ConfigWithUnknownKey_IsAnError()
     {
         using var folder = new TemporaryFolder();

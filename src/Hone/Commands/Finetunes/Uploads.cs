@@ -27,7 +27,7 @@ internal static class Uploads
         }
         catch (ApiException refused) when (refused.Result is { ValueKind: JsonValueKind.Object } result && result.TryGetProperty("lint", out JsonElement report))
         {
-            LintView.Print(terminal, file.Path, null, report, terminal.Error);
+            LintView.Print(terminal, file.Path, null, null, report, terminal.Error);
             terminal.Note($"error: {file.Path} was refused as {file.Name}; nothing of it is kept.");
             return Cli.Failure;
         }
