@@ -20,8 +20,7 @@ internal static class Cli
         ParseResult parse = Root(args).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parse.Action is not { ClearsParseErrors: true } && UsageErrors(parse) is { Count: > 0 } wrong)
         {
-            error.WriteLine("error: " + OneLine(string.Join(" ", wrong.Distinct())));
-            error.WriteLine($"hint: `{Path(parse.CommandResult)} --help` lists what it takes and shows examples.");
+            Tell(error, string.Join(" ", wrong.Distinct()), $"`{Path(parse.CommandResult)} --help` lists what it takes and shows examples.");
             return Usage;
         }
         using var interrupt = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -40,9 +39,7 @@ internal static class Cli
         catch (Exception exception) when (Environment.GetEnvironmentVariable("HONE_DEBUG") is not "1")
         {
             (string message, string? hint) = Explain(exception);
-            error.WriteLine("error: " + message);
-            if (hint is not null)
-                error.WriteLine("hint: " + hint);
+            Tell(error, message, hint);
             return Failure;
         }
     }
@@ -84,14 +81,28 @@ internal static class Cli
 
     private static (string Message, string? Hint) Explain(Exception exception) => exception switch
     {
-        CliException known => (OneLine(known.Message), known.Hint is null ? null : OneLine(known.Hint)),
-        Client.ApiException refused => (OneLine(refused.Message), refused.Hint),
-        Formats.InvalidFileException or Training.Devices.LibtorchException => (OneLine(exception.Message), null),
-        FileNotFoundException or DirectoryNotFoundException => (OneLine(exception.Message), "check the path; relative ones start at the current folder."),
-        UnauthorizedAccessException => (OneLine(exception.Message), "check who owns the file or folder and whether it is read-only."),
-        IOException => (OneLine(exception.Message), null),
-        _ => ($"{exception.GetType().Name}: {OneLine(exception.Message)}", "this is a fault in hone; HONE_DEBUG=1 shows where it happened."),
+        CliException known => (known.Message, known.Hint),
+        Client.ApiException refused => (refused.Message, refused.Hint),
+        Formats.InvalidFileException or Training.Devices.LibtorchException => (exception.Message, null),
+        FileNotFoundException or DirectoryNotFoundException => (exception.Message, "check the path; relative ones start at the current folder."),
+        UnauthorizedAccessException => (exception.Message, "check who owns the file or folder and whether it is read-only."),
+        IOException => (exception.Message, null),
+        _ => ($"{exception.GetType().Name}: {exception.Message}", "this is a fault in hone; HONE_DEBUG=1 shows where it happened."),
     };
+
+    /// <summary>Where nothing can be written to, the exit code says it alone.</summary>
+    private static void Tell(TextWriter error, string message, string? hint)
+    {
+        try
+        {
+            error.WriteLine("error: " + OneLine(message));
+            if (hint is not null)
+                error.WriteLine("hint: " + OneLine(hint));
+        }
+        catch (IOException)
+        {
+        }
+    }
 
     private static string OneLine(string text) => string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 using Hone.Commands;
 
 namespace Hone.Tests;
@@ -141,6 +142,23 @@ public sealed class CliTests
         Assert.Equal(2, lines.Length);
         Assert.Contains(message, lines[0], StringComparison.Ordinal);
         Assert.Contains(hint, lines[1], StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("nonsense", 2)]
+    [InlineData("lint /nonexistent.jsonl", 1)]
+    public async Task Bug_StandardErrorIsFull_TheExitCodeSaysIt(string line, int code)
+    {
+        using var full = new FullWriter();
+
+        Assert.Equal(code, await Cli.RunAsync(line.Split(' '), full, full, TestContext.Current.CancellationToken));
+    }
+
+    private sealed class FullWriter : TextWriter
+    {
+        public override Encoding Encoding => Encoding.UTF8;
+
+        public override void Write(char value) => throw new IOException("No space left on device");
     }
 
     private static IEnumerable<(string, string, string)> WithOptions(Command command, string before)

@@ -31,11 +31,17 @@ internal sealed partial class HoneClient(Connection connection, TimeProvider? cl
     public async Task<Finetune> CreateFinetuneAsync(CreateFinetune create, CancellationToken cancellationToken)
         => await AccountAsync(HttpMethod.Post, "ai/finetunes", Json(create, HoneJson.Default.CreateFinetune), HoneJson.Default.Finetune, cancellationToken);
 
-    public async Task<Finetune[]> ListFinetunesAsync(CancellationToken cancellationToken)
-        => await AccountAsync(HttpMethod.Get, "ai/finetunes", null, HoneJson.Default.FinetuneArray, cancellationToken);
+    public Task<Finetune[]> ListFinetunesAsync(CancellationToken cancellationToken) => ListFinetunesAsync(HoneJson.Default.FinetuneArray, cancellationToken);
 
-    public async Task<Finetune> GetFinetuneAsync(string idOrName, CancellationToken cancellationToken)
-        => await AccountAsync(HttpMethod.Get, Of(idOrName), null, HoneJson.Default.Finetune, cancellationToken);
+    /// <param name="type">A <see cref="JsonElement"/> is the answer as the server gave it.</param>
+    public async Task<T[]> ListFinetunesAsync<T>(JsonTypeInfo<T[]> type, CancellationToken cancellationToken)
+        => await AccountAsync(HttpMethod.Get, "ai/finetunes", null, type, cancellationToken);
+
+    public Task<Finetune> GetFinetuneAsync(string idOrName, CancellationToken cancellationToken) => GetFinetuneAsync(idOrName, HoneJson.Default.Finetune, cancellationToken);
+
+    /// <param name="type">A <see cref="JsonElement"/> is the answer as the server gave it.</param>
+    public async Task<T> GetFinetuneAsync<T>(string idOrName, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+        => await AccountAsync(HttpMethod.Get, Of(idOrName), null, type, cancellationToken);
 
     public async Task<JsonElement> CancelFinetuneAsync(string idOrName, CancellationToken cancellationToken)
         => await AccountAsync(HttpMethod.Post, Of(idOrName) + "/cancel", null, HoneJson.Default.JsonElement, cancellationToken);
@@ -52,12 +58,13 @@ internal sealed partial class HoneClient(Connection connection, TimeProvider? cl
     public async Task<FinetuneAsset[]> ListAssetsAsync(string idOrName, CancellationToken cancellationToken)
         => await AccountAsync(HttpMethod.Get, Of(idOrName) + "/finetune-assets", null, HoneJson.Default.FinetuneAssetArray, cancellationToken);
 
-    public async Task<Model[]> ListModelsAsync(CancellationToken cancellationToken)
+    /// <param name="type">A <see cref="JsonElement"/> is a model as the server gave it.</param>
+    public async Task<T[]> ListModelsAsync<T>(JsonTypeInfo<T[]> type, CancellationToken cancellationToken)
     {
-        var models = new List<Model>();
+        var models = new List<T>();
         for (int page = 1; ; page++)
         {
-            Model[] found = await AccountAsync(HttpMethod.Get, $"ai/models/search?per_page=100&page={page}", null, HoneJson.Default.ModelArray, cancellationToken);
+            T[] found = await AccountAsync(HttpMethod.Get, $"ai/models/search?per_page=100&page={page}", null, type, cancellationToken);
             if (found.Length == 0)
                 return [.. models];
             models.AddRange(found);

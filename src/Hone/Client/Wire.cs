@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace Hone.Client;
 
-/// <summary>A finetune as the API answers it. What this version does not know stays in <see cref="Other"/>, so that <c>--json</c> loses nothing.</summary>
+/// <summary>Of a finetune as the API answers it, what the commands read.</summary>
 internal sealed record Finetune
 {
     public required string Id { get; init; }
@@ -19,9 +19,6 @@ internal sealed record Finetune
     public JsonElement? Metrics { get; init; }
     public JsonElement? Error { get; init; }
 
-    [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Other { get; set; }
-
     [JsonIgnore]
     public bool Ended => Status is "ready" or "failed" or "cancelled";
 }
@@ -34,9 +31,6 @@ internal sealed record FinetuneAsset
     public long Size { get; init; }
     public string Sha256 { get; init; } = "";
     public DateTimeOffset CreatedAt { get; init; }
-
-    [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Other { get; set; }
 }
 
 /// <param name="Type"><c>message</c> or <c>metrics</c>.</param>
@@ -48,9 +42,6 @@ internal sealed record Model
     public required string Id { get; init; }
     public required string Name { get; init; }
     public string? Description { get; init; }
-
-    [JsonExtensionData]
-    public Dictionary<string, JsonElement>? Other { get; set; }
 }
 
 internal sealed record AccountSummary(string Id, string Name);
@@ -99,7 +90,7 @@ internal sealed record Envelope
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(Envelope))]
 [JsonSerializable(typeof(IReadOnlyList<ApiErrorEntry>))]
-[JsonSerializable(typeof(JsonElement))]
+[JsonSerializable(typeof(JsonElement[]))]
 [JsonSerializable(typeof(Finetune[]))]
 [JsonSerializable(typeof(CreateFinetune))]
 [JsonSerializable(typeof(FinetuneAsset[]))]

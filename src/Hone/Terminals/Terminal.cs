@@ -31,6 +31,8 @@ internal sealed class Terminal(TextWriter output, TextWriter error)
 
     public void Json(JsonElement json) => output.WriteLine(JsonSerializer.Serialize(json, Client.HoneJson.Readable.JsonElement));
 
+    public void Json(JsonElement[] json) => output.WriteLine(JsonSerializer.Serialize(json, Client.HoneJson.Readable.JsonElementArray));
+
     /// <summary>A table with a frame on a terminal; columns of text otherwise.</summary>
     public void Table(IReadOnlyList<string> headers, IReadOnlyList<string[]> rows)
     {

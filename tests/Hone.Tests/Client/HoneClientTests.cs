@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Hone.Client;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -10,7 +11,7 @@ namespace Hone.Tests.Client;
 public sealed class HoneClientTests : IAsyncLifetime
 {
     private const string Account = "/client/v4/accounts/acc";
-    private const string Finetune = """{"id":"i","name":"n","model":"m","public":false,"created_at":"2026-01-01T00:00:00Z","modified_at":"2026-01-01T00:00:00Z","status":"ready","new_field":7}""";
+    private const string Finetune = """{"id":"i","name":"n","model":"m","public":false,"created_at":"2026-01-01T00:00:00Z","modified_at":"2026-01-01T00:00:00Z","status":"ready","error":null,"new_field":7}""";
 
     private readonly WebApplication _app;
     private HoneClient? _client;
@@ -139,6 +140,49 @@ public sealed class HoneClientTests : IAsyncLifetime
         Assert.Empty(Directory.GetFiles(folder.Path));
     }
 
+    [Theory]
+    [InlineData("finetune get n --json")]
+    [InlineData("finetune list --json")]
+    [InlineData("models list --json")]
+    public async Task Bug_Json_IsTheServersOwn(string line)
+    {
+        _app.MapGet(Account + "/ai/finetunes/n", (HttpContext context) => Answer(context, 200, Result(Finetune)));
+        _app.MapGet(Account + "/ai/finetunes", (HttpContext context) => Answer(context, 200, Result($"[{Finetune}]")));
+        _app.MapGet(Account + "/ai/models/search", (HttpContext context) => Answer(context, 200, Result(context.Request.Query["page"] == "1" ? $"[{Finetune}]" : "[]")));
+        await StartAsync();
+
+        CommandResult result = await RunAsync(line.Split(' '));
+
+        JsonElement printed = JsonElement.Parse(result.Output);
+        Assert.Equal(Finetune, JsonSerializer.Serialize(printed.ValueKind == JsonValueKind.Array ? Assert.Single(printed.EnumerateArray()) : printed));
+    }
+
+    [Theory]
+    [InlineData("failed", "hint: `hone finetune get n`")]
+    [InlineData("running", "hint: `hone finetune watch n`")]
+    public async Task Bug_DownloadWithoutAnAdapter_PointsToWhatSaysWhy(string status, string hint)
+    {
+        _app.MapGet(Account + "/ai/finetunes/n", (HttpContext context) => Answer(context, 200, Result(Finetune.Replace("ready", status, StringComparison.Ordinal))));
+        await StartAsync();
+
+        CommandResult result = await RunAsync("finetune", "download", "n", "--merged");
+
+        Assert.Equal(1, result.Code);
+        Assert.Contains(hint, result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Bug_RunOfAModelThatIsNone_PointsToTheList()
+    {
+        _app.MapPost(Account + "/ai/run/@cf/a/b", (HttpContext context) => Answer(context, 400, Refusal("no such model", 5007)));
+        await StartAsync();
+
+        CommandResult result = await RunAsync("run", "@cf/a/b", "Hi");
+
+        Assert.Equal(1, result.Code);
+        Assert.Contains("hint: `hone models list`", result.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Bug_DownloadToAFile_AsksForAFolder()
     {
@@ -189,5 +233,5 @@ public sealed class HoneClientTests : IAsyncLifetime
 
     private static string Result(string json) => $$"""{"result":{{json}},"success":true,"errors":[],"messages":[]}""";
 
-    private static string Refusal(string message) => $$"""{"result":null,"success":false,"errors":[{"code":9,"message":"{{message}}"}],"messages":[]}""";
+    private static string Refusal(string message, int code = 9) => $$"""{"result":null,"success":false,"errors":[{"code":{{code}},"message":"{{message}}"}],"messages":[]}""";
 }

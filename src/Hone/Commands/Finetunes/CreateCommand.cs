@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.Json;
 using Hone.Client;
 using Hone.Terminals;
 
@@ -67,7 +66,7 @@ internal sealed class CreateCommand : CliCommand
         }
         int outcome = parse.GetValue(_watch) ? await WatchCommand.FollowAsync(client, finetune.Id, terminal, json, cancellationToken) : 0;
         if (json && !parse.GetValue(_watch))
-            terminal.Line(JsonSerializer.Serialize(await client.GetFinetuneAsync(finetune.Id, cancellationToken), HoneJson.Readable.Finetune));
+            terminal.Json(await client.GetFinetuneAsync(finetune.Id, HoneJson.Default.JsonElement, cancellationToken));
         else if (!json && !parse.GetValue(_watch))
             terminal.Note(files.Count == 0
                 ? $"next: `hone finetune upload {finetune.Name} training_data.jsonl` starts the training."

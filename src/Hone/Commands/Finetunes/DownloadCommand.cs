@@ -88,8 +88,9 @@ internal sealed class DownloadCommand : CliCommand
     private string? Export(ParseResult parse) =>
         parse.GetValue(_merged) ? AdapterExport.MergedFileName : parse.GetValue(_format) == "gguf" ? AdapterExport.GgufFileName : null;
 
-    private static CliException NoAdapter(Finetune finetune) =>
-        new($"{finetune.Name} is {finetune.Status} and has no adapter yet.", $"`hone finetune watch {finetune.Name}` follows it to its end.");
+    private static CliException NoAdapter(Finetune finetune) => finetune.Ended
+        ? new($"{finetune.Name} is {finetune.Status} and has no adapter.", $"`hone finetune get {finetune.Name}` shows all that is known.")
+        : new($"{finetune.Name} is {finetune.Status} and has no adapter yet.", $"`hone finetune watch {finetune.Name}` follows it to its end.");
 
     /// <summary>A name that comes from a server never leaves the folder.</summary>
     private static string SafeName(string name)

@@ -23,12 +23,13 @@ internal sealed class GetCommand : CliCommand
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
         using HoneClient client = _connection.Open(parse);
-        Finetune finetune = await client.GetFinetuneAsync(parse.GetRequiredValue(_name), cancellationToken);
+        string name = parse.GetRequiredValue(_name);
         if (parse.GetValue(_json))
         {
-            terminal.Line(JsonSerializer.Serialize(finetune, HoneJson.Readable.Finetune));
+            terminal.Json(await client.GetFinetuneAsync(name, HoneJson.Default.JsonElement, cancellationToken));
             return 0;
         }
+        Finetune finetune = await client.GetFinetuneAsync(name, cancellationToken);
         var facts = new List<string[]>
         {
             new[] { "name", finetune.Name },

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Text.Json;
 using Hone.Client;
 using Hone.Terminals;
 
@@ -21,10 +20,13 @@ internal sealed class ListCommand : CliCommand
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
         using HoneClient client = _connection.Open(parse);
-        Finetune[] finetunes = await client.ListFinetunesAsync(cancellationToken);
         if (parse.GetValue(_json))
-            terminal.Line(JsonSerializer.Serialize(finetunes, HoneJson.Readable.FinetuneArray));
-        else if (finetunes.Length == 0)
+        {
+            terminal.Json(await client.ListFinetunesAsync(HoneJson.Default.JsonElementArray, cancellationToken));
+            return 0;
+        }
+        Finetune[] finetunes = await client.ListFinetunesAsync(cancellationToken);
+        if (finetunes.Length == 0)
             terminal.Note("No finetunes yet. `hone finetune create MODEL NAME --train FILE` makes one.");
         else
             terminal.Table(["NAME", "STATUS", "MODEL", "CREATED", "ID"], [.. finetunes.Select(f => new[]

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.Json;
 using Hone.Client;
 using Hone.Terminals;
 
@@ -20,11 +19,10 @@ internal sealed class ListCommand : CliCommand
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
         using HoneClient client = _connection.Open(parse);
-        Model[] models = await client.ListModelsAsync(cancellationToken);
         if (parse.GetValue(_json))
-            terminal.Line(JsonSerializer.Serialize(models, HoneJson.Readable.ModelArray));
+            terminal.Json(await client.ListModelsAsync(HoneJson.Default.JsonElementArray, cancellationToken));
         else
-            terminal.Table(["MODEL", "DESCRIPTION"], [.. models.Select(m => new[] { m.Name, m.Description ?? "" })]);
+            terminal.Table(["MODEL", "DESCRIPTION"], [.. (await client.ListModelsAsync(HoneJson.Default.ModelArray, cancellationToken)).Select(m => new[] { m.Name, m.Description ?? "" })]);
         return 0;
     }
 }
