@@ -38,6 +38,21 @@ public sealed class CliTests
         Assert.Contains("Examples:", result.Output, StringComparison.Ordinal);
     }
 
+    /// <summary>Whatever opens a base model opens a folder, too.</summary>
+    [Theory]
+    [InlineData("lint")]
+    [InlineData("estimate")]
+    [InlineData("bench grammar")]
+    [InlineData("bench train")]
+    [InlineData("models check")]
+    [InlineData("engine")]
+    public async Task Help_OfACommandThatOpensAModel_NamesFileAndFolder(string path)
+    {
+        CommandResult result = await CommandLine.RunAsync([.. path.Split(' '), "--help"]);
+
+        Assert.Matches("GGUF\\s+file(,\\s+a|\\s+or)\\s+Hugging\\s+Face\\s+folder", result.Output);
+    }
+
     [Fact]
     public async Task Help_OfTheProgram_HidesTheChildren()
     {

@@ -4,7 +4,6 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Hone.Commands.Admin;
 using Hone.Commands.Models;
-using Hone.Core.Models;
 using Hone.Formats.Jobs;
 using Hone.Formats.TrainingData;
 using Hone.Terminals;
@@ -20,7 +19,7 @@ internal sealed class EstimateCommand : CliCommand
         HelpName = "FILE",
         Arity = ArgumentArity.OneOrMore,
     };
-    private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file or folder.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
+    private readonly Option<string> _model = LocalModel.Option();
     private readonly Option<string[]> _set = new("--set") { Description = "A setting as training_config.json has it, such as rank=16; may be given often.", HelpName = "KEY=VALUE", DefaultValueFactory = _ => [] };
     private readonly Option<int?> _threads = MeasuringChild.Threads();
     private readonly Option<string?> _data = AdminGroups.Data();

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Text.Json;
 using Hone.Commands.Admin;
 using Hone.Commands.Models;
-using Hone.Core.Models;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
@@ -19,7 +18,7 @@ internal sealed class LintCommand : CliCommand
         Arity = ArgumentArity.OneOrMore,
     };
     private readonly Option<string?> _validation = new("--validation") { Description = "The validation rows, when they are not the second FILE.", HelpName = "FILE" };
-    private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
+    private readonly Option<string> _model = LocalModel.Option();
     private readonly Option<string?> _data = AdminGroups.Data();
     private readonly Option<bool> _json = new("--json") { Description = "Print the report as JSON." };
 

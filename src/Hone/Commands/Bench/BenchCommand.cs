@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
 using Hone.Commands.Models;
-using Hone.Core.Models;
 using Hone.Formats.Models;
 using Hone.Terminals;
 
@@ -10,7 +9,7 @@ namespace Hone.Commands.Bench;
 /// <summary>A measurement. It runs in a child with the environment that trainers and engines get: what is measured is what they do.</summary>
 internal abstract class BenchCommand : CliCommand
 {
-    private readonly Option<string> _model = new("--model") { Description = "The base model: its id, or its GGUF file.", HelpName = "ID", DefaultValueFactory = _ => ModelCatalog.EmbeddedId };
+    private readonly Option<string> _model = LocalModel.Option();
     private readonly Option<int?> _threads = MeasuringChild.Threads();
     private readonly Option<string>? _precision;
     private readonly Option<bool> _json = new("--json") { Description = "Print the figures as one line of JSON." };

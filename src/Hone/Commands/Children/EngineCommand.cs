@@ -5,7 +5,7 @@ namespace Hone.Commands.Children;
 /// <summary>The server's child; not in the list of commands.</summary>
 internal sealed class EngineCommand : ChildCommand
 {
-    private readonly Argument<string> _model = new("model") { Description = "The base model's GGUF file.", HelpName = "MODEL" };
+    private readonly Argument<string> _model = new("model") { Description = "The base model's GGUF file or Hugging Face folder.", HelpName = "MODEL" };
     private readonly Option<string> _socket = new("--socket") { Description = "The Unix socket to listen on.", HelpName = "PATH", Required = true };
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the tensor library; all cores unless given.", HelpName = "N" };
 

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using Hone.Commands.Admin;
 using Hone.Core.Models;
 using Hone.Formats.Models;
@@ -7,6 +8,13 @@ namespace Hone.Commands.Models;
 /// <summary>A base model opened in this process: by the path of its file or folder, the embedded one by its id, others by their id in a data folder.</summary>
 internal static class LocalModel
 {
+    public static Option<string> Option() => new("--model")
+    {
+        Description = "The base model: its id, or its GGUF file or Hugging Face folder.",
+        HelpName = "ID|PATH",
+        DefaultValueFactory = _ => ModelCatalog.EmbeddedId,
+    };
+
     public static async Task<string> PathOfAsync(string idOrPath, string? data, CancellationToken cancellationToken)
     {
         if (Path.Exists(idOrPath))
