@@ -1,111 +1,124 @@
 using System.Globalization;
-using System.Numerics;
 
 namespace Hone.Formats.Constraints;
 
 /// <summary>
 /// Numbers within limits, digit by digit. They are written without exponent and without needless zeros before them, with at most 15 digits before the point (or one more
-/// than a limit has) and 10 behind it.
+/// than a limit has), 10 behind it, and none that would be the sixteenth: readers with doubles tell all of them apart.
 /// </summary>
-internal static class NumberAutomaton
+internal sealed class NumberAutomaton
 {
-    private const int WholeDigits = 15;
-    private const string Fraction = "(\\.[0-9]{1,10})?";
+    private const int Digits = 15;
+    private const int Decimals = 10;
 
-    /// <exception cref="SchemaException"/>
-    public static TextAutomaton Of(bool integersOnly, Bound? minimum, Bound? maximum, string path)
+    private readonly bool _integersOnly;
+    private readonly int _wholeDigits;
+    private readonly Dictionary<Place, int> _ids = [];
+    private readonly List<Place> _places = [];
+
+    // Of the numbers without a sign and of those behind one, their sign left out; null where there are none.
+    private readonly (Limit Low, Limit High)? _positive, _negative;
+
+    private NumberAutomaton(bool integersOnly, Bound? minimum, Bound? maximum)
     {
-        int digits = Math.Max(WholeDigits, 1 + Math.Max(DigitsOf(minimum), DigitsOf(maximum)));
-        string whole = $"[1-9][0-9]{{0,{digits - 1}}}";
-        TextAutomaton numbers = Compile(integersOnly ? $"0|-?{whole}" : $"-?(0|{whole}){Fraction}", path);
-        if (minimum is { } least)
-            numbers = numbers.And(Compile(least.Value >= 0 ? AtLeast(least.Value, least.Exclusive, digits) : $"{AtLeast(0, false, digits)}|-({AtMost(-least.Value, least.Exclusive)})", path), path);
-        if (maximum is { } most)
-            numbers = numbers.And(Compile(most.Value >= 0 ? $"-({AtLeast(0, false, digits)})|{AtMost(most.Value, most.Exclusive)}" : $"-({AtLeast(-most.Value, most.Exclusive, digits)})", path), path);
-        return numbers;
+        (Bound? least, Bound? most) = (ForDoubles(minimum, double.BitIncrement), ForDoubles(maximum, double.BitDecrement));
+        _integersOnly = integersOnly;
+        _wholeDigits = Math.Max(Digits, 1 + Math.Max(Limit.Of(least)?.Whole.Length ?? 0, Limit.Of(most)?.Whole.Length ?? 0));
+        (Limit zero, Limit beyond) = (new Limit("0", "", false), new Limit("1" + new string('0', _wholeDigits), "", true));
+        if (most is null or { Value: >= 0 })
+            _positive = (least is { Value: >= 0 } ? Limit.Of(least)!.Value : zero, Limit.Of(most) ?? beyond);
+        if (least is null or { Value: < 0 })
+            _negative = (most is { Value: <= 0 } ? Limit.Of(most)!.Value : zero, Limit.Of(least) ?? beyond);
     }
 
-    private static TextAutomaton Compile(string pattern, string path) => TextAutomaton.Matching($"^({pattern})$", path);
-
-    private static int DigitsOf(Bound? bound) => bound is { } b ? decimal.Truncate(Math.Abs(b.Value)).ToString(CultureInfo.InvariantCulture).Length : 0;
-
-    /// <summary>Numbers that are not negative, from a limit on.</summary>
-    private static string AtLeast(decimal limit, bool exclusive, int digits)
+    /// <summary>A limit without its sign.</summary>
+    private readonly record struct Limit(string Whole, string Part, bool Exclusive)
     {
-        (BigInteger whole, string part) = Split(limit);
-        string behind = part.Length == 0 && !exclusive ? Fraction : $"\\.({string.Join('|', Above(part, exclusive))})";
-        return $"({Range(whole + 1, BigInteger.Pow(10, digits) - 1)}){Fraction}|{whole}{behind}";
-    }
-
-    /// <summary>Numbers that are not negative, up to a limit.</summary>
-    private static string AtMost(decimal limit, bool exclusive)
-    {
-        (BigInteger whole, string part) = Split(limit);
-        var choices = new List<string>();
-        if (whole > 0)
-            choices.Add($"({Range(0, whole - 1)}){Fraction}");
-        if (part.Length > 0)
-            choices.Add($"{whole}(\\.({string.Join('|', Below(part, exclusive))}))?");
-        else if (!exclusive)
-            choices.Add($"{whole}(\\.0{{1,10}})?");
-        return choices.Count > 0 ? string.Join('|', choices) : "[]"; // which nothing matches
-    }
-
-    private static (BigInteger Whole, string Part) Split(decimal value)
-    {
-        decimal whole = decimal.Truncate(value);
-        string text = (value - whole).ToString(CultureInfo.InvariantCulture);
-        return (new BigInteger(whole), text.Contains('.', StringComparison.Ordinal) ? text[(text.IndexOf('.', StringComparison.Ordinal) + 1)..].TrimEnd('0') : "");
-    }
-
-    private static IEnumerable<string> Above(string part, bool exclusive)
-    {
-        for (int i = 0; i < part.Length; i++)
+        public static Limit? Of(Bound? bound)
         {
-            if (part[i] < '9')
-                yield return $"{part[..i]}[{(char)(part[i] + 1)}-9][0-9]{{0,10}}";
+            if (bound is not { } b)
+                return null;
+            string[] digits = Math.Abs(b.Value).ToString(CultureInfo.InvariantCulture).Split('.');
+            return new Limit(digits[0], digits.Length > 1 ? digits[1].TrimEnd('0') : "", b.Exclusive);
         }
-        yield return exclusive ? $"{part}0{{0,9}}[1-9][0-9]{{0,9}}" : $"{part}[0-9]{{0,10}}";
     }
 
-    private static IEnumerable<string> Below(string part, bool exclusive)
+    /// <param name="IsNegative">A sign is written.</param>
+    /// <param name="IsBehindPoint">The point is written.</param>
+    /// <param name="Count">Digits before the point, or behind it where it is written.</param>
+    /// <param name="Room">Digits that may still come on this side of the point.</param>
+    /// <param name="Low">How the digits compare with as many of the lower limit,</param>
+    /// <param name="High">and of the upper one.</param>
+    private readonly record struct Place(bool IsNegative, bool IsBehindPoint, int Count, int Room, int Low, int High);
+
+    public static TextAutomaton Of(bool integersOnly, Bound? minimum, Bound? maximum) => new NumberAutomaton(integersOnly, minimum, maximum).Walk();
+
+    /// <summary>An exclusive limit of so many digits that a number beside it may be read as the limit itself becomes the next double, which is inclusive.</summary>
+    private static Bound? ForDoubles(Bound? bound, Func<double, double> next) =>
+        bound is not { Exclusive: true, Value: var value } || (Math.Abs(value) < 1e15m && (decimal)(double)value == value) ? bound // the cast rounds to 15 digits
+        : new Bound(decimal.Parse(next((double)value).ToString("R", CultureInfo.InvariantCulture), NumberStyles.Float, CultureInfo.InvariantCulture), Exclusive: false);
+
+    private TextAutomaton Walk()
     {
-        for (int i = 0; i < part.Length; i++)
+        IdOf(new Place(IsNegative: false, IsBehindPoint: false, 0, _wholeDigits, 0, 0));
+        var edges = new List<Edge[]>();
+        for (int i = 0; i < _places.Count; i++)
+            edges.Add([.. "-.0123456789".Select(c => (Symbol: c, Next: Step(_places[i], c))).Where(s => s.Next is not null).Select(s => new Edge(s.Symbol, s.Symbol, IdOf(s.Next!.Value)))]);
+        return TextAutomaton.Trimmed([.. edges], [.. _places.Select(IsEnd)]);
+    }
+
+    private int IdOf(Place place)
+    {
+        if (!_ids.TryGetValue(place, out int id))
         {
-            if (part[i] > '0')
-                yield return $"{part[..i]}[0-{(char)(part[i] - 1)}][0-9]{{0,10}}";
-            if (i > 0)
-                yield return $"{part[..i]}0{{0,10}}";
+            _ids.Add(place, id = _places.Count);
+            _places.Add(place);
         }
-        if (!exclusive)
-            yield return $"{part}0{{0,10}}";
+        return id;
     }
 
-    /// <summary>Integers from <paramref name="low"/>, which is not negative, to <paramref name="high"/>.</summary>
-    private static string Range(BigInteger low, BigInteger high)
+    private Place? Step(Place place, char symbol)
     {
-        var choices = new List<string>();
-        for (int length = low.ToString(CultureInfo.InvariantCulture).Length; length <= high.ToString(CultureInfo.InvariantCulture).Length; length++)
+        if (symbol == '-')
+            return place is { Count: 0, IsNegative: false, IsBehindPoint: false } ? place with { IsNegative = true } : null;
+        if ((place.IsNegative ? _negative : _positive) is not var (low, high))
+            return null;
+        if (symbol == '.')
         {
-            BigInteger first = BigInteger.Max(low, length == 1 ? 0 : BigInteger.Pow(10, length - 1)), last = BigInteger.Min(high, BigInteger.Pow(10, length) - 1);
-            if (first <= last)
-                choices.Add(OfOneLength(first.ToString(CultureInfo.InvariantCulture), last.ToString(CultureInfo.InvariantCulture)));
+            int room = Math.Min(Decimals, Digits - place.Count);
+            if (_integersOnly || place.IsBehindPoint || place.Count == 0 || room <= 0)
+                return null;
+            Place behind = new(place.IsNegative, IsBehindPoint: true, 0, room, Whole(place, place.Low, low), Whole(place, place.High, high));
+            return behind is { Low: >= 0, High: <= 0 } ? behind : null;
         }
-        return choices.Count > 0 ? string.Join('|', choices) : "[]";
+        if (place.Room == 0 || (_integersOnly && place is { IsNegative: true, Count: 0 } && symbol == '0'))
+            return null;
+        bool isZero = !place.IsBehindPoint && place.Count == 0 && symbol == '0';
+        (int l, int h) = (Compare(place, place.Low, low, symbol), Compare(place, place.High, high, symbol));
+        // Behind the point, where both limits are past, only the room counts.
+        return place with { Count = place.IsBehindPoint && l != 0 && h != 0 ? 1 : place.Count + 1, Room = isZero ? 0 : place.Room - 1, Low = l, High = h };
     }
 
-    private static string OfOneLength(string low, string high)
+    private static int Compare(Place place, int before, Limit limit, char digit)
     {
-        if (low.Length == 0)
-            return "";
-        int rest = low.Length - 1;
-        if (low.All(c => c == '0') && high.All(c => c == '9'))
-            return $"[0-9]{{{low.Length}}}";
-        if (low[0] == high[0])
-            return low[0] + $"({OfOneLength(low[1..], high[1..])})";
-        var choices = new List<string> { $"{low[0]}({OfOneLength(low[1..], new string('9', rest))})", $"{high[0]}({OfOneLength(new string('0', rest), high[1..])})" };
-        if (high[0] - low[0] > 1)
-            choices.Add($"[{(char)(low[0] + 1)}-{(char)(high[0] - 1)}][0-9]{{{rest}}}");
-        return string.Join('|', choices);
+        string digits = place.IsBehindPoint ? limit.Part : limit.Whole;
+        return before != 0 ? before : Math.Sign(digit - (place.Count < digits.Length ? digits[place.Count] : '0'));
+    }
+
+    /// <summary>How all that stands before the point compares with the same of a limit.</summary>
+    private static int Whole(Place place, int digits, Limit limit) => place.Count == limit.Whole.Length ? digits : Math.Sign(place.Count - limit.Whole.Length);
+
+    private bool IsEnd(Place place)
+    {
+        if (place.Count == 0 || (place.IsNegative ? _negative : _positive) is not var (low, high))
+            return false;
+        (int l, int h) = (All(place, place.Low, low), All(place, place.High, high));
+        return (l > 0 || (l == 0 && !low.Exclusive)) && (h < 0 || (h == 0 && !high.Exclusive));
+    }
+
+    private static int All(Place place, int digits, Limit limit)
+    {
+        int whole = place.IsBehindPoint ? digits : Whole(place, digits, limit);
+        return whole == 0 && (place.IsBehindPoint ? place.Count : 0) < limit.Part.Length ? -1 : whole;
     }
 }

@@ -159,7 +159,6 @@ internal sealed class SchemaRules
 
     private void AddShapes(Rule rule, JsonTypes types, Schema[] schemas)
     {
-        string path = rule.Path;
         if (types.HasFlag(JsonTypes.Null))
             AddLiterals(rule, [JsonElement.Parse("null")]);
         if (types.HasFlag(JsonTypes.Boolean))
@@ -169,7 +168,7 @@ internal sealed class SchemaRules
             (Bound? least, Bound? most) = (null, null);
             foreach (Schema schema in schemas)
                 (least, most) = (SchemaReader.Tighter(least, schema.Minimum, upper: false), SchemaReader.Tighter(most, schema.Maximum, upper: true));
-            TextAutomaton numbers = Cached($"n {types.HasFlag(JsonTypes.Fraction)} {least} {most}", () => NumberAutomaton.Of(!types.HasFlag(JsonTypes.Fraction), least, most, path));
+            TextAutomaton numbers = Cached($"n {types.HasFlag(JsonTypes.Fraction)} {least} {most}", () => NumberAutomaton.Of(!types.HasFlag(JsonTypes.Fraction), least, most));
             if (!numbers.IsEmpty)
                 rule.Shapes.Add(new ValueShape.Number(numbers));
         }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -41,17 +42,19 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
                 if (!complete)
                     continue;
                 stopped++;
-                JsonElement value;
+                (JsonElement value, JsonElement read) = (default, default);
                 try
                 {
                     value = JsonElement.Parse(text, new JsonDocumentOptions { MaxDepth = 2000 });
+                    read = JsonElement.Parse(WithDoubles(JsonNode.Parse(text))?.ToJsonString() ?? "null", new JsonDocumentOptions { MaxDepth = 2000 });
                 }
                 catch (JsonException e)
                 {
                     throw new InvalidOperationException($"{schema.ToJsonString()} gave {text}", e);
                 }
                 AssertNamesDiffer(value);
-                Assert.True(judge.Evaluate(value, new EvaluationOptions { RequireFormatValidation = true }).IsValid, $"{schema.ToJsonString()}\ngave\n{text}");
+                foreach (JsonElement judged in (ReadOnlySpan<JsonElement>)[value, read])
+                    Assert.True(judge.Evaluate(judged, new EvaluationOptions { RequireFormatValidation = true }).IsValid, $"{schema.ToJsonString()}\ngave\n{text}");
             }
         }
         Assert.True(refused < Schemas / 10, $"{refused} schemas were refused");
@@ -123,6 +126,15 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
     [InlineData("""{"type":"number","exclusiveMaximum":-1.5}""", "-1.5", false)]
     [InlineData("""{"type":"number","exclusiveMaximum":-1.5}""", "-1.50001", true)]
     [InlineData("""{"type":"number","exclusiveMaximum":-1.5}""", "-1.05", false)]
+    [InlineData("""{"type":"number","exclusiveMaximum":0}""", "-0", false)]
+    [InlineData("""{"type":"number","exclusiveMaximum":0}""", "-0.0000000001", true)]
+    [InlineData("""{"type":"number","minimum":0,"exclusiveMaximum":10000000}""", "9999999.9999999999", false)]
+    [InlineData("""{"type":"number","minimum":0,"exclusiveMaximum":10000000}""", "9999999.99999999", true)]
+    [InlineData("""{"type":"number","exclusiveMinimum":10000000,"maximum":10000000.5}""", "10000000.0000000001", false)]
+    [InlineData("""{"type":"number","exclusiveMinimum":10000000,"maximum":10000000.5}""", "10000000.0000001", true)]
+    [InlineData("""{"type":"integer","exclusiveMaximum":100000000000000000000}""", "99999999999999999999", false)]
+    [InlineData("""{"type":"integer","maximum":9007199254740991}""", "9007199254740991", true)]
+    [InlineData("""{"type":"integer","maximum":9007199254740991}""", "9007199254740992", false)]
     [InlineData("""{"properties":{"a":{"type":"null"},"b":{"type":"null"}},"required":["b"],"type":"object"}""", "{\"b\":null}", true)]
     [InlineData("""{"properties":{"a":{"type":"null"},"b":{"type":"null"}},"required":["b"],"type":"object"}""", "{\"a\": null, \"b\": null}", true)]
     [InlineData("""{"properties":{"a":{"type":"null"},"b":{"type":"null"}},"required":["b"],"type":"object"}""", "{\"a\":null}", false)]
@@ -213,7 +225,7 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
     {
         var properties = new JsonObject();
         for (int i = 0; i < 100; i++)
-            properties[$"property_{i}"] = JsonNode.Parse((i % 4) switch { 0 => """{"type":"string","maxLength":80}""", 1 => """{"type":"integer","minimum":0,"maximum":1000}""", 2 => """{"enum":["a","b","c"]}""", _ => """{"type":"array","items":{"type":"string","format":"date"}}""" });
+            properties[$"property_{i}"] = JsonNode.Parse((i % 4) switch { 0 => """{"type":"string","maxLength":80}""", 1 => $$"""{"type":"integer","minimum":{{i}},"maximum":9007199254740991}""", 2 => """{"enum":["a","b","c"]}""", _ => """{"type":"array","items":{"type":"string","format":"date"}}""" });
         JsonElement schema = JsonElement.Parse(new JsonObject { ["type"] = "object", ["properties"] = properties, ["required"] = new JsonArray([.. properties.Select(p => (JsonNode)p.Key)]) }.ToJsonString());
         double compiled = double.MaxValue;
         Constraint? constraint = null;
@@ -275,6 +287,15 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
             token = (token + 1) % vocabulary.Tokens.Size;
         return token;
     }
+
+    /// <summary>As a reader sees it whose numbers are doubles.</summary>
+    private static JsonNode? WithDoubles(JsonNode? value) => value switch
+    {
+        JsonObject members => new JsonObject(members.Select(m => KeyValuePair.Create(m.Key, WithDoubles(m.Value)))),
+        JsonArray items => new JsonArray([.. items.Select(WithDoubles)]),
+        JsonValue number when number.GetValueKind() is JsonValueKind.Number => JsonValue.Create(double.Parse(number.ToJsonString(), CultureInfo.InvariantCulture)),
+        _ => value?.DeepClone(),
+    };
 
     private static void AssertNamesDiffer(JsonElement value)
     {

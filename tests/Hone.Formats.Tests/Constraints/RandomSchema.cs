@@ -59,6 +59,8 @@ internal sealed class RandomSchema(int seed)
 
     private JsonObject Number()
     {
+        if (_random.Next(4) == 0)
+            return Narrow();
         bool isInteger = _random.Next(3) > 0;
         var schema = new JsonObject { ["type"] = isInteger ? "integer" : "number" };
         int low = _random.Next(-2000, 2000);
@@ -67,6 +69,15 @@ internal sealed class RandomSchema(int seed)
         if (_random.Next(3) > 0)
             schema[Pick("maximum", "exclusiveMaximum")] = _random.Next(2) == 0 ? low + _random.Next(2, 500) : (low + _random.Next(20, 4000)) / 8m + 250;
         return schema;
+    }
+
+    /// <summary>Limits whose sixteenth digit would tell them apart from numbers between.</summary>
+    private JsonObject Narrow()
+    {
+        (decimal size, decimal unit) = Pick((1e9m, 0.000_01m), (1e11m, 0.001m), (1e12m, 0.01m), (1e13m, 0.1m));
+        decimal low = size * _random.Next(1, 9) * Pick(-1, 1), high = low + unit * _random.Next(1, 4);
+        bool isLow = _random.Next(2) == 0;
+        return new JsonObject { ["type"] = "number", [isLow ? "exclusiveMinimum" : "minimum"] = low, [isLow ? "maximum" : "exclusiveMaximum"] = high };
     }
 
     private JsonObject Text()
