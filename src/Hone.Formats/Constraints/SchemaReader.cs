@@ -14,6 +14,7 @@ internal sealed class SchemaReader
     private const int MostSchemas = 10_000;
     private const int MostValues = 10_000;
     private const int DeepestSchema = 200;
+    private const decimal MostNumber = 1e28m;
 
     private static readonly HashSet<string> s_annotations =
     [
@@ -193,8 +194,8 @@ internal sealed class SchemaReader
     }
 
     private static decimal Number(JsonElement value, string path) =>
-        value.ValueKind is JsonValueKind.Number && value.TryGetDecimal(out decimal number) ? number
-        : throw Wrong(value, path, value.ValueKind is JsonValueKind.Number ? "a number of at most 28 digits" : "a number");
+        value.ValueKind is JsonValueKind.Number && value.TryGetDecimal(out decimal number) && Math.Abs(number) < MostNumber && JsonElement.DeepEquals(value, JsonElement.Parse(number.ToString(CultureInfo.InvariantCulture))) ? number
+        : throw Wrong(value, path, value.ValueKind is JsonValueKind.Number ? "one of at most 28 digits, those behind the point included" : "a number");
 
     private static int Count(JsonElement value, string path) =>
         value.ValueKind is JsonValueKind.Number && value.TryGetDecimal(out decimal count) && count >= 0 && count <= int.MaxValue && count == decimal.Truncate(count) ? (int)count
