@@ -16,8 +16,7 @@ internal sealed class PatternAutomaton
     public static TextAutomaton Compile(PatternTree pattern, string path, int mostStates, int mostEdges)
     {
         var machine = new PatternAutomaton(path);
-        CharacterSet anything = CharacterSet.Of((0, CharacterSet.End));
-        PatternTree around = new PatternTree.Repeat(new PatternTree.Characters(anything), 0, -1);
+        PatternTree around = new PatternTree.Repeat(new PatternTree.Characters(CharacterSet.All), 0, -1);
         int first = machine.Add(), last = machine.Add();
         machine.Build(new PatternTree.Sequence([around, pattern, around]), first, last);
         return machine.Determine(first, last, mostStates, mostEdges);
@@ -93,7 +92,7 @@ internal sealed class PatternAutomaton
             return id;
         }
 
-        IdOf(After(Closure([first]), CharacterSet.Beginning));
+        IdOf(Closure([first], CharacterSet.Beginning));
         long count = 0;
         for (int s = 0; s < sets.Count; s++)
         {
@@ -101,7 +100,7 @@ internal sealed class PatternAutomaton
             if ((count += edges[^1].Length) > mostEdges)
                 throw new SchemaException(_path, $"the pattern takes more than {mostEdges:N0} edges; use simpler classes, or fewer repeats of them");
         }
-        return TextAutomaton.Trimmed([.. edges], [.. sets.Select(set => After(set, CharacterSet.End).Contains(last))]);
+        return TextAutomaton.Trimmed([.. edges], [.. sets.Select(set => Closure(set, CharacterSet.End).Contains(last))]);
     }
 
     private Edge[] EdgesOf(int[] set, Func<int[], int> idOf)
@@ -123,7 +122,7 @@ internal sealed class PatternAutomaton
                 if (low > CharacterSet.Last)
                     continue;
                 Change(low, taking.Target, 1);
-                Change(Math.Min(high, CharacterSet.Last) + 1, taking.Target, -1);
+                Change(high + 1, taking.Target, -1);
             }
         }
         var edges = new List<Edge>();
@@ -152,11 +151,10 @@ internal sealed class PatternAutomaton
         return [.. edges];
     }
 
-    private int[] After(int[] set, int symbol) =>
-        Closure([.. set.Select(s => _takes[s]).OfType<(CharacterSet Set, int Target)>().Where(t => t.Set.Ranges.Any(r => r.Low <= symbol && symbol <= r.High)).Select(t => t.Target)]);
-
     /// <summary>The states reached without a symbol, ascending; of those that only pass on, the last is kept for the end alone.</summary>
-    private int[] Closure(IReadOnlyCollection<int> states)
+    /// <param name="states">From these on.</param>
+    /// <param name="anchor">The anchor that holds there, however many stand in a row.</param>
+    private int[] Closure(IReadOnlyCollection<int> states, int? anchor = null)
     {
         var reached = new SortedSet<int>();
         var work = new Stack<int>(states);
@@ -166,6 +164,8 @@ internal sealed class PatternAutomaton
                 continue;
             foreach (int next in _free[state])
                 work.Push(next);
+            if (_takes[state] is { } taking && taking.Set.Ranges is [var (only, _)] && only == anchor)
+                work.Push(taking.Target);
         }
         return [.. reached.Where(s => _takes[s] is not null || _free[s].Count == 0)];
     }

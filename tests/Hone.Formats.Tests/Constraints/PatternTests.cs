@@ -22,6 +22,10 @@ public sealed class PatternTests
     [InlineData("^\\x61\\u0062\\t?$", "ab\t")]
     [InlineData("a{,2", "a{,2")]
     [InlineData("(^|b)a($|c)", "abc")]
+    [InlineData("^(^ab$|^b$)$", "ab")]
+    [InlineData("^^a$$", "a")]
+    [InlineData("^(?:^a|^b)c$", "abc")]
+    [InlineData("(?:^|a)^b?($|c)$", "abc")]
     [InlineData("[\\]\\-a]b?", "]-ab")]
     [InlineData("^((a|b)(a|b)){0,2}$", "ab")]
     public void Matching_RandomTexts_AgreesWithTheRuntimesEngine(string pattern, string alphabet)
