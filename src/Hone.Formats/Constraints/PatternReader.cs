@@ -52,7 +52,7 @@ internal sealed class PatternReader
         while (!AtEnd && _pattern[_at] is not ('|' or ')'))
         {
             PatternTree item = Atom();
-            while (Quantifier() is { } times)
+            if (Quantifier() is { } times)
                 item = new PatternTree.Repeat(item, times.Least, times.Most);
             items.Add(item);
         }
@@ -109,7 +109,8 @@ internal sealed class PatternReader
             case '.': return Single(CharacterSet.LineEnds.Negated());
             case '(': return Group();
             case '[': return new PatternTree.Characters(Class());
-            case '*' or '+' or '?': throw Invalid($"there is nothing before '{c}' to repeat");
+            case '*' or '+' or '?':
+            case '{' when Braces() is not null: throw Invalid($"there is nothing before '{c}' to repeat");
             case '\\':
                 _at++;
                 return new PatternTree.Characters(EscapedClass() ?? Only(EscapedCharacter(inClass: false)));

@@ -93,7 +93,7 @@ internal sealed class SchemaReader
             case "maxLength": schema.MaxLength = Count(value, path); break;
             case "pattern": schema.Pattern = Text(value, path); break;
             // With these names a pattern says what it is called.
-            case "format" when value.ValueKind is JsonValueKind.String && StringFormats.SaidByPattern.Contains(Text(value, path)) && written.TryGetProperty("pattern", out _): break;
+            case "format" when value.ValueKind is JsonValueKind.String && StringFormats.SaidByPattern.Contains(Text(value, path)) && HasPattern(written): break;
             case "format": schema.Format = Format(value, path); break;
             case "minimum": schema.Minimum = Tighter(schema.Minimum, new Bound(Number(value, path), false), upper: false); break;
             case "maximum": schema.Maximum = Tighter(schema.Maximum, new Bound(Number(value, path), false), upper: true); break;
@@ -162,6 +162,9 @@ internal sealed class SchemaReader
         return names.Never || !names.Types.HasFlag(JsonTypes.String) ? [] : names.Values?.FindAll(v => v.ValueKind is JsonValueKind.String).ConvertAll(v => v.GetString()!);
     }
 
+    private static bool HasPattern(JsonElement schema) => schema.ValueKind is JsonValueKind.Object
+        && (schema.TryGetProperty("pattern", out _) || (schema.TryGetProperty("allOf", out JsonElement all) && all.ValueKind is JsonValueKind.Array && all.EnumerateArray().Any(HasPattern)));
+
     private static string Format(JsonElement value, string path)
     {
         string format = Text(value, path);
@@ -199,7 +202,7 @@ internal sealed class SchemaReader
 
     private static int Count(JsonElement value, string path) =>
         value.ValueKind is JsonValueKind.Number && value.TryGetDecimal(out decimal count) && count >= 0 && count <= int.MaxValue && count == decimal.Truncate(count) ? (int)count
-        : throw Wrong(value, path, "an integer, 0 or more");
+        : throw Wrong(value, path, $"an integer from 0 to {int.MaxValue:N0}");
 
     private static string Text(JsonElement value, string path)
     {
