@@ -55,6 +55,9 @@ internal sealed class Schema(int id, string path)
 
     /// <summary>What <c>$ref</c> refers to.</summary>
     public Schema? Target { get; set; }
+
+    /// <summary>Those that hold wherever this one does.</summary>
+    public IEnumerable<Schema> Together => Target is null ? AllOf ?? [] : [Target, .. AllOf ?? []];
 }
 
 /// <summary>A limit of numbers.</summary>

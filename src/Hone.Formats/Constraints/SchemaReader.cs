@@ -30,9 +30,33 @@ internal sealed class SchemaReader
     private SchemaReader(JsonElement root) => _root = root;
 
     /// <exception cref="SchemaException"/>
-    public static Schema Read(JsonElement root) => root.ValueKind is not JsonValueKind.Undefined && JsonText.FirstInvalid(JsonMarshal.GetRawUtf8Value(root)) < 0
-        ? new SchemaReader(root).At(root, "$")
-        : throw new SchemaException("$", "the schema holds a string that is no Unicode text");
+    public static Schema Read(JsonElement root)
+    {
+        if (root.ValueKind is JsonValueKind.Undefined || JsonText.FirstInvalid(JsonMarshal.GetRawUtf8Value(root)) >= 0)
+            throw new SchemaException("$", "the schema holds a string that is no Unicode text");
+        var reader = new SchemaReader(root);
+        Schema schema = reader.At(root, "$");
+        reader.RefuseCircles();
+        return schema;
+    }
+
+    /// <summary>A schema that holds where it holds itself says nothing.</summary>
+    private void RefuseCircles()
+    {
+        ILookup<Schema, Schema> users = _byPath.Values.SelectMany(s => s.Together.Select(other => (Used: other, By: s))).ToLookup(u => u.Used, u => u.By);
+        Dictionary<Schema, int> open = _byPath.Values.ToDictionary(s => s, s => s.Together.Count()); // references that are not known to end
+        var work = new Stack<Schema>(open.Where(s => s.Value == 0).Select(s => s.Key));
+        while (work.TryPop(out Schema? ended))
+        {
+            foreach (Schema user in users[ended])
+            {
+                if (--open[user] == 0)
+                    work.Push(user);
+            }
+        }
+        if (open.FirstOrDefault(s => s.Value > 0).Key is { } circle)
+            throw new SchemaException(circle.Path, "its references lead round in a circle");
+    }
 
     private Schema At(JsonElement element, string path)
     {

@@ -94,10 +94,8 @@ internal sealed class SchemaRules
             together[schema] = Math.Max(before, handled);
             if (known)
                 continue;
-            if (schema.Target is not null)
-                work.Push(new Part(schema.Target, 0));
-            foreach (Schema item in schema.AllOf ?? [])
-                work.Push(new Part(item, 0));
+            foreach (Schema other in schema.Together)
+                work.Push(new Part(other, 0));
         }
         foreach ((Schema schema, int handled) in together.ToArray())
         {
