@@ -24,6 +24,8 @@ internal sealed class Schema(int id, string path)
 {
     public int Id => id;
 
+    private HashSet<JsonElement>? _values;
+
     /// <summary>Where it stands in the document.</summary>
     public string Path => path;
 
@@ -55,6 +57,9 @@ internal sealed class Schema(int id, string path)
 
     /// <summary>What <c>$ref</c> refers to.</summary>
     public Schema? Target { get; set; }
+
+    /// <summary>Whether <see cref="Values"/>, where there are any, have the value.</summary>
+    public bool Lists(JsonElement value) => Values is null || (_values ??= new HashSet<JsonElement>(Values, SameJson.Instance)).Contains(value);
 
     /// <summary>Those that hold wherever this one does.</summary>
     public IEnumerable<Schema> Together => Target is null ? AllOf ?? [] : [Target, .. AllOf ?? []];

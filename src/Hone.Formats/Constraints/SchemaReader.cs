@@ -221,8 +221,12 @@ internal sealed class SchemaReader
     }
 
     private static decimal Number(JsonElement value, string path) =>
-        value.ValueKind is JsonValueKind.Number && value.TryGetDecimal(out decimal number) && Math.Abs(number) < MostNumber && JsonElement.DeepEquals(value, JsonElement.Parse(number.ToString(CultureInfo.InvariantCulture))) ? number
-        : throw Wrong(value, path, value.ValueKind is JsonValueKind.Number ? "one of at most 28 digits, those behind the point included" : "a number");
+        value.ValueKind is not JsonValueKind.Number ? throw Wrong(value, path, "a number")
+        : Exact(value) is { } number && Math.Abs(number) < MostNumber ? number : throw Wrong(value, path, "one of at most 28 digits, those behind the point included");
+
+    /// <summary>The number as it is written; null where it has too many digits.</summary>
+    public static decimal? Exact(JsonElement number) =>
+        number.TryGetDecimal(out decimal value) && JsonElement.DeepEquals(number, JsonElement.Parse(value.ToString(CultureInfo.InvariantCulture))) ? value : null;
 
     private static int Count(JsonElement value, string path) =>
         value.ValueKind is JsonValueKind.Number && value.TryGetDecimal(out decimal count) && count >= 0 && count <= int.MaxValue && count == decimal.Truncate(count) ? (int)count

@@ -20,7 +20,7 @@ internal static class SchemaValues
             throw new SchemaException(schema.Path, "its references lead round in a circle");
         bool Fits(JsonElement part, Schema? other) => other is null || Satisfies(part, other, automatonOf, branches: true, depth + 1);
 
-        if (schema.Never || (TypeOf(value) & schema.Types) == 0 || (schema.Values is { } values && !values.Exists(v => JsonElement.DeepEquals(v, value))))
+        if (schema.Never || (TypeOf(value) & schema.Types) == 0 || !schema.Lists(value))
             return false;
         bool own = value.ValueKind switch
         {
@@ -45,7 +45,7 @@ internal static class SchemaValues
 
     private static bool IsWithin(JsonElement number, Schema schema)
     {
-        if (!number.TryGetDecimal(out decimal value))
+        if (SchemaReader.Exact(number) is not { } value)
             return schema.Minimum is null && schema.Maximum is null;
         return !(schema.Minimum is { } least && (value < least.Value || (least.Exclusive && value == least.Value)))
             && !(schema.Maximum is { } most && (value > most.Value || (most.Exclusive && value == most.Value)));

@@ -221,6 +221,8 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
     [InlineData("""{"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]}""", "nothing satisfies")]
     [InlineData("""{"oneOf":[{"type":"string"},{"type":"string","maxLength":3}]}""", "$.oneOf: a value may satisfy two branches")]
     [InlineData("""{"oneOf":[{"type":"object"},{"type":"object","required":["a"]}]}""", "$.oneOf")]
+    [InlineData("""{"enum":[1e-30],"maximum":0}""", "nothing satisfies")]
+    [InlineData("""{"allOf":[{"enum":[1.0,{"a":1,"b":[2]}]},{"enum":[{"b":[2e0],"a":1}]}]}""", null)]
     [InlineData("false", "nothing satisfies")]
     [InlineData("5", "$: it is a number, it must be a schema")]
     [InlineData("""{"type":"string","title":"t","default":1,"examples":[],"$comment":"c","deprecated":true}""", null)]
@@ -268,6 +270,27 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
         Assert.True(tokens.Count > 100, $"{tokens.Count} tokens");
         Assert.True(compiled <= 300, $"compiled in {compiled:f0} ms");
         Assert.True(tokens.Order().ElementAt(tokens.Count / 2) <= 1, $"{tokens.Order().ElementAt(tokens.Count / 2):f2} ms a token");
+    }
+
+    /// <summary>Of single strings, and of two lists that hold together.</summary>
+    [Theory]
+    [InlineData(9_990, 0)]
+    [InlineData(5_000, 5_000)]
+    public void FindError_ManyValues_IsFoundInTime(int values, int others)
+    {
+        static JsonObject Enum(int count) => new() { ["enum"] = new JsonArray([.. Enumerable.Range(0, count).Select(i => (JsonNode)new JsonObject { ["name"] = $"value {i}" })]) };
+        JsonObject schema = Enum(values);
+        if (others > 0)
+            schema["allOf"] = new JsonArray(Enum(others));
+        JsonElement written = JsonElement.Parse(schema.ToJsonString());
+        double taken = double.MaxValue;
+        for (int i = 0; i < 3; i++)
+        {
+            long began = Stopwatch.GetTimestamp();
+            Assert.Null(ConstraintCheck.FindError(written));
+            taken = Math.Min(taken, Stopwatch.GetElapsedTime(began).TotalMilliseconds);
+        }
+        Assert.True(taken <= 1000, $"{taken:f0} ms");
     }
 
     /// <summary>An answer of random tokens, in which what closes a value, or others, are likelier than the rest.</summary>
