@@ -61,6 +61,13 @@ internal sealed class Schema(int id, string path)
     /// <summary>Whether <see cref="Values"/>, where there are any, have the value.</summary>
     public bool Lists(JsonElement value) => Values is null || (_values ??= new HashSet<JsonElement>(Values, SameJson.Instance)).Contains(value);
 
+    /// <summary>A format is enforced in it, or somewhere within.</summary>
+    public bool HasFormat { get; set; }
+
+    /// <summary>All that it is made of, directly.</summary>
+    public IEnumerable<Schema> Parts => Together.Concat(AnyOf ?? []).Concat(OneOf ?? []).Concat(PrefixItems ?? []).Concat((Properties ?? []).Select(p => p.Schema))
+        .Concat(new[] { Items, AdditionalProperties }.OfType<Schema>());
+
     /// <summary>Those that hold wherever this one does.</summary>
     public IEnumerable<Schema> Together => Target is null ? AllOf ?? [] : [Target, .. AllOf ?? []];
 }

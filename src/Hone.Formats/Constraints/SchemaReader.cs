@@ -37,6 +37,7 @@ internal sealed class SchemaReader
         var reader = new SchemaReader(root);
         Schema schema = reader.At(root, "$");
         reader.RefuseCircles();
+        reader.MarkFormats();
         return schema;
     }
 
@@ -56,6 +57,20 @@ internal sealed class SchemaReader
         }
         if (open.FirstOrDefault(s => s.Value > 0).Key is { } circle)
             throw new SchemaException(circle.Path, "its references lead round in a circle");
+    }
+
+    private void MarkFormats()
+    {
+        ILookup<Schema, Schema> users = _byPath.Values.SelectMany(s => s.Parts.Select(part => (Used: part, By: s))).ToLookup(u => u.Used, u => u.By);
+        var work = new Stack<Schema>(_byPath.Values.Where(s => s.Format is not null));
+        while (work.TryPop(out Schema? schema))
+        {
+            if (schema.HasFormat)
+                continue;
+            schema.HasFormat = true;
+            foreach (Schema user in users[schema])
+                work.Push(user);
+        }
     }
 
     private Schema At(JsonElement element, string path)

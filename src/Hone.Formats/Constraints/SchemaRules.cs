@@ -26,7 +26,14 @@ internal sealed class SchemaRules
     private long _edges;
 
     /// <summary>A schema that holds; of its groups <c>anyOf</c> (1) and <c>oneOf</c> (2) so many are taken care of by branches that hold beside it.</summary>
-    private readonly record struct Part(Schema Schema, int Handled);
+    /// <param name="Schema">See above.</param>
+    /// <param name="Handled">See above.</param>
+    /// <param name="IsRead">Its formats are what a reader may take for them, not what is written.</param>
+    private readonly record struct Part(Schema Schema, int Handled, bool IsRead = false)
+    {
+        /// <summary>What holds of a part of the value.</summary>
+        public IEnumerable<Part> Within(Schema? part) => part is null ? [] : [new Part(part, 0, IsRead)];
+    }
 
     /// <exception cref="SchemaException">It cannot be enforced, or nothing satisfies it.</exception>
     public static Rule Compile(JsonElement schema)
@@ -48,10 +55,10 @@ internal sealed class SchemaRules
     {
         if (++_lookUps > MostLookUps)
             throw new SchemaException(path, "the schema has too many combinations of anyOf, oneOf, allOf and properties; make it simpler");
-        Dictionary<Schema, int> together = Flatten(parts);
+        Dictionary<Schema, Part> together = Flatten(parts);
         if (together.Count == 0)
             return Any(0);
-        string key = string.Join(',', together.OrderBy(p => p.Key.Id).Select(p => $"{p.Key.Id}:{p.Value}"));
+        string key = string.Join(',', together.Values.OrderBy(p => p.Schema.Id).Select(p => $"{p.Schema.Id}:{p.Handled}{(p.IsRead ? "r" : "")}"));
         if (_known.TryGetValue(key, out Rule? rule))
             return rule;
         _known.Add(key, rule = NewRule(together.MinBy(p => p.Key.Id).Key.Path ?? path));
@@ -67,7 +74,7 @@ internal sealed class SchemaRules
         return rule;
     }
 
-    private void ResolveNow(Rule rule, Dictionary<Schema, int> together)
+    private void ResolveNow(Rule rule, Dictionary<Schema, Part> together)
     {
         Resolve(rule, together);
         _unresolved.Remove(rule);
@@ -83,21 +90,21 @@ internal sealed class SchemaRules
     }
 
     /// <summary>All that holds together; what says nothing by itself is left out.</summary>
-    private static Dictionary<Schema, int> Flatten(IEnumerable<Part> parts)
+    private static Dictionary<Schema, Part> Flatten(IEnumerable<Part> parts)
     {
-        var together = new Dictionary<Schema, int>();
+        var together = new Dictionary<Schema, Part>();
         var work = new Stack<Part>(parts);
         while (work.TryPop(out Part part))
         {
-            (Schema schema, int handled) = part;
-            bool known = together.TryGetValue(schema, out int before);
-            together[schema] = Math.Max(before, handled);
-            if (known)
+            Schema schema = part.Schema;
+            bool known = together.TryGetValue(schema, out Part before), isRead = part.IsRead && schema.HasFormat && (!known || before.IsRead);
+            together[schema] = new Part(schema, Math.Max(before.Handled, part.Handled), isRead);
+            if (known && before.IsRead == isRead)
                 continue;
             foreach (Schema other in schema.Together)
-                work.Push(new Part(other, 0));
+                work.Push(new Part(other, 0, isRead));
         }
-        foreach ((Schema schema, int handled) in together.ToArray())
+        foreach ((Schema schema, int handled, _) in together.Values.ToArray())
         {
             if (!SaysSomething(schema) && (handled > 0 || schema.AnyOf is null) && (handled > 1 || schema.OneOf is null))
                 together.Remove(schema);
@@ -109,44 +116,57 @@ internal sealed class SchemaRules
         s.Never || s.Types != JsonTypes.All || s.Values is not null || s.Properties is not null || s.Required is not null || s.AdditionalProperties is not null || s.Names is not null || s.PrefixItems is not null
         || s.Items is not null || s.MinItems > 0 || s.MaxItems is not null || s.MinLength > 0 || s.MaxLength is not null || s.Pattern is not null || s.Format is not null || s.Minimum is not null || s.Maximum is not null;
 
-    private void Resolve(Rule rule, Dictionary<Schema, int> together)
+    private void Resolve(Rule rule, Dictionary<Schema, Part> together)
     {
         if (together.Keys.Any(s => s.Never))
             return;
-        Schema[] schemas = [.. together.Keys.OrderBy(s => s.Id)];
-        foreach (Schema schema in schemas)
+        Part[] parts = [.. together.Values.OrderBy(p => p.Schema.Id)];
+        foreach (Part part in parts)
         {
-            if (together[schema] < 1 && schema.AnyOf is { } any)
+            if (part.Handled < 1 && part.Schema.AnyOf is { } any)
             {
-                Branch(rule, together, schema, 1, any);
+                Branch(rule, together, part with { Handled = 1 }, any);
                 return;
             }
-            if (together[schema] < 2 && schema.OneOf is { } one)
+            if (part.Handled < 2 && part.Schema.OneOf is { } one)
             {
-                for (int i = 0; i < one.Count; i++)
-                {
-                    for (int j = 0; j < i; j++)
-                        _overlaps.Add((RuleOf(With(together, schema, 2, one[i], one[j]), schema.Path), $"{schema.Path}.oneOf"));
-                }
-                Branch(rule, together, schema, 2, one);
+                if (!part.IsRead)
+                    AddOverlaps(together, part with { Handled = 2 }, one);
+                Branch(rule, together, part with { Handled = 2 }, one);
                 return;
             }
         }
-        JsonTypes types = schemas.Aggregate(JsonTypes.All, (t, s) => t & s.Types);
-        if (schemas.FirstOrDefault(s => s.Values is not null) is { } listing)
-            AddLiterals(rule, listing.Values!.Where(v => Array.TrueForAll(schemas, s => SchemaValues.Satisfies(v, s, AutomatonOf, branches: false))));
+        JsonTypes types = parts.Aggregate(JsonTypes.All, (t, p) => t & p.Schema.Types);
+        if (Array.Find(parts, p => p.Schema.Values is not null).Schema is { } listing)
+            AddLiterals(rule, listing.Values!.Where(v => Array.TrueForAll(parts, p => SchemaValues.Satisfies(v, p.Schema, s => AutomatonOf(s, isRead: true), branches: false))));
         else
-            AddShapes(rule, types, schemas);
+            AddShapes(rule, types, parts);
     }
 
-    private void Branch(Rule rule, Dictionary<Schema, int> together, Schema schema, int handled, List<Schema> branches)
+    private void Branch(Rule rule, Dictionary<Schema, Part> together, Part part, List<Schema> branches)
     {
         foreach (Schema branch in branches)
-            rule.Alternatives.Add(RuleOf(With(together, schema, handled, branch), branch.Path));
+            rule.Alternatives.Add(RuleOf(With(together, part, part.Within(branch)), branch.Path));
     }
 
-    private static IEnumerable<Part> With(Dictionary<Schema, int> together, Schema schema, int handled, params IEnumerable<Schema> branches) =>
-        together.Select(p => new Part(p.Key, p.Key == schema ? handled : p.Value)).Concat(branches.Select(b => new Part(b, 0)));
+    /// <summary>No branch may write what a reader may take for another.</summary>
+    private void AddOverlaps(Dictionary<Schema, Part> together, Part part, List<Schema> branches)
+    {
+        void Add(Schema written, Schema read) =>
+            _overlaps.Add((RuleOf(With(together, part, new Part(written, 0), new Part(read, 0, IsRead: true)), part.Schema.Path), $"{part.Schema.Path}.oneOf"));
+        for (int i = 0; i < branches.Count; i++)
+        {
+            for (int j = 0; j < i; j++)
+            {
+                Add(branches[i], branches[j]);
+                if (branches[i].HasFormat || branches[j].HasFormat)
+                    Add(branches[j], branches[i]);
+            }
+        }
+    }
+
+    private static IEnumerable<Part> With(Dictionary<Schema, Part> together, Part part, params IEnumerable<Part> branches) =>
+        together.Values.Select(p => p.Schema == part.Schema ? part : p).Concat(branches);
 
     private static void AddLiterals(Rule rule, IEnumerable<JsonElement> values)
     {
@@ -155,7 +175,7 @@ internal sealed class SchemaRules
             rule.Shapes.Add(new ValueShape.Literals(automaton));
     }
 
-    private void AddShapes(Rule rule, JsonTypes types, Schema[] schemas)
+    private void AddShapes(Rule rule, JsonTypes types, Part[] parts)
     {
         if (types.HasFlag(JsonTypes.Null))
             AddLiterals(rule, [JsonElement.Parse("null")]);
@@ -164,24 +184,24 @@ internal sealed class SchemaRules
         if ((types & JsonTypes.Number) != 0)
         {
             (Bound? least, Bound? most) = (null, null);
-            foreach (Schema schema in schemas)
+            foreach ((Schema schema, _, _) in parts)
                 (least, most) = (SchemaReader.Tighter(least, schema.Minimum, upper: false), SchemaReader.Tighter(most, schema.Maximum, upper: true));
             TextAutomaton numbers = Cached($"n {types.HasFlag(JsonTypes.Fraction)} {least} {most}", () => NumberAutomaton.Of(!types.HasFlag(JsonTypes.Fraction), least, most));
             if (!numbers.IsEmpty)
                 rule.Shapes.Add(new ValueShape.Number(numbers));
         }
         if (types.HasFlag(JsonTypes.String))
-            AddText(rule, schemas);
+            AddText(rule, parts);
         if (types.HasFlag(JsonTypes.Array))
-            AddList(rule, schemas);
+            AddList(rule, parts);
         if (types.HasFlag(JsonTypes.Object))
-            AddMap(rule, schemas);
+            AddMap(rule, parts);
     }
 
-    private void AddText(Rule rule, Schema[] schemas)
+    private void AddText(Rule rule, Part[] parts)
     {
-        (int least, int? most) = (schemas.Max(s => s.MinLength), schemas.Min(s => s.MaxLength));
-        TextAutomaton automaton = schemas.Aggregate(TextAutomaton.Any, (a, s) => AutomatonOf(s) is { } own ? a.And(own, s.Path) : a);
+        (int least, int? most) = (parts.Max(p => p.Schema.MinLength), parts.Min(p => p.Schema.MaxLength));
+        TextAutomaton automaton = parts.Aggregate(TextAutomaton.Any, (a, p) => AutomatonOf(p.Schema, p.IsRead) is { } own ? a.And(own, p.Schema.Path) : a);
         if (!ReferenceEquals(automaton, TextAutomaton.Any))
             (automaton, least, most) = (automaton.WithLengths(least, most, rule.Path), 0, null);
         if (!automaton.IsEmpty && !(most < least))
@@ -189,11 +209,11 @@ internal sealed class SchemaRules
     }
 
     /// <summary>Of a schema's pattern and format; null where it has neither.</summary>
-    private TextAutomaton? AutomatonOf(Schema schema)
+    private TextAutomaton? AutomatonOf(Schema schema, bool isRead)
     {
         TextAutomaton? pattern = schema.Pattern is { } p ? Cached("p " + p, () => TextAutomaton.Matching(p, $"{schema.Path}.pattern")) : null;
-        TextAutomaton? format = schema.Format is { } f ? Cached("f " + f, () => TextAutomaton.Matching(StringFormats.PatternOf(f), $"{schema.Path}.format")) : null;
-        return pattern is not null && format is not null ? Cached($"b {schema.Id}", () => pattern.And(format, schema.Path)) : pattern ?? format;
+        TextAutomaton? format = schema.Format is { } f ? Cached($"f {isRead} {f}", () => TextAutomaton.Matching(isRead ? StringFormats.Taken(f) : StringFormats.Written(f), $"{schema.Path}.format")) : null;
+        return pattern is not null && format is not null ? Cached($"b {isRead} {schema.Id}", () => pattern.And(format, schema.Path)) : pattern ?? format;
     }
 
     private TextAutomaton Cached(string key, Func<TextAutomaton> make)
@@ -206,8 +226,9 @@ internal sealed class SchemaRules
         return automaton;
     }
 
-    private void AddList(Rule rule, Schema[] schemas)
+    private void AddList(Rule rule, Part[] parts)
     {
+        Schema[] schemas = [.. parts.Select(p => p.Schema)];
         (int least, int? most) = (schemas.Max(s => s.MinItems), schemas.Min(s => s.MaxItems));
         if (most < least)
             return;
@@ -215,7 +236,7 @@ internal sealed class SchemaRules
         var firsts = new List<Rule>();
         for (int i = 0; i < first; i++)
         {
-            Rule item = RuleOf(schemas.Select(s => i < s.PrefixItems?.Count ? s.PrefixItems[i] : s.Items).OfType<Schema>().Select(s => new Part(s, 0)), rule.Path);
+            Rule item = RuleOf(parts.SelectMany(p => p.Within(i < p.Schema.PrefixItems?.Count ? p.Schema.PrefixItems[i] : p.Schema.Items)), rule.Path);
             firsts.Add(item);
             if (IsDead(item) && i < least)
             {
@@ -223,19 +244,19 @@ internal sealed class SchemaRules
                 return;
             }
         }
-        Rule others = RuleOf(schemas.Select(s => s.Items).OfType<Schema>().Select(s => new Part(s, 0)), rule.Path);
+        Rule others = RuleOf(parts.SelectMany(p => p.Within(p.Schema.Items)), rule.Path);
         if (IsDead(others) && firsts.Count < least)
             rule.Lacking = others;
         else
             rule.Shapes.Add(new ValueShape.List(firsts, others, least, most));
     }
 
-    private void AddMap(Rule rule, Schema[] schemas)
+    private void AddMap(Rule rule, Part[] parts)
     {
+        Schema[] schemas = [.. parts.Select(p => p.Schema)];
         HashSet<string> required = [.. schemas.SelectMany(s => s.Required ?? [])];
-        Schema[] additional = [.. schemas.Select(s => s.AdditionalProperties).OfType<Schema>()];
         // Who names properties and says nothing of others means these.
-        bool isOpen = additional.Length > 0 || Array.TrueForAll(schemas, s => s.Properties is null);
+        bool isOpen = Array.Exists(schemas, s => s.AdditionalProperties is not null) || Array.TrueForAll(schemas, s => s.Properties is null);
         List<string>? allowed = schemas.Select(s => s.Names).OfType<List<string>>().Aggregate((List<string>?)null, (all, own) => all is null ? own : [.. all.Intersect(own)]);
         if (allowed is not null && !required.IsSubsetOf(allowed))
             return;
@@ -247,12 +268,12 @@ internal sealed class SchemaRules
             isOpen = false;
         }
         string[] names = [.. listed.Distinct()];
-        var byName = schemas.Select(s => (Schema: s, Own: (s.Properties ?? []).ToDictionary(p => p.Name, p => p.Schema))).ToArray();
+        var byName = parts.Select(p => (Part: p, Own: (p.Schema.Properties ?? []).ToDictionary(o => o.Name, o => o.Schema))).ToArray();
         var values = new Dictionary<string, Rule>();
         // What must be there first: where that cannot be, the rest need not be known.
         foreach (string name in names.OrderByDescending(required.Contains))
         {
-            Rule value = RuleOf(byName.Select(s => s.Own.GetValueOrDefault(name) ?? s.Schema.AdditionalProperties).OfType<Schema>().Select(s => new Part(s, 0)), rule.Path);
+            Rule value = RuleOf(byName.SelectMany(p => p.Part.Within(p.Own.GetValueOrDefault(name) ?? p.Part.Schema.AdditionalProperties)), rule.Path);
             if (IsDead(value) && required.Contains(name))
             {
                 rule.Lacking = value;
@@ -260,7 +281,7 @@ internal sealed class SchemaRules
             }
             values.Add(name, value);
         }
-        Rule? others = isOpen ? RuleOf(additional.Select(s => new Part(s, 0)), rule.Path) : null;
+        Rule? others = isOpen ? RuleOf(parts.SelectMany(p => p.Within(p.Schema.AdditionalProperties)), rule.Path) : null;
         rule.Shapes.Add(new ValueShape.Map([.. names.Select(n => new Member(n, values[n], required.Contains(n)))], others, isOpen ? TextAutomaton.AllBut(names) : TextAutomaton.Any));
     }
 
@@ -272,7 +293,7 @@ internal sealed class SchemaRules
             Rule rule = NewRule("$");
             _any.Add(rule);
             int level = _any.Count;
-            AddShapes(rule, JsonTypes.All & ~JsonTypes.Array & ~JsonTypes.Object, [new Schema(-1, "$")]);
+            AddShapes(rule, JsonTypes.All & ~JsonTypes.Array & ~JsonTypes.Object, [new Part(new Schema(-1, "$"), 0)]);
             if (level > DeepestAny)
                 continue;
             Rule inner = Any(level);

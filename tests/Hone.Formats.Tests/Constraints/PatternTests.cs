@@ -96,6 +96,21 @@ public sealed class PatternTests
         }
     }
 
+    [Fact]
+    public void Written_EveryFormat_IsTaken()
+    {
+        var random = new Random(4);
+        foreach (string format in StringFormats.Names)
+        {
+            (TextAutomaton written, TextAutomaton taken) = (TextAutomaton.Matching(StringFormats.Written(format), "$"), TextAutomaton.Matching(StringFormats.Taken(format), "$"));
+            for (int i = 0; i < 2000; i++)
+            {
+                string text = Drawn(written, random);
+                Assert.True(taken.Takes(text), $"{format} {text}");
+            }
+        }
+    }
+
     /// <summary>A text that an automaton takes; its steps are the outermost ones more often than not.</summary>
     private static string Drawn(TextAutomaton automaton, Random random)
     {

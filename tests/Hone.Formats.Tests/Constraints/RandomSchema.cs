@@ -83,8 +83,12 @@ internal sealed class RandomSchema(int seed)
     private JsonObject Text()
     {
         var schema = new JsonObject { ["type"] = "string" };
-        switch (_random.Next(5))
+        switch (_random.Next(6))
         {
+            case 5:
+                // Most pairs have no text in common.
+                schema["oneOf"] = new JsonArray([.. s_formats.OrderBy(_ => _random.Next()).Take(2).Select(f => new JsonObject { ["format"] = f })]);
+                break;
             case 0:
                 schema["pattern"] = Pick(s_patterns);
                 break;
