@@ -87,7 +87,7 @@ public sealed class Constraint
         if (node is not SequenceNode { Head: TextNode text } sequence)
             return node;
         TextPlace place = text.Place;
-        int most = place.Most > _vocabulary.Longest ? -1 : place.Most, least = Math.Min(place.Least, _vocabulary.Longest + 1);
+        int most = place.Most > _vocabulary.Longest + place.Automaton.Farthest ? -1 : place.Most, least = Math.Min(place.Least, _vocabulary.Longest + 1);
         return most == place.Most && least == place.Least ? node : _table.Sequence(_table.Text(place with { Least = least, Most = most }), sequence.Tail);
     }
 }

@@ -201,11 +201,13 @@ internal sealed class SchemaRules
     private void AddText(Rule rule, Part[] parts)
     {
         (int least, int? most) = (parts.Max(p => p.Schema.MinLength), parts.Min(p => p.Schema.MaxLength));
+        if (most < least)
+            return;
         TextAutomaton automaton = parts.Aggregate(TextAutomaton.Any, (a, p) => AutomatonOf(p.Schema, p.IsRead) is { } own ? a.And(own, p.Schema.Path) : a);
         if (!ReferenceEquals(automaton, TextAutomaton.Any))
-            (automaton, least, most) = (automaton.WithLengths(least, most, rule.Path), 0, null);
-        if (!automaton.IsEmpty && !(most < least))
-            rule.Shapes.Add(new ValueShape.Text(automaton, least, most));
+            (automaton, least) = (automaton.AtLeast(least, rule.Path), 0);
+        if (!automaton.IsEmpty && !(most < automaton.ToEnd(0)))
+            rule.Shapes.Add(new ValueShape.Text(automaton, least, automaton.Longest() <= most ? null : most));
     }
 
     /// <summary>Of a schema's pattern and format; null where it has neither.</summary>

@@ -16,6 +16,7 @@ internal sealed class TextAutomaton
 
     private readonly Edge[][] _edges; // ascending, each
     private readonly bool[] _ends;
+    private int[]? _toEnd;
 
     private TextAutomaton(Edge[][] edges, bool[] ends) => (_edges, _ends) = (edges, ends);
 
@@ -43,11 +44,27 @@ internal sealed class TextAutomaton
         return at < _edges[state].Length && _edges[state][at].Low <= symbol ? _edges[state][at].Target : -1;
     }
 
-    /// <summary>Whether any of the symbols leads on.</summary>
-    public bool Leads(int state, int low, int high)
+    /// <summary>Symbols of the shortest way from a state to an end.</summary>
+    public int ToEnd(int state) => Distances[state];
+
+    /// <summary>From the state farthest from an end.</summary>
+    public int Farthest => Distances.Max();
+
+    private int[] Distances => _toEnd ??= FindDistances();
+
+    /// <summary>Whether a state may follow where so many symbols may still come, the one to it included; −1: any number.</summary>
+    public bool IsNear(int state, int most) => most < 0 || ToEnd(state) < most;
+
+    /// <summary>Whether any of the symbols leads on, where so many may still come; −1: any number.</summary>
+    public bool Leads(int state, int low, int high, int most)
     {
-        int at = Find(state, low);
-        return at < _edges[state].Length && _edges[state][at].Low <= high;
+        Edge[] edges = _edges[state];
+        for (int at = Find(state, low); at < edges.Length && edges[at].Low <= high; at++)
+        {
+            if (IsNear(edges[at].Target, most))
+                return true;
+        }
+        return false;
     }
 
     /// <summary>Where all of the symbols lead to; −1 where they part, or some lead nowhere.</summary>
@@ -178,40 +195,26 @@ internal sealed class TextAutomaton
         return Trimmed(edges, [.. Enumerable.Range(0, length + 1).Select(s => found == (s == length))]);
     }
 
-    /// <summary>Texts of so many symbols.</summary>
-    /// <param name="least">At least.</param>
-    /// <param name="most">Null: any number.</param>
-    private static TextAutomaton Lengths(int least, int? most)
-    {
-        int states = (most ?? least) + 1;
-        var edges = new Edge[states][];
-        for (int state = 0; state < states; state++)
-        {
-            int next = state < states - 1 ? state + 1 : most is null ? state : -1;
-            edges[state] = next < 0 ? [] : [.. CharacterSet.All.Ranges.Select(r => new Edge(r.Low, r.High, next))];
-        }
-        return new TextAutomaton(edges, [.. Enumerable.Range(0, states).Select(s => s >= least)]);
-    }
-
     /// <summary>What a pattern finds a match in.</summary>
     /// <exception cref="SchemaException"/>
     public static TextAutomaton Matching(string pattern, string path) =>
         PatternAutomaton.Compile(PatternReader.Read(pattern, path), path, MostStates, MostEdges);
 
-    /// <summary>The texts of this automaton that have so many symbols.</summary>
+    /// <summary>The texts of this automaton that have so many symbols or more.</summary>
     /// <exception cref="SchemaException"/>
-    public TextAutomaton WithLengths(int least, int? most, string path)
+    public TextAutomaton AtLeast(int least, string path)
     {
-        if (IsEmpty || (least <= Shortest() && (most is null || Longest() <= most)))
+        if (IsEmpty || least <= ToEnd(0))
             return this;
-        if ((most ?? least) >= MostStates)
-            throw new SchemaException(path, $"a pattern or format beside lengths of {MostStates:N0} or more takes too much; lower minLength and maxLength");
-        return And(Lengths(least, most), path);
+        if (least >= MostStates)
+            throw new SchemaException(path, $"a pattern or format beside a minLength of {MostStates:N0} or more takes too much; lower it");
+        Edge[][] counting = [.. Enumerable.Range(0, least + 1).Select(s => CharacterSet.All.Ranges.Select(r => new Edge(r.Low, r.High, Math.Min(s + 1, least))).ToArray())];
+        return And(new TextAutomaton(counting, [.. counting.Select((_, s) => s == least)]), path, "its pattern or format and minLength");
     }
 
     /// <summary>The texts that both take.</summary>
     /// <exception cref="SchemaException"/>
-    public TextAutomaton And(TextAutomaton other, string path)
+    public TextAutomaton And(TextAutomaton other, string path, string what = "its patterns and formats")
     {
         if (IsEmpty || other.IsEmpty)
             return new TextAutomaton([], []);
@@ -225,8 +228,10 @@ internal sealed class TextAutomaton
         long count = 0;
         for (int i = 0; i < pairs.Count; i++)
         {
-            if (pairs.Count > MostStates || (count += edges.Count > 0 ? edges[^1].Length : 0) > MostEdges)
-                throw new SchemaException(path, $"its patterns, formats and lengths together take more than {MostStates:N0} states; make them simpler");
+            if (pairs.Count > MostStates)
+                throw new SchemaException(path, $"{what} together take more than {MostStates:N0} states; make them simpler");
+            if ((count += edges.Count > 0 ? edges[^1].Length : 0) > MostEdges)
+                throw new SchemaException(path, $"{what} together take more than {MostEdges:N0} edges; make them simpler");
             (Edge[] left, Edge[] right) = (_edges[pairs[i].A], other._edges[pairs[i].B]);
             var both = new List<Edge>();
             for (int a = 0, b = 0; a < left.Length && b < right.Length;)
@@ -255,14 +260,7 @@ internal sealed class TextAutomaton
     /// <summary>Without the states from which no end is reached; edges of one target that touch are joined.</summary>
     public static TextAutomaton Trimmed(Edge[][] edges, bool[] ends)
     {
-        var from = new List<int>[edges.Length];
-        for (int s = 0; s < edges.Length; s++)
-            from[s] = [];
-        for (int s = 0; s < edges.Length; s++)
-        {
-            foreach (Edge edge in edges[s])
-                from[edge.Target].Add(s);
-        }
+        List<int>[] from = Before(edges);
         var live = new bool[edges.Length];
         var work = new Stack<int>(Enumerable.Range(0, edges.Length).Where(s => ends[s]));
         while (work.TryPop(out int state))
@@ -299,29 +297,36 @@ internal sealed class TextAutomaton
         return new TextAutomaton([.. kept], [.. ends.Where((_, s) => live[s])]);
     }
 
-    private int Shortest()
+    /// <summary>Of each state those with an edge to it.</summary>
+    private static List<int>[] Before(Edge[][] edges)
     {
-        var distance = new int[States];
-        Array.Fill(distance, -1);
-        distance[0] = 0;
-        var queue = new Queue<int>([0]);
+        List<int>[] from = [.. edges.Select(_ => new List<int>())];
+        for (int s = 0; s < edges.Length; s++)
+        {
+            foreach (Edge edge in edges[s])
+                from[edge.Target].Add(s);
+        }
+        return from;
+    }
+
+    private int[] FindDistances()
+    {
+        List<int>[] from = Before(_edges);
+        int[] distances = [.. _ends.Select(end => end ? 0 : -1)];
+        var queue = new Queue<int>(Enumerable.Range(0, States).Where(s => _ends[s]));
         while (queue.TryDequeue(out int state))
         {
-            if (_ends[state])
-                return distance[state];
-            foreach (Edge edge in _edges[state])
+            foreach (int before in from[state].Where(s => distances[s] < 0))
             {
-                if (distance[edge.Target] >= 0)
-                    continue;
-                distance[edge.Target] = distance[state] + 1;
-                queue.Enqueue(edge.Target);
+                distances[before] = distances[state] + 1;
+                queue.Enqueue(before);
             }
         }
-        throw new InvalidOperationException("No end is reached.");
+        return distances;
     }
 
     /// <summary>Of the longest text; <see cref="int.MaxValue"/> where there is none.</summary>
-    private int Longest()
+    public int Longest()
     {
         var before = new int[States]; // edges into a state from states that are not done
         foreach (Edge edge in _edges.SelectMany(e => e))

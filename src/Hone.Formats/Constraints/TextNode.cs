@@ -32,7 +32,11 @@ internal enum TextStage : byte
 /// <param name="High">to here.</param>
 /// <param name="IsCertain">Whichever it becomes, the same state follows.</param>
 internal readonly record struct TextPlace(
-    TextAutomaton Automaton, int State, int Least, int Most, bool IsPlain = false, TextStage Stage = TextStage.Between, int Left = 0, int Low = 0, int High = 0, bool IsCertain = false);
+    TextAutomaton Automaton, int State, int Least, int Most, bool IsPlain = false, TextStage Stage = TextStage.Between, int Left = 0, int Low = 0, int High = 0, bool IsCertain = false)
+{
+    /// <summary>Whether one of the characters may be the next.</summary>
+    public bool Leads(int low, int high) => Automaton.Leads(State, low, high, Most);
+}
 
 /// <summary>
 /// A JSON string behind its opening quote, the closing one included. Its bytes are UTF-8, its characters may be escaped, and half a surrogate pair cannot be written.
@@ -77,7 +81,7 @@ internal sealed class TextNode(int id, TextPlace place) : Node(id)
         }
     }
 
-    private bool CanEscape() => place.IsPlain ? Meant.Any(c => c != '/' && place.Automaton.Next(place.State, c) >= 0) : place.Automaton.EdgesOf(place.State).Length > 0;
+    private bool CanEscape() => place.IsPlain ? Meant.Any(c => c != '/' && place.Leads(c, c)) : place.Leads(0, CharacterSet.Last);
 
     private Node Escape(byte symbol, NodeTable table)
     {
@@ -87,7 +91,7 @@ internal sealed class TextNode(int id, TextPlace place) : Node(id)
         return at < 0 || (place.IsPlain && symbol == '/') ? table.Nothing : Whole(Meant[at], table);
     }
 
-    private Node Whole(int character, NodeTable table) => place.Automaton.Next(place.State, character) is >= 0 and var next ? table.Text(After(next)) : table.Nothing;
+    private Node Whole(int character, NodeTable table) => place.Leads(character, character) ? table.Text(After(place.Automaton.Next(place.State, character))) : table.Nothing;
 
     /// <summary>The place behind one more character.</summary>
     private TextPlace After(int state) =>
@@ -132,9 +136,9 @@ internal sealed class TextNode(int id, TextPlace place) : Node(id)
         }
         if (next.Left == 0)
             return Whole(low, table);
-        bool leads = next.Automaton.Leads(next.State, low, high);
+        bool leads = next.Leads(low, high);
         if (!leads && next.Stage == TextStage.Digits && low <= 0xDBFF && high >= 0xD800)
-            leads = next.Automaton.Leads(next.State, 0x10000 + ((Math.Max(low, 0xD800) - 0xD800) << 10), 0x10000 + ((Math.Min(high, 0xDBFF) - 0xD800) << 10) + 1023);
+            leads = next.Leads(0x10000 + ((Math.Max(low, 0xD800) - 0xD800) << 10), 0x10000 + ((Math.Min(high, 0xDBFF) - 0xD800) << 10) + 1023);
         if (!leads)
             return table.Nothing;
         int radix = next.Stage == TextStage.Bytes ? 6 : 4;
@@ -144,7 +148,7 @@ internal sealed class TextNode(int id, TextPlace place) : Node(id)
 
     private TextPlace Certain(TextPlace next, int target) => After(target) with { Stage = next.Stage, Left = next.Left, IsCertain = true };
 
-    private static Node Pair(TextPlace next, NodeTable table) => next.Automaton.Leads(next.State, next.Low, next.High) ? table.Text(next) : table.Nothing;
+    private static Node Pair(TextPlace next, NodeTable table) => next.Leads(next.Low, next.High) ? table.Text(next) : table.Nothing;
 
     private Node SecondHalf(int digit, int block, NodeTable table)
     {

@@ -94,6 +94,7 @@ internal sealed class RandomSchema(int seed)
                 break;
             case 1:
                 schema["format"] = Pick(s_formats);
+                schema["maxLength"] = 36 + _random.Next(300);
                 break;
             case 2:
                 schema["minLength"] = _random.Next(4);
@@ -102,7 +103,7 @@ internal sealed class RandomSchema(int seed)
             case 3:
                 schema["pattern"] = Pick("^[a-z ]+$", "[0-9]", "^.*é");
                 schema["minLength"] = 3;
-                schema["maxLength"] = 12;
+                schema["maxLength"] = 3 + _random.Next(10);
                 break;
         }
         return schema;
