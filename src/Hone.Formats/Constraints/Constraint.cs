@@ -46,13 +46,16 @@ public sealed class Constraint
             return new ConstraintState(this, _vocabulary, _table, _first);
     }
 
-    internal Node Advance(ConstraintState state, ReadOnlySpan<byte> bytes)
+    internal Node Advance(ConstraintState state, ReadOnlySpan<byte> bytes, NameWatch? names)
     {
         lock (_lock)
         {
             Node node = state.Node;
             foreach (byte symbol in bytes)
+            {
                 node = node.Next(symbol, state.Table);
+                names?.Write(symbol, node.IsInObject);
+            }
             return node;
         }
     }

@@ -41,11 +41,10 @@ public sealed class ConstraintState
     public void Accept(int token)
     {
         ReadOnlySpan<byte> bytes = _vocabulary.BytesOf(token);
-        Node = _constraint.Advance(this, bytes);
+        Node = _constraint.Advance(this, bytes, _names);
         if (Node == Table.Nothing)
             throw new InvalidOperationException($"The token {token} is not allowed here.");
         _written.AddRange(bytes);
-        _names?.Write(bytes);
     }
 
     /// <summary>The same state by the nodes of another table.</summary>

@@ -3,8 +3,8 @@ using System.Text;
 namespace Hone.Formats.Constraints;
 
 /// <summary>
-/// Follows JSON as it is written and knows the names of the members of all objects that are open, which no automaton could. Names are compared as they are spelt: the constraint
-/// spells each in one way. What is not JSON around a value has no quotes and no single braces or brackets.
+/// Follows objects as they are written and knows the names of the members of all that are open, which no automaton could. Names are compared as they are spelt: the constraint
+/// spells each in one way.
 /// </summary>
 internal sealed class NameWatch
 {
@@ -15,10 +15,17 @@ internal sealed class NameWatch
     /// <summary>Some open object has a name, so that one may be repeated.</summary>
     public bool HasNames => _open.Exists(names => names is { Count: > 0 });
 
-    public void Write(ReadOnlySpan<byte> bytes)
+    /// <param name="symbol">The next byte.</param>
+    /// <param name="isInObject">An object is open behind it. What stands around objects is no JSON, perhaps.</param>
+    public void Write(byte symbol, bool isInObject)
     {
-        foreach (byte symbol in bytes)
+        if (isInObject)
+        {
             Write(symbol, null);
+            return;
+        }
+        _open.Clear();
+        _inString = _escaped = false;
     }
 
     /// <summary>Whether a text would complete a name that its object has already. Nothing is changed.</summary>

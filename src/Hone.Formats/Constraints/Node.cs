@@ -13,6 +13,9 @@ internal abstract class Node(int id)
     /// <summary>Whether nothing need follow.</summary>
     public abstract bool CanEnd { get; }
 
+    /// <summary>Behind an object's brace, with members or their end to come.</summary>
+    public virtual bool IsInObject => false;
+
     public Node Next(byte symbol, NodeTable table)
     {
         Node?[] row = (_next ??= new Node?[]?[16])[symbol >> 4] ??= new Node?[16];
@@ -51,6 +54,7 @@ internal sealed class SequenceNode(int id, Node head, Node tail) : Node(id)
     public Node Head => head;
     public Node Tail => tail;
     public override bool CanEnd => head.CanEnd && tail.CanEnd;
+    public override bool IsInObject { get; } = head.IsInObject || tail.IsInObject;
 
     protected override Node Derive(byte symbol, NodeTable table)
     {
@@ -63,6 +67,7 @@ internal sealed class ChoiceNode(int id, Node[] items) : Node(id)
 {
     public Node[] Items => items;
     public override bool CanEnd { get; } = Array.Exists(items, i => i.CanEnd);
+    public override bool IsInObject { get; } = Array.Exists(items, i => i.IsInObject);
 
     protected override Node Derive(byte symbol, NodeTable table) => table.Choice([.. items.Select(i => i.Next(symbol, table))]);
 }
@@ -114,6 +119,7 @@ internal sealed class MapNode(int id, ValueShape.Map map, int member, bool isFir
     private Node? _body;
 
     public override bool CanEnd => false;
+    public override bool IsInObject => true;
 
     protected override Node Derive(byte symbol, NodeTable table) => (_body ??= Body(table)).Next(symbol, table);
 

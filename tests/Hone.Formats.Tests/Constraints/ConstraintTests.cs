@@ -103,6 +103,23 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
     }
 
     [Theory]
+    [InlineData("5\" of {\"x\":1,\"x", true)]
+    [InlineData("5\" of {\"x=[{\"x\":1,\"x", false)]
+    [InlineData("5\" of {\"x=[{\"x\":1,\"y", true)]
+    [InlineData("5\" of {\"x=[{\"x\":1},{\"x", true)]
+    [InlineData("5\" of {\"x=[{\"x\":1},{\"x\":1,\"x", false)]
+    [InlineData("5\" of {\"x=[{\"x\":1}] \" {\"x\":1,\"x", true)]
+    public void Bug_QuotesInTextBeforeObjects_TurnedNamesInsideOut(string text, bool isNew)
+    {
+        Rule rule = SchemaRules.Compile(JsonElement.Parse("""{"type":"array","items":{"type":"object"}}"""));
+        var constraint = new Constraint(vocabulary.Tokens, [rule], table => table.Sequence(table.Automaton(TextAutomaton.UpTo("="u8)), table.Of(rule), table.Automaton(TextAutomaton.NotBeginningWith([]))));
+        ConstraintState state = constraint.Start();
+        foreach (char c in text)
+            state.Accept(vocabulary.TokenOf(c.ToString()));
+        Assert.Equal(isNew, state.Mask()[vocabulary.TokenOf("\"")]);
+    }
+
+    [Theory]
     [InlineData("""{"type":"string","pattern":"^a{2}$"}""", "\"aa\"", true)]
     [InlineData("""{"type":"string","pattern":"^a{2}$"}""", "\"\\u0061a\"", true)]
     [InlineData("""{"type":"string","pattern":"^a{2}$"}""", "\"aaa\"", false)]
