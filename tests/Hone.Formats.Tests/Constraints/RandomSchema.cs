@@ -86,8 +86,11 @@ internal sealed class RandomSchema(int seed)
         switch (_random.Next(6))
         {
             case 5:
-                // Most pairs have no text in common.
-                schema["oneOf"] = new JsonArray([.. s_formats.OrderBy(_ => _random.Next()).Take(2).Select(f => new JsonObject { ["format"] = f })]);
+                // Most pairs have no text in common. A name of a host may end with a digit, and none that is written does.
+                string[] formats = [.. s_formats.OrderBy(_ => _random.Next()).Take(2)];
+                if (_random.Next(4) == 0)
+                    (schema["pattern"], formats) = ("[0-9]$", ["hostname", Pick("ipv4", "uuid")]);
+                schema["oneOf"] = new JsonArray([.. formats.Select(f => new JsonObject { ["format"] = f })]);
                 break;
             case 0:
                 schema["pattern"] = Pick(s_patterns);
