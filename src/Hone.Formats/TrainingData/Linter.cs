@@ -1,3 +1,4 @@
+using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 
@@ -31,8 +32,13 @@ public static class Linter
         RowEncoder? NewEncoder() => request.Model is { } model ? RowEncoder.For(model, request.Config) : null;
         var errors = new List<LintIssue>();
         var warnings = new List<LintIssue>();
-        if (request.Model is { } given && request.Config.MaxLength > given.ContextLength)
-            errors.Add(new(null, null, null, "max_length_over_context", $"max_length is {request.Config.MaxLength:N0}, the base model reads {given.ContextLength:N0} tokens.", "Lower max_length, or leave it out."));
+        if (request.Model is { } given)
+        {
+            if (request.Config.MaxLength > given.ContextLength)
+                errors.Add(new(null, null, null, "max_length_over_context", $"max_length is {request.Config.MaxLength:N0}, the base model reads {given.ContextLength:N0} tokens.", "Lower max_length, or leave it out."));
+            errors.AddRange(AdapterTargets.Errors(request.Config.TargetModules, request.Config.LayersToTransform, given.Weights)
+                .Select(error => new LintIssue(null, null, null, "not_in_base_model", error.Message, error.Hint)));
+        }
         FileLint? training = null, validation = null;
         if (request.TrainingPath is { } trainingPath)
         {

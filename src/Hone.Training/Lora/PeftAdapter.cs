@@ -22,19 +22,9 @@ internal static class PeftAdapter
     public static LoraAdapter Create(TrainSettings settings, ModelWeights model, Decoder decoder)
     {
         AdapterConfig config = Config(settings, model, "");
-        foreach (string target in settings.TargetModules)
-        {
-            if (!model.LinearModules.Any(m => m.Name == target || m.Name.EndsWith('.' + target, StringComparison.Ordinal)))
-            {
-                IEnumerable<string> known = model.LinearModules.Select(m => m.Name[(m.Name.LastIndexOf('.') + 1)..]).Distinct();
-                throw new JobFailedException("bad_config", $"target_modules: '{target}' matches no module of the base model{NearestName.Hint(target, known)}. It has {string.Join(", ", known)}.");
-            }
-        }
-        if (settings.LayersToTransform?.FirstOrDefault(l => l < 0 || l >= model.Config.Layers, -1) is { } layer && layer != -1)
-            throw new JobFailedException("bad_config", $"layers_to_transform: the base model has layers 0 to {model.Config.Layers - 1}, not {layer}.");
+        if (AdapterTargets.Errors(settings.TargetModules, settings.LayersToTransform, model) is { Count: > 0 } errors)
+            throw new JobFailedException("bad_config", string.Join(' ', errors.Select(error => $"{error.Message} {error.Hint}")));
         Dictionary<string, LoraModuleShape> shapes = Shapes(config, model.LinearModules);
-        if (shapes.Count == 0)
-            throw new JobFailedException("bad_config", "target_modules and layers_to_transform together leave no module: nothing would be learnt. Name other modules or layers.");
         LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => config.Saves(m.Name))];
         return new LoraAdapter(decoder.Projections, shapes, trainable: true, Find(AdapterPlaces.Embedding), Find(AdapterPlaces.Head)) { Dropout = settings.Dropout };
 

@@ -46,4 +46,15 @@ public sealed class LinterModelTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Ro
     [Fact]
     public void Lint_MaxLengthOverTheContext_IsRefused()
         => Assert.Equal("max_length_over_context", Assert.Single(rows.LintRow(Pair("Hi?", "Yes."), new TrainingConfig { MaxLength = 10_000 }).Errors).Code);
+
+    [Theory]
+    [InlineData("""{"target_modules":["v_porj"]}""", "'v_porj' matches no module of the base model (nearest: 'v_proj').")]
+    [InlineData("""{"layers_to_transform":[0,999]}""", "layer 999")]
+    public void Bug_ConfigThatNamesWhatTheBaseDoesNotHave_IsRefused(string config, string named)
+    {
+        LintIssue error = Assert.Single(rows.LintRow(Pair("Hi?", "Yes."), TrainingConfigParser.Parse(Encoding.UTF8.GetBytes(config)).Config!).Errors);
+
+        Assert.Equal("not_in_base_model", error.Code);
+        Assert.Contains(named, error.Message, StringComparison.Ordinal);
+    }
 }
