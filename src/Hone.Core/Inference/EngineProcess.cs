@@ -195,16 +195,18 @@ internal sealed partial class EngineProcess : IAsyncDisposable
     /// <summary>The connection breaks a moment before the process is seen to be gone; the exit code is worth that moment.</summary>
     private async Task<EngineCrashedException> CrashAsync(Exception? error)
     {
+        string how;
         try
         {
-            ChildExit exit = await _child.Exited.WaitAsync(EndOfCrash, _clock);
-            string how = _hangs ? $"gave no sign of life for {_settings.StallAfter.TotalSeconds:0.#} s and was ended" : $"ended with {exit}";
-            return new EngineCrashedException($"The engine {how} while it worked on the request. It is started again for the next one.{Tail(_child)}", error);
+            how = $"ended with {await _child.Exited.WaitAsync(EndOfCrash, _clock)} while it worked on the request. It is started again for the next one";
         }
         catch (TimeoutException)
         {
-            return new EngineCrashedException($"The engine closed the connection before the answer was complete{(error is null ? "" : $": {error.Message}")}.{Tail(_child)}", error);
+            how = $"closed the connection before the answer was complete{(error is null ? "" : $": {error.Message}")}";
         }
+        if (_hangs)
+            how = $"gave no sign of life for {_settings.StallAfter.TotalSeconds:0.#} s and was ended. It is started again for the next request";
+        return new EngineCrashedException($"The engine {how}.{Tail(_child)}", error);
     }
 
     private static async Task DrainAsync(ChildProcess child, TaskCompletionSource<EngineReady> ready, ILogger logger)
