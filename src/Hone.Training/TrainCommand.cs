@@ -76,11 +76,11 @@ public static class TrainCommand
         var kept = new Queue<string>();
         var trainer = new Trainer((TrainingDecoder?)onDevice ?? decoder, adapter, optimizer, settings, rows, validation)
         {
-            OnEpoch = SaveAdapter,
+            OnEpoch = at => WhereThereIsSpace($"The adapter of step {at.Step}", () => SaveAdapter(at)),
             Pause = pause,
             SecondsAfter = ProofShare * clock.Elapsed.TotalSeconds,
         };
-        TrainProgress progress = trainer.Run(start, OnEvent, Save, cancellation);
+        TrainProgress progress = trainer.Run(start, OnEvent, at => WhereThereIsSpace($"The checkpoint of step {at.Step}", () => Save(at)), cancellation);
         CrashPoint.Here("train.trained");
         if (trainer.IsPaused)
         {
@@ -133,6 +133,19 @@ public static class TrainCommand
             events.Write(next);
             if (next is TrainerEvent.Step { Number: var step })
                 CrashPoint.Here($"train.step.{step}");
+        }
+
+        // There may be room again before the training ends, which needs none of these to end well.
+        void WhereThereIsSpace(string what, Action save)
+        {
+            try
+            {
+                save();
+            }
+            catch (IOException e) when (AtomicFile.IsFull(e))
+            {
+                Warn($"{what} could not be written: {e.Message}");
+            }
         }
 
         void SaveAdapter(TrainProgress progress)

@@ -1,3 +1,4 @@
+using Hone.Formats.Files;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 
@@ -33,7 +34,7 @@ public enum StorageProblem
 /// <summary>The data folder does not do what it must. The message says what, where, and what to do.</summary>
 public sealed class StorageException(StorageProblem problem, string message, Exception? inner = null) : IOException(message, inner)
 {
-    private const int NoSpace = 28, ReadOnlyFileSystem = 30, QuotaExceeded = 122;
+    private const int ReadOnlyFileSystem = 30;
 
     public StorageProblem Problem { get; } = problem;
 
@@ -49,7 +50,7 @@ public sealed class StorageException(StorageProblem problem, string message, Exc
                 UnauthorizedAccessException => new(StorageProblem.ReadOnly, $"{where} cannot be written: {e.Message} Give this user the right to write there, or choose another folder with --data.", e),
                 FileNotFoundException or EndOfStreamException => null,
                 DirectoryNotFoundException => new(StorageProblem.Failed, $"{where} is gone: {e.Message}", e),
-                IOException { HResult: NoSpace or QuotaExceeded } => Full(where, e),
+                IOException when AtomicFile.IsFull(e) => Full(where, e),
                 IOException { HResult: ReadOnlyFileSystem } => new(StorageProblem.ReadOnly, $"{where} is on a read-only file system. Mount it for writing, or choose another folder with --data.", e),
                 _ => null,
             };

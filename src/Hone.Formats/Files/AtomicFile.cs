@@ -6,6 +6,11 @@ namespace Hone.Formats.Files;
 /// <summary>A file that exists whole or not at all: written under a temporary name in the same folder, synced, renamed, and the folder synced.</summary>
 public static partial class AtomicFile
 {
+    private const int NoSpace = 28, QuotaExceeded = 122;
+
+    /// <summary>Whether it was for want of space that a file could not be written.</summary>
+    public static bool IsFull(Exception exception) => exception is IOException { HResult: NoSpace or QuotaExceeded };
+
     public static void Write(string path, Action<Stream> write)
     {
         string temporary = $"{path}.{Guid.NewGuid():n}.tmp";

@@ -26,6 +26,9 @@ internal abstract class ChildCommand : CliCommand
         catch (Exception fault) when (fault is not OperationCanceledException)
         {
             terminal.Note(fault.ToString());
+            // Who keeps the last lines alone, as the worker does, has the cause in them.
+            Exception cause = fault.GetBaseException();
+            terminal.Note($"{cause.GetType().Name}: {cause.Message}");
             terminal.Error.Flush();
             code = Crashed;
         }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hone.Core.Scheduling;
+using Hone.Core.Tests.Blobs;
 using Hone.Formats.Jobs;
 
 namespace Hone.Tests.Commands.Children;
@@ -41,5 +42,32 @@ public sealed class TrainCommandTests
         {
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    [Fact]
+    public async Task Run_DiskFull_GoesOnWithoutCheckpointsAndEndsWithTheCause()
+    {
+        using var disk = SmallDisk.TryMount();
+        Assert.SkipWhen(disk is null, "Mounting a small disk needs root.");
+        await File.WriteAllLinesAsync(Path.Combine(disk.Path, "training_data.jsonl"), File.ReadLines(Repository.PathOf("examples/support-triage/train.jsonl")).Take(4), TestContext.Current.CancellationToken);
+        var spec = new JobSpec
+        {
+            JobId = "full",
+            Fence = 1,
+            Name = "full",
+            ModelId = "m",
+            ModelPath = Directory.GetFiles(Repository.PathOf("models"), "*.gguf").Single(),
+            TrainingData = "training_data.jsonl",
+            Config = new TrainingConfig { NEpochs = 2, BatchSize = 4, CheckpointSteps = 1, Precision = "float32" },
+        };
+        await File.WriteAllBytesAsync(Path.Combine(disk.Path, JobSpec.FileName), JsonSerializer.SerializeToUtf8Bytes(spec, JobJson.Default.JobSpec), TestContext.Current.CancellationToken);
+        await using var process = new HoneProcess("train", disk.Path);
+        string said = await process.RestAsync();
+        foreach (string what in (string[])["The checkpoint of step 1", "The adapter of step 1", "The checkpoint of step 2"])
+            Assert.Contains($"{what} could not be written: No space left on device", said, StringComparison.Ordinal);
+        // The adapter itself is what the job is for.
+        Assert.Equal(70, await process.ExitAsync());
+        Assert.StartsWith("IOException: No space left on device", (await process.ErrorAsync()).TrimEnd().Split('\n')[^1], StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateFiles(disk.Path, "*.tmp", SearchOption.AllDirectories));
     }
 }
