@@ -89,7 +89,7 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
                 AdapterConfigResult parsed = AdapterConfig.Parse(await File.ReadAllBytesAsync(file.Path, cancellationToken));
                 return new AssetVerdict(parsed.Config is { } read ? [.. parsed.Errors, .. AdapterCheck.RankErrors(read, limits.AdapterRank)] : parsed.Errors, []);
             }
-            SafetensorsFile.Open(file.Path).Dispose();
+            AdapterCheck.OpenWeights(file.Path).Dispose();
             return new AssetVerdict([], []);
         }
         string config = isConfig ? file.Path : blobs.PathOf(other.Sha256), weights = isConfig ? blobs.PathOf(other.Sha256) : file.Path;

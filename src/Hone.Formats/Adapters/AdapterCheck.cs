@@ -26,6 +26,9 @@ public sealed class AdapterCheck
     private readonly List<string> _errors = [];
     private readonly List<string> _warnings = [];
 
+    /// <summary>Weights that someone gave, whose header must not take more memory than any adapter's.</summary>
+    public static SafetensorsFile OpenWeights(string path) => SafetensorsFile.Open(path, AdapterConfig.WeightsFileName, MaxHeaderBytes);
+
     private AdapterCheck(string weightsPath, AdapterPlaces places, AdapterLimits limits, AdapterBase? adapterBase)
     {
         _weightsPath = weightsPath;
@@ -78,7 +81,7 @@ public sealed class AdapterCheck
         if (length >= _limits.MaxBytes)
             throw new InvalidFileException($"{AdapterConfig.WeightsFileName}: it has {length} bytes; fewer than {_limits.MaxBytes} are accepted. Train with a lower rank, or save it as float16.");
 
-        using SafetensorsFile file = SafetensorsFile.Open(_weightsPath, AdapterConfig.WeightsFileName, MaxHeaderBytes);
+        using SafetensorsFile file = OpenWeights(_weightsPath);
         if (_base?.Sha256 is { } hash && file.Metadata.TryGetValue(BaseHashKey, out string? trainedOn) && !hash.Equals(trainedOn, StringComparison.OrdinalIgnoreCase))
             _errors.Add($"{AdapterConfig.WeightsFileName}: it was trained on another base model (SHA-256 {trainedOn} in its metadata; this base has {hash}). Choose the model that it was trained on.");
         (Dictionary<string, Pair> pairs, Dictionary<string, SafetensorsTensor> whole) = Tensors(file);

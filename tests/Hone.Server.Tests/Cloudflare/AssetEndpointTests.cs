@@ -35,6 +35,14 @@ public sealed class AssetEndpointTests(RunningServer server) : IClassFixture<Run
     }
 
     [Fact]
+    public async Task Upload_WeightsWithAHugeHeader_AreRefused()
+    {
+        var account = await server.NewAccountAsync();
+        byte[] header = Encoding.ASCII.GetBytes("{}".PadRight((16 << 20) + 1));
+        (await account.UploadAsync(await account.CreatedAsync("huge header"), "adapter_model.safetensors", [.. BitConverter.GetBytes((long)header.Length), .. header])).MustFail(400, 1006, "16777216");
+    }
+
+    [Fact]
     public async Task Upload_SameAgain_IsAcceptedAndOtherBytesAreNot()
     {
         var account = await server.NewAccountAsync();
