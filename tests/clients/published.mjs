@@ -24,8 +24,8 @@ export const knownErrors = [
     mend: (schema) => { schema.properties.result = { type: 'object' }; schema.required = ['success', 'result']; },
   },
   {
-    path: '/accounts/{account_id}/ai/run/{model_name}', method: 'post', status: '200', what: 'response may be empty text, usage stands beside it, and other kinds of models answer otherwise',
-    mend: (schema) => { schema.properties.result = { type: 'object', properties: { response: { type: 'string' }, usage: { type: 'object' } }, required: ['response'] }; },
+    path: '/accounts/{account_id}/ai/run/{model_name}', method: 'post', status: '200', what: 'response may be empty text, or with response_format the value itself, usage stands beside it, and other kinds of models answer otherwise',
+    mend: (schema) => { schema.properties.result = { type: 'object', properties: { response: { type: ['string', 'object'] }, usage: { type: 'object' } }, required: ['response'] }; },
   },
 ];
 

@@ -128,6 +128,21 @@ for (const major of [4, 5, 6, 7]) {
       assert.ok(events.slice(0, -1).every((event) => event.usage === undefined));
     });
 
+    test('ai.run with response_format answers with the value, with tools with a call', async () => {
+      const ask = { account_id: hone.accountId, messages: [{ role: 'user', content: 'How warm is it in Oslo?' }], max_tokens: 200, temperature: 0 };
+      const city = { type: 'object', properties: { city: { enum: ['Oslo', 'Rome'] }, degrees: { type: 'integer', minimum: 0, maximum: 40 } }, required: ['city', 'degrees'], additionalProperties: false };
+      const { response } = await client.ai.run(model, { ...ask, response_format: { type: 'json_schema', json_schema: city } });
+      assert.deepEqual(Object.keys(response).sort(), ['city', 'degrees']);
+      assert.ok(['Oslo', 'Rome'].includes(response.city) && Number.isInteger(response.degrees) && response.degrees >= 0 && response.degrees <= 40, JSON.stringify(response));
+      const { tool_calls: [call] } = await client.ai.run(model, { ...ask, tools: [{ name: 'weather', description: 'Of a city.', parameters: city }], tool_choice: 'required' });
+      assert.equal(call.name, 'weather');
+      assert.deepEqual(Object.keys(call.arguments).sort(), ['city', 'degrees']);
+      const refused = (part) => (error) => error.status === 400 && error.errors[0].code === 5006 && error.errors[0].message.includes(part);
+      await assert.rejects(client.ai.run(model, { ...ask, response_format: { type: 'json_schema', json_schema: { not: {} } } }), refused('$.not'));
+      await assert.rejects(client.ai.run(model, { ...ask, tools: [{ name: 'a b' }] }), refused('tools[0].name'));
+      await assert.rejects(client.ai.run(model, { ...ask, options: { rejectIfBusy: 'yes' } }), refused('options.rejectIfBusy'));
+    });
+
     test('ai.run says what is wrong', async () => {
       const code = (status, expected) => (error) => error.status === status && error.errors[0].code === expected;
       await assert.rejects(client.ai.run('@cf/none/none', { account_id: hone.accountId, prompt: 'x' }), code(400, 5007));
