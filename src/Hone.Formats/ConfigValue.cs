@@ -20,9 +20,7 @@ internal static class ConfigValue
     {
         JsonValueKind.Object => "an object",
         JsonValueKind.Array => $"an array of {value.GetArrayLength()}",
-        JsonValueKind.String => $"'{Short(value.GetString()!)}'",
-        _ => Short(value.GetRawText()),
+        JsonValueKind.String => $"'{value.GetString().Shown(60)}'",
+        _ => value.GetRawText().Shown(60),
     };
-
-    private static string Short(string text) => text.Length > 60 ? text[..60] + "…" : text;
 }

@@ -7,7 +7,7 @@ namespace Hone.Core.Tests.Child;
 /// <summary>
 /// Listens like an engine and does what the prompt says: <c>say WORDS</c>, <c>crash</c> (after one token), <c>cut</c> (the connection, after one token), <c>garbage</c>,
 /// <c>hold FIFO</c> (one token, then nothing; writes to the FIFO when the client is gone), <c>whoami</c>, <c>seed</c>, <c>request</c> (as JSON), <c>probably WORDS</c> (with log-probabilities), <c>call FUNCTION [ARGUMENTS]</c>, <c>begin WORD</c> (and run into max_tokens). The script's <c>[engine]</c> section may say <c>silent</c>, <c>exit CODE</c>, <c>garbage</c>
-/// or <c>once FILE</c> (exit 9 at the start where the file exists).
+/// <c>after FIFO</c> (ready once its process id was read there) or <c>once FILE</c> (exit 9 at the start where the file exists).
 /// </summary>
 internal static class EngineDouble
 {
@@ -19,6 +19,11 @@ internal static class EngineDouble
         {
             Console.Error.WriteLine("engine: the model is broken at byte 17");
             return int.Parse(how.AsSpan(5), System.Globalization.CultureInfo.InvariantCulture);
+        }
+        if (how.StartsWith("after ", StringComparison.Ordinal))
+        {
+            File.AppendAllText(how[6..], Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            how = "";
         }
         if (how == "garbage")
             Console.WriteLine("{\"socket\":");

@@ -55,6 +55,16 @@ internal sealed partial class Engine : IAsyncDisposable
         }
     }
 
+    /// <summary>Nothing is under way, and no process runs.</summary>
+    public bool IsEnded
+    {
+        get
+        {
+            lock (_lock)
+                return _requests == 0 && _current is null && _stopping.IsCompleted;
+        }
+    }
+
     /// <summary>From now on it is ended as soon as no request is under way.</summary>
     public void Retire()
     {
@@ -132,7 +142,12 @@ internal sealed partial class Engine : IAsyncDisposable
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            return _current ??= StartAsync();
+            if (_current is null)
+            {
+                _current = StartAsync();
+                _ = WatchAsync(_current);
+            }
+            return _current;
         }
     }
 
@@ -144,9 +159,7 @@ internal sealed partial class Engine : IAsyncDisposable
         {
             await _stopping;
             await Task.Delay(Pause(), _clock);
-            EngineProcess process = await EngineProcess.StartAsync(_modelPath, _newSocket(), _settings, _logger, _clock);
-            _ = WatchAsync(process);
-            return process;
+            return await EngineProcess.StartAsync(_modelPath, _newSocket(), _settings, _logger, _clock);
         }
         catch (Exception error)
         {
@@ -183,13 +196,26 @@ internal sealed partial class Engine : IAsyncDisposable
         }
     }
 
-    private async Task WatchAsync(EngineProcess process)
+    private async Task WatchAsync(Task<EngineProcess> starting)
     {
+        EngineProcess process;
+        try
+        {
+            process = await starting;
+        }
+        catch (EngineException)
+        {
+            // Those who wait for it are told.
+            return;
+        }
+        // They may all be gone.
+        lock (_lock)
+            AwaitIdleness();
         ChildExit exit = await process.Exited;
         lock (_lock)
         {
             // Ended on purpose: it is no longer the current one.
-            if (_current is not { IsCompletedSuccessfully: true } current || !ReferenceEquals(CompletedProcess(current), process))
+            if (_current != starting)
                 return;
             NoteCrash();
             _current = null;
@@ -241,10 +267,6 @@ internal sealed partial class Engine : IAsyncDisposable
             // It never came to be.
         }
     }
-
-#pragma warning disable RS0030 // The task has completed: this reads its value and waits for nothing.
-    private static EngineProcess CompletedProcess(Task<EngineProcess> completed) => completed.Result;
-#pragma warning restore RS0030
 
     [LoggerMessage(3111, LogLevel.Error, "The engine for {ModelId}, process {ProcessId}, ended with {Exit}; the next request starts another")]
     private static partial void LogCrashed(ILogger logger, string modelId, int processId, ChildExit exit);

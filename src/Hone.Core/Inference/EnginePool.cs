@@ -77,6 +77,7 @@ public sealed class EnginePool : IAsyncDisposable
                     return loaded.Engine;
                 // The one of the other content ends what it has begun.
                 loaded.Engine.Retire();
+                _retired.RemoveAll(engine => engine.IsEnded);
                 _retired.Add(loaded.Engine);
             }
             var engine = new Engine(modelId, path, NewSocket, _settings, _logger, _clock);

@@ -205,7 +205,7 @@ internal sealed class PatternReader
         _at = end;
         if (s_properties.TryGetValue(value, out CharacterSet? known))
             return known;
-        CharacterSet set = CharacterClasses.Named(value) is { } contains ? CharacterSet.Where(contains) : throw Invalid($"there is no class \\p{{{(name.Length > 40 ? name[..40] + "…" : name)}}}");
+        CharacterSet set = CharacterClasses.Named(value) is { } contains ? CharacterSet.Where(contains) : throw Invalid($"there is no class \\p{{{name.Shown(40)}}}");
         if (s_properties.Count < MostKnownProperties)
             s_properties[value] = set;
         return set;

@@ -144,7 +144,7 @@ internal sealed class SchemaReader
             case "$ref": schema.Target = Refer(Text(value, path), path); break;
             default:
                 if (!s_annotations.Contains(name))
-                    throw new SchemaException(path, $"the keyword '{Shown(name)}' is not enforced here, so it is refused; take it out, or say the same with other keywords");
+                    throw new SchemaException(path, $"the keyword '{name.Shown(60)}' is not enforced here, so it is refused; take it out, or say the same with other keywords");
                 break;
         }
     }
@@ -189,7 +189,7 @@ internal sealed class SchemaReader
         "string" => JsonTypes.String,
         "array" => JsonTypes.Array,
         "object" => JsonTypes.Object,
-        var other => throw new SchemaException(path, $"there is no type '{Shown(other)}'; there are string, number, integer, boolean, null, array, object"),
+        var other => throw new SchemaException(path, $"there is no type '{other.Shown(60)}'; there are string, number, integer, boolean, null, array, object"),
     };
 
     /// <returns>Null: any.</returns>
@@ -209,7 +209,7 @@ internal sealed class SchemaReader
         string format = Text(value, path);
         return StringFormats.Names.Contains(format)
             ? format
-            : throw new SchemaException(path, $"the format '{Shown(format)}' is not enforced here, so it is refused; there are {string.Join(", ", StringFormats.Names)}");
+            : throw new SchemaException(path, $"the format '{format.Shown(60)}' is not enforced here, so it is refused; there are {string.Join(", ", StringFormats.Names)}");
     }
 
     private List<Schema> Schemas(JsonElement value, string path) => [.. Items(value, path).Select((item, i) => At(item, $"{path}[{i}]"))];
@@ -220,7 +220,7 @@ internal sealed class SchemaReader
     private Schema Refer(string reference, string path)
     {
         if (reference != "#" && !reference.StartsWith("#/", StringComparison.Ordinal))
-            throw new SchemaException(path, $"'{Shown(reference)}' cannot be followed: only references within the schema, such as #/$defs/item, are");
+            throw new SchemaException(path, $"'{reference.Shown(60)}' cannot be followed: only references within the schema, such as #/$defs/item, are");
         (JsonElement target, string place) = (_root, "$");
         foreach (string part in reference.Split('/').Skip(1))
         {
@@ -230,7 +230,7 @@ internal sealed class SchemaReader
             else if (target.ValueKind is JsonValueKind.Array && int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int index) && index < target.GetArrayLength())
                 (target, place) = (target[index], $"{place}[{index}]");
             else
-                throw new SchemaException(path, $"'{Shown(reference)}' leads nowhere");
+                throw new SchemaException(path, $"'{reference.Shown(60)}' leads nowhere");
         }
         return At(target, place);
     }
@@ -275,7 +275,5 @@ internal sealed class SchemaReader
         new(path, $"it is {value.ValueKind switch { JsonValueKind.Object => "an object", JsonValueKind.Array => "a list", JsonValueKind.String => "a string", JsonValueKind.Number => "a number", JsonValueKind.Null => "null", _ => "a boolean" }}, it must be {wanted}");
 
     private static string Below(string path, string name) =>
-        name.Length is > 0 and < 60 && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '$' or '-') ? $"{path}.{name}" : $"{path}['{Shown(name)}']";
-
-    private static string Shown(string text) => text.Length <= 60 ? text : text[..(char.IsHighSurrogate(text[59]) ? 59 : 60)] + "…";
+        name.Length is > 0 and < 60 && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '$' or '-') ? $"{path}.{name}" : $"{path}['{name.Shown(60)}']";
 }

@@ -17,6 +17,7 @@ internal sealed class TextAutomaton
     private readonly Edge[][] _edges; // ascending, each
     private readonly bool[] _ends;
     private int[]? _toEnd;
+    private int _farthest = -1;
 
     private TextAutomaton(Edge[][] edges, bool[] ends) => (_edges, _ends) = (edges, ends);
 
@@ -48,7 +49,7 @@ internal sealed class TextAutomaton
     public int ToEnd(int state) => Distances[state];
 
     /// <summary>From the state farthest from an end.</summary>
-    public int Farthest => Distances.Max();
+    public int Farthest => _farthest >= 0 ? _farthest : _farthest = Distances.Max();
 
     private int[] Distances => _toEnd ??= FindDistances();
 

@@ -5,6 +5,9 @@ internal sealed class IssueList(string? file)
 {
     public const int Cap = 100;
 
+    /// <summary>Characters; keys and texts of the file stand in both.</summary>
+    private const int LongestPath = 300, LongestMessage = 600;
+
     private readonly List<LintIssue> _errors = [], _warnings = [];
     private readonly Dictionary<string, int> _errorCounts = [], _warningCounts = [];
     private readonly Dictionary<string, (LintIssue First, int Count)> _counted = [];
@@ -55,7 +58,7 @@ internal sealed class IssueList(string? file)
     {
         int count = counts[issue.Code] = counts.GetValueOrDefault(issue.Code) + 1;
         if (count <= Cap)
-            list.Add(issue with { File = file });
+            list.Add(issue with { File = file, Path = issue.Path?.Shown(LongestPath), Message = issue.Message.Shown(LongestMessage) });
     }
 
     private List<LintIssue> Sort(List<LintIssue> list, Dictionary<string, int> counts)

@@ -162,7 +162,7 @@ internal sealed class JsonSyntax(string whole)
         }
         _names.Add(name);
         if (twice)
-            faults.Add(new(start - 1, PathAt(json, depth), "duplicate_key", $"key {Text(json, name)} appears twice in one object; readers take one of the two and drop the other.", "Keep one of them."));
+            faults.Add(new(start - 1, PathAt(json, depth), "duplicate_key", $"key {Text(json, name).Shown(60)} appears twice in one object; readers take one of the two and drop the other.", "Keep one of them."));
     }
 
     private static int Hash(ReadOnlySpan<byte> text) => text.Length == 0 ? 0 : text.Length * 31 + text[0] * 961 + text[^1];
@@ -196,7 +196,7 @@ internal sealed class JsonSyntax(string whole)
             {
                 int last = d < depth ? _frames[d + 1].FirstName - 1 : _names.Count - 1;
                 if (last >= _frames[d].FirstName)
-                    path.Append('.').Append(Text(json, _names[last]));
+                    path.Append('.').Append(Text(json, _names[last]).Shown(60));
             }
         }
         return path.ToString();

@@ -111,7 +111,7 @@ internal sealed partial class MessageValidator
             else if (message.ToolCallId.ValueKind != JsonValueKind.String)
                 scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_id_not_text", $"tool_call_id must be text, it is {RowValidator.Spoken(message.ToolCallId)}.", "Give it the id of the call that it answers.");
             else if (!_pendingCalls.Contains(message.ToolCallId.GetString()!))
-                scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_unknown", $"the tool message answers the call {Shown(message.ToolCallId)}, which no assistant message before it makes.",
+                scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_unknown", $"the tool message answers the call {message.ToolCallId.GetString().Shown(40)}, which no assistant message before it makes.",
                     NearestName.Meant(message.ToolCallId.GetString()!, _pendingCalls) is { } near ? $"Did you mean {near}?" : "Put it after the message with that call.");
             else
             {
@@ -134,6 +134,4 @@ internal sealed partial class MessageValidator
         scope.Warn(message.Self, At(""), "tool_call_unanswered", $"the tool call {call} before this message has no tool message that answers it.", "Add {\"role\":\"tool\",\"tool_call_id\":…,\"content\":…}, or take the call out.");
         _answeredCalls.UnionWith(_pendingCalls);
     }
-
-    private static string Shown(JsonElement text) => Encoding.UTF8.GetString(JsonMarshal.GetRawUtf8Value(text)) is { Length: > 42 } s ? s[..42] + "…" : Encoding.UTF8.GetString(JsonMarshal.GetRawUtf8Value(text)).Trim('"');
 }

@@ -168,9 +168,8 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
             return known;
         }
         string role = message.Role.GetString()!;
-        string shown = role.Length > 40 ? role[..40] + "…" : role;
         string? near = s_foreignRoles.FirstOrDefault(r => r.Theirs.Equals(role, StringComparison.OrdinalIgnoreCase)).Ours ?? NearestName.Meant(role, ChatRoles.All);
-        scope.Error(message.Role, At(".role"), "unknown_role", role.Length == 0 ? "unknown role: it is empty." : $"unknown role {shown}.",
+        scope.Error(message.Role, At(".role"), "unknown_role", role.Length == 0 ? "unknown role: it is empty." : $"unknown role {role.Shown(40)}.",
             near is null ? "Roles are system, user, assistant and tool." : $"Did you mean {near}? Roles are system, user, assistant and tool.");
         return null;
     }
@@ -183,8 +182,7 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
             return true;
         if (weight.ValueKind != JsonValueKind.Number || !weight.TryGetDouble(out double value) || value is not (0 or 1))
         {
-            string shown = Encoding.UTF8.GetString(JsonMarshal.GetRawUtf8Value(weight));
-            scope.Error(weight, At(".weight"), "weight_invalid", $"weight must be 0 or 1, it is {(shown.Length > 40 ? shown[..40] + "…" : shown)}.", "Write 1 to learn this answer, 0 to only read it.");
+            scope.Error(weight, At(".weight"), "weight_invalid", $"weight must be 0 or 1, it is {weight.GetRawText().Shown(40)}.", "Write 1 to learn this answer, 0 to only read it.");
             return true;
         }
         if (role is not (null or "assistant") || place != MessageRole.Conversation)

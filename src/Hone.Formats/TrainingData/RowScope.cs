@@ -42,8 +42,8 @@ internal sealed class RowScope(IssueList issues, bool strict)
     }
 
     public void UnknownKey(JsonProperty property, string path, string where, string[] known)
-        => issues.Counted(where + "." + property.Name, Issue(property.Value, path + "." + property.Name, "unknown_key",
-            $"unknown key {property.Name} is ignored.", NearestName.Meant(property.Name, known) is { } near ? $"Did you mean {near}?" : "Take it out if it was meant to change something."));
+        => issues.Counted(where + "." + property.Name, Issue(property.Value, path + "." + property.Name.Shown(60), "unknown_key",
+            $"unknown key {property.Name.Shown(60)} is ignored.", NearestName.Meant(property.Name, known) is { } near ? $"Did you mean {near}?" : "Take it out if it was meant to change something."));
 
     private LintIssue Issue(JsonElement? at, string? path, string code, string message, string hint)
         => new(_line.Number, _line.Offset + OffsetOf(at), path, code, message, hint);

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Text;
 using System.Text.Json;
 using Hone.Formats.Jobs;
 
@@ -15,6 +14,9 @@ public static class TrainingConfigParser
         "use_rslora", "use_dora", "lora_bias", "modules_to_save", "layers_to_transform", "max_length", "train_on", "seed", "weight_decay", "max_grad_norm", "precision", "use_double_quant", "recompute", "eval_every", "checkpoint_every",
         "checkpoint_steps", "stop_when_worse", "strict", "beta",
     ];
+
+    /// <summary>Of the items of a list, and of the characters of a name.</summary>
+    private const int MostItems = 1_000, LongestName = 200;
 
     /// <summary>Other trainers' names of the same things.</summary>
     private static readonly (string Theirs, string Ours)[] s_otherNames =
@@ -60,7 +62,7 @@ public static class TrainingConfigParser
             var v = new Value(property.Value, key, scope);
             if (!s_keys.Contains(key))
             {
-                scope.Error(property.Value, "$." + key, "unknown_key", $"unknown key {key}.",
+                scope.Error(property.Value, "$." + key.Shown(60), "unknown_key", $"unknown key {key.Shown(60)}.",
                     (s_otherNames.FirstOrDefault(n => n.Theirs == key).Ours ?? NearestName.Meant(key, s_keys)) is { } near ? $"Did you mean {near}?" : $"Known keys: {string.Join(", ", s_keys)}.");
                 continue;
             }
@@ -156,7 +158,7 @@ public static class TrainingConfigParser
         {
             if (value.ValueKind == JsonValueKind.String && value.ValueEquals("all-linear"u8))
                 return null;
-            if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0 || value.EnumerateArray().Any(m => m.ValueKind != JsonValueKind.String || MessageValidator.IsBlank(m)))
+            if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0 || value.EnumerateArray().Any(m => m.ValueKind != JsonValueKind.String || MessageValidator.IsBlank(m) || JsonMarshal.GetRawUtf8Value(m).Length > LongestName))
             {
                 Wrong<int>("a list of module names such as [\"q_proj\",\"v_proj\"], or \"all-linear\"");
                 return null;
@@ -196,6 +198,11 @@ public static class TrainingConfigParser
 
         private bool Once<T>(T[] items)
         {
+            if (items.Length > MostItems)
+            {
+                scope.Error(value, "$." + key, "value_invalid", $"{key} has {items.Length:N0} items, at most {MostItems:N0} are taken.", "Name fewer, or leave it out.");
+                return false;
+            }
             var twice = items.GroupBy(i => i).FirstOrDefault(g => g.Count() > 1);
             if (twice is not null)
                 scope.Error(value, "$." + key, "value_invalid", $"{key} names {twice.Key} twice.", "Name each once.");
@@ -204,8 +211,7 @@ public static class TrainingConfigParser
 
         private T? Wrong<T>(string must, string? near = null) where T : struct
         {
-            string given = Encoding.UTF8.GetString(JsonMarshal.GetRawUtf8Value(value));
-            scope.Error(value, "$." + key, "value_invalid", $"{key} must be {must}; it is {(given.Length > 60 ? given[..60] + "…" : given)}.",
+            scope.Error(value, "$." + key, "value_invalid", $"{key} must be {must}; it is {value.GetRawText().Shown(60)}.",
                 near is not null ? $"Did you mean {near}?" : value.ValueKind == JsonValueKind.String && double.TryParse(value.GetString(), CultureInfo.InvariantCulture, out _) ? "Write it without quotes, or \"auto\"." : "Write \"auto\" or leave it out to have it chosen.");
             return null;
         }

@@ -1,6 +1,7 @@
 using Hone.Core;
 using Hone.Core.Finetunes;
 using Hone.Core.Models;
+using Hone.Formats;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
 using Hone.Server.Requests;

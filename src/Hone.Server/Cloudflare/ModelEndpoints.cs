@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Serialization.Metadata;
 using Hone.Core.Models;
+using Hone.Formats;
 using Hone.Server.Hosting;
 using Hone.Server.Requests;
 

@@ -4,6 +4,7 @@ using Hone.Core.Blobs;
 using Hone.Core.Finetunes;
 using Hone.Core.Inference;
 using Hone.Core.Models;
+using Hone.Formats;
 using Hone.Formats.Inference;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;

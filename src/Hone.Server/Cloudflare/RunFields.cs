@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Hone.Formats;
 using Hone.Formats.Constraints;
 using Hone.Server.Requests;
 
@@ -166,7 +167,7 @@ internal static class RunFields
         }),
         new BodyRule("""{"anyOf":[{"properties":{"raw":{"enum":[false,"false",null]}}},{"properties":{"messages":{"type":"null"}}}]}""", fields =>
         {
-            if (fields.Has("messages") && fields.Find("raw") is { } raw && (raw.ValueKind is JsonValueKind.True || raw.ValueKind is JsonValueKind.String && raw.ValueEquals("true"u8)))
+            if (fields.Has("messages") && Raw.Read(fields))
                 fields.Fail("raw", "'raw' goes with 'prompt': 'messages' need the chat template");
         }),
         new BodyRule("""{"anyOf":[{"properties":{"tool_choice":{"enum":["auto","none",null]}}},{"required":["tools"],"properties":{"tools":{"type":"array","minItems":1}}}]}""", fields =>

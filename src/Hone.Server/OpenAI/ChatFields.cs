@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Hone.Formats;
 using Hone.Formats.Constraints;
 using Hone.Formats.Inference;
 using Hone.Formats.TrainingData;
@@ -179,7 +180,7 @@ internal static class ChatFields
             fields.Fail("tools", $"'tools' is {JsonBody.Name(tools.ValueKind)}, it must be an array");
             return;
         }
-        int index = 0, sound = 0;
+        int index = 0, before = fields.Errors.Count;
         foreach (var tool in tools.EnumerateArray())
         {
             string path = $"tools[{index++}]";
@@ -187,12 +188,10 @@ internal static class ChatFields
                 fields.Fail("tools", $"'{path}' must be {{\"type\":\"function\",\"function\":{{…}}}}: no other kind of tool is offered");
             else if (FunctionName(tool) is not { } name || name.Length is 0 or > 64 || name.Any(c => !(char.IsAsciiLetterOrDigit(c) || c is '_' or '-')))
                 fields.Fail("tools", $"'{path}.function.name' must have 1 to 64 letters, digits, underscores or dashes");
-            else
-                sound++;
             if (fields.IsFull)
                 return;
         }
-        if (sound == index && ConstraintCheck.FindToolsError(tools, null) is { } wrong)
+        if (fields.Errors.Count == before && ConstraintCheck.FindToolsError(tools, null) is { } wrong)
             fields.Fail("tools", wrong);
     }
 

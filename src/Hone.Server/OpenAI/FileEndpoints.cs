@@ -1,5 +1,6 @@
 using Hone.Core.Blobs;
 using Hone.Core.Files;
+using Hone.Formats;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
 using Hone.Server.Requests;

@@ -1,6 +1,7 @@
 using System.Text;
 using Hone.Core.Blobs;
 using Hone.Core.Files;
+using Hone.Formats;
 using Hone.Server.Cloudflare;
 using Hone.Server.Requests;
 using Microsoft.AspNetCore.WebUtilities;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hone.Core.Finetunes;
+using Hone.Formats;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
 using Hone.Server.Requests;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hone.Core.Finetunes;
+using Hone.Formats;
 using Hone.Formats.Jobs;
 using Hone.Server.Requests;
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hone.Formats;
 using Hone.Server.Cloudflare;
 using Hone.Server.Requests;
 

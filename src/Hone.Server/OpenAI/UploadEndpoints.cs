@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Hone.Core;
 using Hone.Core.Files;
+using Hone.Formats;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
 using Hone.Server.Requests;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hone.Formats;
 
 namespace Hone.Server.Requests;
 
@@ -27,9 +28,10 @@ internal sealed class BodyFields(JsonElement body)
     /// <summary>What else is wrong is not told: a list need not be looked at to its end.</summary>
     public bool IsFull => Errors.Count >= MaxErrors;
 
+    /// <summary>A mistake that is found again, by a rule that reads a field too, is told once.</summary>
     public void Fail(string field, string error)
     {
-        if (!IsFull)
+        if (!IsFull && !Errors.Contains((Root ?? field, error)))
             Errors.Add((Root ?? field, error));
     }
 

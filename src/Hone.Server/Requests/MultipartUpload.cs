@@ -1,4 +1,5 @@
 using System.Text;
+using Hone.Formats;
 using Hone.Server.Cloudflare;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Net.Http.Headers;

@@ -1,5 +1,6 @@
 using Hone.Core.Inference;
 using Hone.Core.Store;
+using Hone.Formats;
 using Hone.Server.Cloudflare;
 using Microsoft.AspNetCore.Connections;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Hone.Formats;
 using Hone.Formats.Jobs;
 
 namespace Hone.Training.Reports;
@@ -60,9 +61,5 @@ internal static class ReportMarkdown
     }
 
     /// <summary>One line, and no character that would leave the cell.</summary>
-    private static string Cell(string text)
-    {
-        string line = string.Join(' ', text.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries)).Replace("|", "\\|", StringComparison.Ordinal);
-        return line.Length > 300 ? line[..300] + "…" : line;
-    }
+    private static string Cell(string text) => string.Join(' ', text.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries)).Replace("|", "\\|", StringComparison.Ordinal).Shown(300);
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hone.Formats;
 using Hone.Formats.TrainingData;
 
 namespace Hone.Training.Reports;
@@ -35,10 +36,7 @@ internal static class RowExcerpt
 
     private static string Cut(JsonElement value)
     {
-        string text = string.Join(' ', (value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText()).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
-        if (text.Length <= Length)
-            return text;
-        int end = char.IsHighSurrogate(text[Length - 1]) ? Length - 1 : Length;
-        return text[..end] + "…";
+        string text = value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText();
+        return string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Shown(Length);
     }
 }

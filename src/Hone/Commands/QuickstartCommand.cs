@@ -24,8 +24,8 @@ internal sealed class QuickstartCommand : CliCommand
 
     public override IEnumerable<string> UsageErrors(ParseResult parse)
     {
-        if (parse.GetValue(_config) is { Exists: false } config)
-            yield return $"--config: {config} does not exist.";
+        if (parse.GetValue(_config) is { } config && InputFile.Error(config.FullName) is { } wrong)
+            yield return $"--config: {wrong}";
         if (parse.GetValue(_seed) < 0)
             yield return "--seed is 0 or more.";
     }

@@ -196,6 +196,20 @@ public sealed class EnginePoolTests : IDisposable
     }
 
     [Fact]
+    public async Task Bug_AllAskersGoneBeforeTheEngineIsReady_ItEndsWhenIdle()
+    {
+        string fifo = _scripted.MakeFifo("starting");
+        _scripted.Rewrite($"[engine]\nafter {fifo}");
+        await using EnginePool pool = Pool(s => s with { StopWhenIdle = TimeSpan.FromMilliseconds(20) });
+        using (var asker = new CancellationTokenSource(TimeSpan.FromMilliseconds(50)))
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await pool.GenerateAsync("m", new GenerateRequest { Prompt = "say x" }, asker.Token).GetAsyncEnumerator(asker.Token).MoveNextAsync());
+
+        int process = int.Parse(await File.ReadAllTextAsync(fifo, Now), CultureInfo.InvariantCulture);
+
+        Assert.True(await ScriptedChild.IsGoneAsync(process));
+    }
+
+    [Fact]
     public async Task Generate_ModelFileReplaced_IsAnsweredByAnotherEngineAndTheFirstEndsWhenIdle()
     {
         string model = Path.Combine(_scripted.Folder, "model.gguf"), gone = _scripted.MakeFifo("gone");

@@ -118,6 +118,21 @@ public sealed class LinterFileTests
     }
 
     [Fact]
+    public void Lint_LongTextsAndControlCharacters_AreShownCut()
+    {
+        string key = new string('k', 100_000) + "\\u001b[2J", odd = $$$"""{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],"{{{key}}}":{"{{{key}}}":1,"{{{key}}}":2},"\u001b[2J":1}""";
+        var report = TrainingFiles.Lint(Bytes(s_text + odd + "\n" + odd[..^1] + $$$""","tools":[{"type":"function","function":{"name":"{{{key}}}"}},{"type":"function","function":{"name":"{{{key}}}"}}]}""" + "\n"));
+
+        Assert.NotEmpty(report.Errors);
+        Assert.All(report.Errors.Concat(report.Warnings), issue =>
+        {
+            Assert.InRange(issue.Message.Length, 1, 700);
+            Assert.InRange(issue.Path?.Length ?? 0, 0, 310);
+            Assert.DoesNotContain('\u001b', issue.Message + issue.Path);
+        });
+    }
+
+    [Fact]
     public void Lint_ValidationSharesRows_NamesBothLines()
     {
         var report = TrainingFiles.Lint(Bytes(s_text), validation: TrainingFiles.Rows([TrainingFiles.Good(99), TrainingFiles.Good(5), TrainingFiles.Good(7)]));

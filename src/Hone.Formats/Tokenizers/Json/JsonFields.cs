@@ -100,11 +100,7 @@ internal sealed class JsonFields
 
     public string PathOf(string name) => Path.Length == 0 ? name : $"{Path}.{name}";
 
-    public static string Quote(JsonElement value)
-    {
-        string text = value.GetRawText();
-        return text.Length > LongestQuote ? text[..LongestQuote] + "…" : text;
-    }
+    public static string Quote(JsonElement value) => value.GetRawText().Shown(LongestQuote);
 
     private string TextOf(string name, JsonElement value)
     {

@@ -83,7 +83,6 @@ internal static class TokenizerJson
     private static string Reason(JsonException e)
     {
         int end = e.Message.IndexOf(" LineNumber:", StringComparison.Ordinal);
-        string reason = end < 0 ? e.Message : e.Message[..end];
-        return reason.Length > 300 ? reason[..300] + "…" : reason;
+        return (end < 0 ? e.Message : e.Message[..end]).Shown(300);
     }
 }

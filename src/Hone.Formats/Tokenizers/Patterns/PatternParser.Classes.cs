@@ -56,7 +56,7 @@ internal sealed partial class PatternParser
                 throw Invalid("wanted is \\p{NAME}");
             negated ^= Take('^');
             string name = _pattern[_at..end];
-            contains = CharacterClasses.Named(name) ?? throw Invalid($"the class \\p{{{(name.Length > 40 ? name[..40] + "…" : name)}}} is not supported");
+            contains = CharacterClasses.Named(name) ?? throw Invalid($"the class \\p{{{name.Shown(40)}}} is not supported");
             _at = end + 1;
         }
         return negated ? c => !contains(c) : contains;
@@ -168,7 +168,7 @@ internal sealed partial class PatternParser
         _at += 2;
         bool negated = Take('^');
         string name = _pattern[_at..end];
-        Func<int, bool> contains = CharacterClasses.Named(name) ?? throw Invalid($"the class [:{(name.Length > 40 ? name[..40] + "…" : name)}:] is not supported");
+        Func<int, bool> contains = CharacterClasses.Named(name) ?? throw Invalid($"the class [:{name.Shown(40)}:] is not supported");
         _at = end + 2;
         return negated ? c => !contains(c) : contains;
     }

@@ -24,8 +24,8 @@ internal sealed class BenchTrainCommand : BenchCommand
     {
         if (parse.GetValue(_steps) < 1)
             yield return "--steps is 1 or more.";
-        if (parse.GetValue(_rows) is { Exists: false } missing)
-            yield return $"--rows: {missing} does not exist.";
+        if (parse.GetValue(_rows) is { } rows && InputFile.Error(rows.FullName) is { } wrong)
+            yield return $"--rows: {wrong}";
     }
 
     protected override IEnumerable<string> Own(ParseResult parse)

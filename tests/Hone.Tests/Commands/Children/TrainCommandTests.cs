@@ -17,19 +17,7 @@ public sealed class TrainCommandTests
         try
         {
             File.Copy(Repository.PathOf("examples/support-triage/train.jsonl"), Path.Combine(folder, "training_data.jsonl"));
-            var spec = new JobSpec
-            {
-                JobId = "limited",
-                Fence = 1,
-                Name = "limited",
-                ModelId = "m",
-                ModelPath = Directory.GetFiles(Repository.PathOf("models"), "*.gguf").Single(),
-                TrainingData = "training_data.jsonl",
-                Config = new TrainingConfig { NEpochs = 1, Precision = "float32" },
-                Threads = 1,
-                MemoryLimitMb = 700,
-            };
-            await File.WriteAllBytesAsync(Path.Combine(folder, JobSpec.FileName), JsonSerializer.SerializeToUtf8Bytes(spec, JobJson.Default.JobSpec), TestContext.Current.CancellationToken);
+            await WriteAsync(folder, Job(new TrainingConfig { NEpochs = 1, Precision = "float32" }) with { Threads = 1, MemoryLimitMb = 700 });
             await using var process = new HoneProcess("train", folder);
             string said = await process.LineWithAsync("\"failed\"");
             long told = TimeProvider.System.GetTimestamp();
@@ -50,17 +38,7 @@ public sealed class TrainCommandTests
         using var disk = SmallDisk.TryMount();
         Assert.SkipWhen(disk is null, "Mounting a small disk needs root.");
         await File.WriteAllLinesAsync(Path.Combine(disk.Path, "training_data.jsonl"), File.ReadLines(Repository.PathOf("examples/support-triage/train.jsonl")).Take(4), TestContext.Current.CancellationToken);
-        var spec = new JobSpec
-        {
-            JobId = "full",
-            Fence = 1,
-            Name = "full",
-            ModelId = "m",
-            ModelPath = Directory.GetFiles(Repository.PathOf("models"), "*.gguf").Single(),
-            TrainingData = "training_data.jsonl",
-            Config = new TrainingConfig { NEpochs = 2, BatchSize = 4, CheckpointSteps = 1, Precision = "float32" },
-        };
-        await File.WriteAllBytesAsync(Path.Combine(disk.Path, JobSpec.FileName), JsonSerializer.SerializeToUtf8Bytes(spec, JobJson.Default.JobSpec), TestContext.Current.CancellationToken);
+        await WriteAsync(disk.Path, Job(new TrainingConfig { NEpochs = 2, BatchSize = 4, CheckpointSteps = 1, Precision = "float32" }));
         await using var process = new HoneProcess("train", disk.Path);
         string said = await process.RestAsync();
         foreach (string what in (string[])["The checkpoint of step 1", "The adapter of step 1", "The checkpoint of step 2"])
@@ -70,4 +48,18 @@ public sealed class TrainCommandTests
         Assert.StartsWith("IOException: No space left on device", (await process.ErrorAsync()).TrimEnd().Split('\n')[^1], StringComparison.Ordinal);
         Assert.Empty(Directory.EnumerateFiles(disk.Path, "*.tmp", SearchOption.AllDirectories));
     }
+
+    private static JobSpec Job(TrainingConfig config) => new()
+    {
+        JobId = "job",
+        Fence = 1,
+        Name = "job",
+        ModelId = "m",
+        ModelPath = Directory.GetFiles(Repository.PathOf("models"), "*.gguf").Single(),
+        TrainingData = "training_data.jsonl",
+        Config = config,
+    };
+
+    private static Task WriteAsync(string folder, JobSpec spec)
+        => File.WriteAllBytesAsync(Path.Combine(folder, JobSpec.FileName), JsonSerializer.SerializeToUtf8Bytes(spec, JobJson.Default.JobSpec), TestContext.Current.CancellationToken);
 }
