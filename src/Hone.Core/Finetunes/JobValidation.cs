@@ -45,15 +45,54 @@ public sealed partial class JobValidation(FinetuneService finetunes, HoneStore s
 
     private async Task CheckAsync(Guid id, CancellationToken cancellationToken)
     {
+        using var wanted = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task watch = StopWhenUnwantedAsync(id, wanted);
         try
         {
-            await finetunes.ValidateAsync(id, cancellationToken);
+            await finetunes.ValidateAsync(id, wanted.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // It was cancelled or deleted meanwhile.
         }
         catch (Exception error) when (error is not OperationCanceledException)
         {
             // The others do not wait for it; the next round tries it again.
             LogNotChecked(error, id);
         }
+        finally
+        {
+            await wanted.CancelAsync();
+            await watch;
+        }
+    }
+
+    /// <summary>Cancels the check of a job that is no longer validating; returns when it is cancelled.</summary>
+    private async Task StopWhenUnwantedAsync(Guid id, CancellationTokenSource wanted)
+    {
+        using StoreSignals.Subscription changed = signals.Changed(id);
+        try
+        {
+            do
+                await changed.WaitAsync(StoreSignals.Fallback, wanted.Token);
+            while (await IsValidatingAsync(id, wanted.Token));
+            await wanted.CancelAsync();
+        }
+        catch (OperationCanceledException)
+        {
+            // The check has ended.
+        }
+        catch (Exception error)
+        {
+            // The check goes on; its own reading and writing tells of a broken store.
+            LogNotAsked(error);
+        }
+    }
+
+    private async Task<bool> IsValidatingAsync(Guid id, CancellationToken cancellationToken)
+    {
+        await using HoneDbContext db = store.Read();
+        return await db.Finetunes.AnyAsync(f => f.Id == id && f.State == FinetuneState.Validating, cancellationToken);
     }
 
     [LoggerMessage(2101, LogLevel.Error, "The files of job {Job} could not be checked; trying again")]

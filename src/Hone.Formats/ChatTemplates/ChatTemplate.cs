@@ -14,6 +14,9 @@ public sealed class ChatTemplate
     /// <summary>The longest template that is parsed, in UTF-16 units.</summary>
     public const int MaxSourceLength = 4 * 1024 * 1024;
 
+    /// <summary>The longest conversation that a request or a row may hold. Each answer of a row is found by rendering what leads to it, so that the cost grows with the square.</summary>
+    public const int MaxMessages = 2_048;
+
     private readonly Body _body;
 
     private ChatTemplate(string source, Body body)

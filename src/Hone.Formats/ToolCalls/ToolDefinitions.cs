@@ -12,7 +12,8 @@ internal sealed record ToolDefinition(string Name, Rule Arguments);
 /// <summary>The functions of a request, and which of them an answer must or may call.</summary>
 internal sealed class ToolDefinitions
 {
-    private const int MostTools = 128;
+    /// <summary>That a conversation offers, and that one message calls.</summary>
+    public const int MostTools = 128;
 
     private ToolDefinitions(List<ToolDefinition> all, JsonElement json) => (All, Json) = (all, json);
 

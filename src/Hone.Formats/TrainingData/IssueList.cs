@@ -16,6 +16,9 @@ internal sealed class IssueList(string? file)
 
     public int WarningCount { get; private set; }
 
+    /// <summary>One more of this code would be listed, not only counted.</summary>
+    public bool Lists(string code) => _errorCounts.GetValueOrDefault(code) < Cap && _warningCounts.GetValueOrDefault(code) < Cap;
+
     public void Error(LintIssue issue)
     {
         ErrorCount++;

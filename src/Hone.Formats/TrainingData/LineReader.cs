@@ -10,8 +10,8 @@ internal readonly record struct RowLine(int Number, long Offset, ReadOnlyMemory<
 /// <summary>Lines of a file that ends them with LF or CRLF, in memory of one line and one block.</summary>
 internal sealed class LineReader(Stream stream, int maxLineBytes = LineReader.DefaultMaxLineBytes) : IDisposable
 {
-    /// <summary>A row parsed takes up to fifteen times its length, and no base model reads that many tokens.</summary>
-    public const int DefaultMaxLineBytes = 16 << 20;
+    /// <summary>At least as many tokens as any base model reads. Read, rendered and tokenized, a row takes up to ninety times its length in memory.</summary>
+    public const int DefaultMaxLineBytes = 8 << 20;
 
     private static readonly byte[] s_byteOrderMark = [0xEF, 0xBB, 0xBF];
 

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
+using Hone.Formats.ToolCalls;
 
 namespace Hone.Formats.TrainingData;
 
@@ -45,6 +46,11 @@ internal sealed partial class MessageValidator
             scope.Error(calls, At(".tool_calls"), "tool_calls_empty", "tool_calls is empty.", "Leave the key out when no tool is called.");
             return false;
         }
+        if (calls.GetArrayLength() > ToolDefinitions.MostTools)
+        {
+            scope.Error(calls, At(".tool_calls"), "too_many_tool_calls", $"tool_calls has {calls.GetArrayLength():N0} calls, at most {ToolDefinitions.MostTools} are taken.", "Make several messages of them.");
+            return true;
+        }
         int index = 0;
         foreach (var call in calls.EnumerateArray())
         {
@@ -56,10 +62,10 @@ internal sealed partial class MessageValidator
             }
             if (!call.TryGetProperty("id"u8, out var id) || id.ValueKind != JsonValueKind.String || IsBlank(id))
                 scope.Error(call, path + ".id", "tool_call_id_missing", "a tool call without id.", "Give each call an id, and its tool message the same as tool_call_id.");
-            else if (_pendingCalls.Contains(id.GetString()!))
+            else if (!_calls.TryAdd(id.GetString()!, false))
                 scope.Error(id, path + ".id", "tool_call_id_twice", $"the id {id.GetString()} belongs to two tool calls.", "Give each call its own id.");
             else
-                _pendingCalls.Add(id.GetString()!);
+                _openCalls++;
             if (call.TryGetProperty("type"u8, out var type) && (type.ValueKind != JsonValueKind.String || !type.ValueEquals("function"u8)))
                 scope.Error(type, path + ".type", "tool_type_unknown", "a tool call's type must be function.", "Write \"type\":\"function\".");
             if (!call.TryGetProperty("function"u8, out var function) || function.ValueKind != JsonValueKind.Object)
@@ -76,7 +82,7 @@ internal sealed partial class MessageValidator
             scope.Error(function, path + ".name", "tool_name_missing", "the tool call has no name.", "Name the function that is called.");
         else if (_tools is not null && !_tools.Names.Contains(name.GetString()!))
             scope.Warn(name, path + ".name", "tool_not_declared", $"the tool {name.GetString()} is called but not declared in tools.",
-                NearestName.Meant(name.GetString()!, _tools.Names) is { } near ? $"Did you mean {near}?" : "Declare it, or the model learns to call what it is not offered.");
+                scope.Meant("tool_not_declared", name.GetString()!, _tools.Names) is { } near ? $"Did you mean {near}?" : "Declare it, or the model learns to call what it is not offered.");
         if (!function.TryGetProperty("arguments"u8, out var arguments) || arguments.ValueKind == JsonValueKind.Null)
             scope.Error(function, path + ".arguments", "tool_arguments_missing", "the tool call has no arguments.", "Write \"arguments\":\"{}\" when there are none.");
         else if (arguments.ValueKind == JsonValueKind.String)
@@ -110,16 +116,18 @@ internal sealed partial class MessageValidator
                 scope.Error(message.Self, At(".tool_call_id"), "tool_call_id_missing", "tool message without tool_call_id.", "Give it the id of the call that it answers.");
             else if (message.ToolCallId.ValueKind != JsonValueKind.String)
                 scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_id_not_text", $"tool_call_id must be text, it is {RowValidator.Spoken(message.ToolCallId)}.", "Give it the id of the call that it answers.");
-            else if (!_pendingCalls.Contains(message.ToolCallId.GetString()!))
+            else if (!_calls.ContainsKey(message.ToolCallId.GetString()!))
                 scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_unknown", $"the tool message answers the call {message.ToolCallId.GetString().Shown(40)}, which no assistant message before it makes.",
-                    NearestName.Meant(message.ToolCallId.GetString()!, _pendingCalls) is { } near ? $"Did you mean {near}?" : "Put it after the message with that call.");
+                    scope.Meant("tool_call_unknown", message.ToolCallId.GetString()!, _calls.Keys.Take(ToolDefinitions.MostTools)) is { } near ? $"Did you mean {near}?" : "Put it after the message with that call.");
             else
             {
                 fingerprint.Add(message.ToolCallId);
-                _answeredCalls.Add(message.ToolCallId.GetString()!);
+                int call = _calls.IndexOf(message.ToolCallId.GetString()!);
+                _openCalls -= _calls.GetAt(call).Value ? 0 : 1;
+                _calls.SetAt(call, true);
                 return;
             }
-            _answeredCalls.UnionWith(_pendingCalls);
+            ForgetOpenCalls();
         }
         else if (IsGiven(message.ToolCallId) && role is not null)
             scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_id_not_allowed", $"tool_call_id on a {role} message.", "Only tool messages answer calls; give it the role tool.");
@@ -130,8 +138,17 @@ internal sealed partial class MessageValidator
     /// <summary>The conversation goes on although a call has no answer: said once.</summary>
     private void Unanswered(Message message)
     {
-        string call = _pendingCalls.First(c => !_answeredCalls.Contains(c));
-        scope.Warn(message.Self, At(""), "tool_call_unanswered", $"the tool call {call} before this message has no tool message that answers it.", "Add {\"role\":\"tool\",\"tool_call_id\":…,\"content\":…}, or take the call out.");
-        _answeredCalls.UnionWith(_pendingCalls);
+        string call = _calls.First(c => !c.Value).Key;
+        scope.Warn(message.Self, At(""), "tool_call_unanswered", $"the tool call {call.Shown(40)} before this message has no tool message that answers it.", "Add {\"role\":\"tool\",\"tool_call_id\":…,\"content\":…}, or take the call out.");
+        ForgetOpenCalls();
+    }
+
+    private void ForgetOpenCalls()
+    {
+        for (int i = 0; i < _calls.Count && _openCalls > 0; i++)
+        {
+            _openCalls -= _calls.GetAt(i).Value ? 0 : 1;
+            _calls.SetAt(i, true);
+        }
     }
 }

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
+using Hone.Formats.ChatTemplates;
 
 namespace Hone.Formats.TrainingData;
 
@@ -28,8 +29,9 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
         public JsonElement Self, Role, Content, Name, Weight, ToolCalls, ToolCallId, FunctionCall, Refusal, Audio, Reasoning;
     }
 
-    private readonly List<string> _pendingCalls = [];
-    private readonly HashSet<string> _answeredCalls = [];
+    /// <summary>Whether they are answered, oldest first.</summary>
+    private readonly OrderedDictionary<string, bool> _calls = [];
+    private int _openCalls;
     private string _list = "$";
     private int _index;
     private ToolSet? _tools;
@@ -38,8 +40,8 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
     public bool Validate(JsonElement messages, string path, MessageRole place, ToolSet? tools)
     {
         (_list, _index, _tools) = (path, -1, tools);
-        _pendingCalls.Clear();
-        _answeredCalls.Clear();
+        _calls.Clear();
+        _openCalls = 0;
         if (messages.ValueKind != JsonValueKind.Array)
         {
             string key = Key(path);
@@ -49,6 +51,11 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
         if (messages.GetArrayLength() == 0)
         {
             scope.Error(messages, path, Key(path) + "_empty", $"{Key(path)} is empty.", "Give the conversation, or take the row out.");
+            return false;
+        }
+        if (messages.GetArrayLength() > ChatTemplate.MaxMessages)
+        {
+            scope.Error(messages, path, "too_many_messages", $"{Key(path)} has {messages.GetArrayLength():N0} messages, at most {ChatTemplate.MaxMessages:N0} are taken.", "Make several rows of the conversation.");
             return false;
         }
         int assistants = 0, learnt = 0;
@@ -74,7 +81,7 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
             }
             fingerprint.Add('m');
             fingerprint.Add(message.Role);
-            if (_pendingCalls.Count > _answeredCalls.Count && role is "user" or "assistant")
+            if (_openCalls > 0 && role is "user" or "assistant")
                 Unanswered(message);
             bool trained = Weight(message, role, place);
             learnt += role == "assistant" && trained ? 1 : 0;

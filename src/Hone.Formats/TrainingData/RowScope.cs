@@ -41,6 +41,9 @@ internal sealed class RowScope(IssueList issues, bool strict)
         issues.Error(new(_line.Number, _line.Offset + fault.Offset, fault.Path, fault.Code, fault.Message, fault.Hint));
     }
 
+    /// <summary>What was probably meant; many names to compare with are not gone through for an issue that is only counted.</summary>
+    public string? Meant(string code, string name, IEnumerable<string> known) => issues.Lists(code) ? NearestName.Meant(name, known) : null;
+
     public void UnknownKey(JsonProperty property, string path, string where, string[] known)
         => issues.Counted(where + "." + property.Name, Issue(property.Value, path + "." + property.Name.Shown(60), "unknown_key",
             $"unknown key {property.Name.Shown(60)} is ignored.", NearestName.Meant(property.Name, known) is { } near ? $"Did you mean {near}?" : "Take it out if it was meant to change something."));

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hone.Formats.ToolCalls;
 
 namespace Hone.Formats.TrainingData;
 
@@ -34,6 +35,11 @@ internal sealed class ToolValidator(RowScope scope, RowFingerprint fingerprint)
         if (list.GetArrayLength() == 0)
         {
             scope.Warn(list, at, "tools_empty", $"{name} is empty.", "Leave the key out when there are no tools.");
+            return null;
+        }
+        if (list.GetArrayLength() > ToolDefinitions.MostTools)
+        {
+            scope.Error(list, at, "too_many_tools", $"{name} has {list.GetArrayLength():N0} functions, at most {ToolDefinitions.MostTools} are taken.", "Keep those that the conversation needs.");
             return null;
         }
         fingerprint.Add('T');

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Hone.Formats;
+using Hone.Formats.ChatTemplates;
 using Hone.Formats.Constraints;
 using Hone.Server.Requests;
 
@@ -17,7 +18,6 @@ internal static class RunFields
 
     /// <summary>Characters of a prompt or of one message.</summary>
     private const int MaxText = 131_072;
-    private const int MaxMessages = 2_048;
 
     public static readonly TextField Prompt = new("prompt", "The text to go on from. It or 'messages'.", 1, MaxText);
 
@@ -110,7 +110,7 @@ internal static class RunFields
         {
             if (!fields.Has("content") && fields.Find("tool_calls") is not { ValueKind: JsonValueKind.Array })
                 fields.Fail("content", $"'{fields.Prefix}content' is missing");
-        })), 1, MaxMessages);
+        })), 1, ChatTemplate.MaxMessages);
 
     /// <summary>The schema that a sound <c>response_format</c> demands; null for any text.</summary>
     public static JsonElement? SchemaOf(JsonElement format)

@@ -20,7 +20,8 @@ internal static class LintStatsView
             return;
         long all = tokens.GetProperty("tokens").GetInt64(), trained = tokens.GetProperty("trained_tokens").GetInt64();
         Line(to, "tokens", string.Create(CultureInfo.InvariantCulture, $"{all:N0}, of which {trained:N0} are learnt ({(all == 0 ? 0 : 100.0 * trained / all):0.#} %), in {Number(tokens.GetProperty("rows"))} rows; {Number(tokens.GetProperty("dropped_rows"))} rows left out"));
-        Line(to, "cut", Cut(tokens));
+        if (tokens.GetProperty("longest_row").GetInt32() > 0)
+            Line(to, "cut", Cut(tokens));
         if (Given(tokens, "row_length") is { } row)
             Line(to, "row length", Summary(row));
         if (Given(tokens, "trained_length") is { } learnt)

@@ -57,6 +57,9 @@ public sealed class LinterRowTests
         { """{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],"prompt":"x","completion":"y"}""", "row_ambiguous", "$.prompt", "both" },
 
         // Messages
+        { Chat([.. Enumerable.Repeat(U, 2_048), A]), "too_many_messages", "$.messages", "2,049" },
+        { CallWith(string.Join(',', Enumerable.Range(0, 129).Select(i => $$$"""{"id":"{{{i}}}","type":"function","function":{"name":"f","arguments":"{}"}}"""))), "too_many_tool_calls", "$.messages[1].tool_calls", "129" },
+        { "{\"messages\":[" + U + "," + A + "],\"tools\":[" + string.Join(',', Enumerable.Range(0, 129).Select(i => $$$"""{"type":"function","function":{"name":"f{{{i}}}"}}""")) + "]}", "too_many_tools", "$.tools", "129" },
         { """{"messages":null}""", "messages_not_list", "$.messages", "null" },
         { """{"messages":"Hi"}""", "messages_not_list", "$.messages", "text" },
         { Chat("\"Hi\"", A), "message_not_object", "$.messages[0]", "text" },
