@@ -38,7 +38,7 @@ internal sealed class TextSuspicions(RowScope scope)
             case JsonValueKind.Object:
                 foreach (var property in value.EnumerateObject())
                 {
-                    if (!property.NameEquals("metadata"u8) && Find(property.Value, $"{path}.{property.Name}", holds) is { } found)
+                    if (!property.NameEquals("metadata"u8) && Find(property.Value, $"{path}.{property.Name.Shown(60)}", holds) is { } found)
                         return found;
                 }
                 return null;

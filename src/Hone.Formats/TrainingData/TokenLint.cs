@@ -101,7 +101,7 @@ internal sealed class TokenLint(RowEncoder encoder, IssueList issues, RowScope s
                 foreach (var property in value.EnumerateObject())
                 {
                     if (!property.NameEquals("metadata"u8))
-                        TemplateTokens(property.Value, $"{path}.{property.Name}", learnt || property.NameEquals("completion"u8) || property.NameEquals("text"u8));
+                        TemplateTokens(property.Value, $"{path}.{property.Name.Shown(60)}", learnt || property.NameEquals("completion"u8) || property.NameEquals("text"u8));
                 }
                 break;
         }

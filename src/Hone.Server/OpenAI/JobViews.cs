@@ -42,10 +42,10 @@ internal sealed class JobViews(FinetuneService finetunes, FileService files, Tim
         var method = new MethodSettingsView(type == "dpo" ? hyperparameters with { Beta = Number(config.Beta, "beta") } : hyperparameters);
         return new JobView(
             FinetuneService.JobId(f.Id), f.Model, f.CreatedAt.ToUnixTimeSeconds(), f.FinalizedAt?.ToUnixTimeSeconds(), f.State is FinetuneState.Ready ? FinetuneRules.ModelName(f) : null,
-            f.AccountId, results, Status(f.State), f.ValidationFileId, f.TrainingFileId, hyperparameters,
+            f.AccountId, results, Status(f), f.ValidationFileId, f.TrainingFileId, hyperparameters,
             f.State is FinetuneState.Ready ? Metric("trained_tokens") : null, Error(f), f.IsJob ? f.Suffix : f.Name,
             f.Seed ?? config.Seed ?? (resolved.TryGetValue("seed", out string? seed) ? long.Parse(seed, CultureInfo.InvariantCulture) : null),
-            f.State is FinetuneState.Running && Metric("estimated_finish") is { } finish && finish >= clock.GetUtcNow().ToUnixTimeSeconds() ? finish : null,
+            f is { State: FinetuneState.Running, CancelRequested: false } && Metric("estimated_finish") is { } finish && finish >= clock.GetUtcNow().ToUnixTimeSeconds() ? finish : null,
             new MethodView(type) { Supervised = type == "dpo" ? null : method, Dpo = type == "dpo" ? method : null },
             f.MetadataJson is null ? null : JsonElement.Parse(f.MetadataJson));
 
@@ -60,10 +60,11 @@ internal sealed class JobViews(FinetuneService finetunes, FileService files, Tim
     private static JobErrorView? Error(Finetune f) => f.ErrorMessage is null ? null
         : new(f.ErrorCode ?? "failed", f.ErrorMessage, f.ErrorCode switch { "invalid_training_file" => "training_file", "invalid_validation_file" => "validation_file", _ => null });
 
-    public static string Status(FinetuneState state) => state switch
+    /// <summary>A job whose cancellation was asked for ends as nothing else, also where its trainer runs for a moment still.</summary>
+    public static string Status(Finetune f) => (f.CancelRequested ? FinetuneState.Cancelled : f.State) switch
     {
         FinetuneState.AwaitingAssets or FinetuneState.Validating => "validating_files",
         FinetuneState.Ready => "succeeded",
-        _ => state.Name(),
+        var state => state.Name(),
     };
 }

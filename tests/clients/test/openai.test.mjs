@@ -167,13 +167,14 @@ describe('a job', () => {
     await reach(made.id, (j) => j.status === 'running');
     const told = async () => (await messages(made.id)).some((m) => /^Fine-tuning job resumed from step \d+$/.test(m));
     while (!await told()) await new Promise((resolve) => { setTimeout(resolve, 100); });
-    await client.fineTuning.jobs.cancel(made.id);
+    assert.equal((await client.fineTuning.jobs.cancel(made.id)).status, 'cancelled');
+    for (const verb of ['cancel', 'pause', 'resume']) await assert.rejects(client.fineTuning.jobs[verb](made.id), BadRequestError);
     for (;;) {
       const job = await client.fineTuning.jobs.retrieve(made.id);
-      if (job.status === 'cancelled') break;
+      assert.equal(job.status, 'cancelled');
+      if (job.finished_at > 0) break;
       await new Promise((resolve) => { setTimeout(resolve, 50); });
     }
-    for (const verb of ['cancel', 'pause', 'resume']) await assert.rejects(client.fineTuning.jobs[verb](made.id), BadRequestError);
   });
 });
 
