@@ -23,8 +23,13 @@ internal sealed record AssetVerdict(IReadOnlyList<string> Errors, IReadOnlyList<
 internal sealed record CheckedFile(string Path, long Size);
 
 /// <summary>Checks an uploaded file, together with those that the finetune has already, before anything is stored.</summary>
-public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits limits)
+public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits limits) : IDisposable
 {
+    /// <summary>Large files keep a core and some hundred megabytes busy for seconds: half of the cores at most, so that the API keeps the others.</summary>
+    private readonly SemaphoreSlim _turns = new(Math.Max(1, Environment.ProcessorCount / 2));
+
+    public void Dispose() => _turns.Dispose();
+
     internal async Task<AssetVerdict> RunAsync(Finetune finetune, string fileName, CheckedFile file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
     {
         // What rows and settings lack is said in a report, also where they lack everything.
@@ -74,7 +79,7 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
             Model = await models.OpenAsync(finetune.Model, cancellationToken),
             Config = config is null ? new TrainingConfig() : TrainingConfigParser.Parse(System.Text.Encoding.UTF8.GetBytes(config)).Config ?? new TrainingConfig(),
         };
-        LintReport report = await Task.Run(() => Linter.Lint(request, cancellationToken), cancellationToken);
+        LintReport report = await InTurnAsync(() => Linter.Lint(request, cancellationToken), cancellationToken);
         return new AssetVerdict([.. report.Errors.Select(e => e.ToString())], [.. report.Warnings.Select(w => w.ToString())]) { Report = report };
     }
 
@@ -97,7 +102,21 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
         ModelEntry entry = (await models.FindAsync(finetune.Model, cancellationToken))!;
         var known = new AdapterBase(model.Name is null ? [entry.Id] : [entry.Id, model.Name], await models.Sha256Async(entry, cancellationToken));
         var allowed = new AdapterLimits { MaxRank = limits.AdapterRank, MaxBytes = limits.AdapterBytes + 1 };
-        AdapterReport report = await Task.Run(() => AdapterCheck.Check(config, weights, model, allowed, known, cancellationToken), cancellationToken);
+        AdapterReport report = await InTurnAsync(() => AdapterCheck.Check(config, weights, model, allowed, known, cancellationToken), cancellationToken);
         return new AssetVerdict(report.Errors, report.Warnings);
+    }
+
+    /// <summary>On a thread of its own: the pool's answer requests.</summary>
+    private async Task<T> InTurnAsync<T>(Func<T> check, CancellationToken cancellationToken)
+    {
+        await _turns.WaitAsync(cancellationToken);
+        try
+        {
+            return await Task.Factory.StartNew(check, cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        }
+        finally
+        {
+            _turns.Release();
+        }
     }
 }
