@@ -23,13 +23,8 @@ internal sealed record AssetVerdict(IReadOnlyList<string> Errors, IReadOnlyList<
 internal sealed record CheckedFile(string Path, long Size);
 
 /// <summary>Checks an uploaded file, together with those that the finetune has already, before anything is stored.</summary>
-public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits limits) : IDisposable
+public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits limits)
 {
-    /// <summary>Large files keep a core and some hundred megabytes busy for seconds: half of the cores at most, so that the API keeps the others.</summary>
-    private readonly SemaphoreSlim _turns = new(Math.Max(1, Environment.ProcessorCount / 2));
-
-    public void Dispose() => _turns.Dispose();
-
     internal async Task<AssetVerdict> RunAsync(Finetune finetune, string fileName, CheckedFile file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)
     {
         // What rows and settings lack is said in a report, also where they lack everything.
@@ -79,7 +74,7 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
             Model = await models.OpenAsync(finetune.Model, cancellationToken),
             Config = config is null ? new TrainingConfig() : TrainingConfigParser.Parse(System.Text.Encoding.UTF8.GetBytes(config)).Config ?? new TrainingConfig(),
         };
-        LintReport report = await InTurnAsync(() => Linter.Lint(request, cancellationToken), cancellationToken);
+        LintReport report = await OnOwnThreadAsync(() => Linter.Lint(request, cancellationToken), cancellationToken);
         return new AssetVerdict([.. report.Errors.Select(e => e.ToString())], [.. report.Warnings.Select(w => w.ToString())]) { Report = report };
     }
 
@@ -102,21 +97,11 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
         ModelEntry entry = (await models.FindAsync(finetune.Model, cancellationToken))!;
         var known = new AdapterBase(model.Name is null ? [entry.Id] : [entry.Id, model.Name], await models.Sha256Async(entry, cancellationToken));
         var allowed = new AdapterLimits { MaxRank = limits.AdapterRank, MaxBytes = limits.AdapterBytes + 1 };
-        AdapterReport report = await InTurnAsync(() => AdapterCheck.Check(config, weights, model, allowed, known, cancellationToken), cancellationToken);
+        AdapterReport report = await OnOwnThreadAsync(() => AdapterCheck.Check(config, weights, model, allowed, known, cancellationToken), cancellationToken);
         return new AssetVerdict(report.Errors, report.Warnings);
     }
 
-    /// <summary>On a thread of its own: the pool's answer requests.</summary>
-    private async Task<T> InTurnAsync<T>(Func<T> check, CancellationToken cancellationToken)
-    {
-        await _turns.WaitAsync(cancellationToken);
-        try
-        {
-            return await Task.Factory.StartNew(check, cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        }
-        finally
-        {
-            _turns.Release();
-        }
-    }
+    /// <summary>A large file takes seconds to minutes; the pool's few threads answer requests meanwhile.</summary>
+    private static Task<T> OnOwnThreadAsync<T>(Func<T> check, CancellationToken cancellationToken) =>
+        Task.Factory.StartNew(check, cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 }

@@ -96,11 +96,20 @@ public sealed class TrainingConfigParserTests
     [InlineData("{\"method\":{\"type\":\"dpo\"}}", "value_invalid")]
     [InlineData("{\"learning_rate\":0.1,\"learning_rate_multiplier\":2}", "conflict")]
     [InlineData("{\"method\":\"supervised\",\"beta\":0.1}", "conflict")]
+    public void Parse_BrokenConfig_IsOneError(string json, string code)
+    {
+        var (config, errors) = TrainingConfigParser.Parse(Encoding.UTF8.GetBytes(json));
+
+        Assert.Null(config);
+        Assert.Equal(code, Assert.Single(errors).Code);
+    }
+
+    [Theory]
     [InlineData("{\"target_modules\":[\"LONG\"]}", "value_invalid")]
     [InlineData("{\"target_modules\":[MANY]}", "value_invalid")]
     [InlineData("{\"LONG\":1}", "unknown_key")]
     [InlineData("{\"LONG\":1,\"LONG\":2}", "duplicate_key")]
-    public void Parse_BrokenConfig_IsOneShortError(string json, string code)
+    public void Parse_LongTextOrList_IsAShortError(string json, string code)
     {
         json = json.Replace("LONG", new string('q', 100_000), StringComparison.Ordinal).Replace("MANY", string.Join(',', Enumerable.Range(0, 1_001).Select(i => $"\"m{i}\"")), StringComparison.Ordinal);
 
@@ -108,7 +117,7 @@ public sealed class TrainingConfigParserTests
 
         Assert.Null(config);
         Assert.Single(errors, e => e.Code == code);
-        Assert.All(errors, e => Assert.InRange(e.Message.Length + e.Path?.Length ?? 0, 0, 300));
+        Assert.All(errors, e => Assert.InRange(e.Message.Length + e.Path!.Length, 0, 300));
     }
 
     /// <summary>A configuration may have many lines.</summary>
