@@ -48,9 +48,14 @@ public static class EngineCommand
         {
             return 0;
         }
-        catch (InvalidFileException e)
+        catch (Exception e) when (e is InvalidFileException or FileNotFoundException or DirectoryNotFoundException)
         {
             await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            return 1;
+        }
+        catch (SocketException e)
+        {
+            await Console.Error.WriteLineAsync($"--socket {socketPath}: {e.Message}. An engine that was ended leaves its socket: delete it, or name another.").ConfigureAwait(false);
             return 1;
         }
     }

@@ -44,8 +44,6 @@ public static class TrainCommand
     {
         var clock = Stopwatch.StartNew();
         using BaseModel model = BaseModel.Open(job.ModelPath);
-        if (job.Config.NotOffered() is { Count: > 0 } unknown)
-            throw new JobFailedException("bad_config", $"{TrainingConfig.FileName}, {string.Join(" ", unknown)}");
         // 1
         var warnings = new List<string>();
         using TrainingRows data = TrainingRows.Read(folder, job, model, Warn);

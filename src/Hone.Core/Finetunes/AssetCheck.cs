@@ -55,8 +55,6 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
             var report = new LintReport { Errors = errors, Warnings = [], Stats = new LintStats { Kinds = new Dictionary<string, int>() } };
             return new AssetVerdict([.. errors.Select(e => e.ToString())], []) { Report = report };
         }
-        if (config.NotOffered() is { Count: > 0 } refused)
-            return new AssetVerdict([.. refused.Select(r => $"{AssetFiles.TrainingConfigFile}, {r}")], []);
         return new AssetVerdict([], []) { ConfigJson = JsonSerializer.Serialize(config, JobJson.Default.TrainingConfig) };
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Hone.Core.Store;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
@@ -6,14 +7,18 @@ using Microsoft.Extensions.Logging;
 namespace Hone.Core.Finetunes;
 
 /// <summary>
-/// Checks the files of jobs that are validating, one job after the other; after a restart those as well that an earlier process was at. One of these a data folder:
-/// in the process that takes the jobs.
+/// Checks the files of jobs that are validating: those of an account one after the other, some accounts at once, so that none waits for another's long file. After a
+/// restart those as well that an earlier process was at. One of these a data folder: in the process that takes the jobs.
 /// </summary>
 public sealed partial class JobValidation(FinetuneService finetunes, HoneStore store, StoreSignals signals, ILogger<JobValidation> logger) : BackgroundService
 {
+    private const int AccountsAtOnce = 4;
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(10);
+    private readonly ConcurrentDictionary<string, bool> taken = [];
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(Enumerable.Range(0, AccountsAtOnce).Select(_ => CheckAllAsync(stoppingToken)));
+
+    private async Task CheckAllAsync(CancellationToken stoppingToken)
     {
         await Task.Yield();
         using StoreSignals.Subscription wanted = signals.FilesToCheck();
@@ -21,8 +26,8 @@ public sealed partial class JobValidation(FinetuneService finetunes, HoneStore s
         {
             try
             {
-                foreach (Guid id in await WaitingAsync(stoppingToken))
-                    await CheckAsync(id, stoppingToken);
+                foreach (IGrouping<string, Guid> account in await WaitingAsync(stoppingToken))
+                    await CheckAccountAsync(account, stoppingToken);
                 await wanted.WaitAsync(LookEvery, stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -37,10 +42,27 @@ public sealed partial class JobValidation(FinetuneService finetunes, HoneStore s
         }
     }
 
-    private async Task<List<Guid>> WaitingAsync(CancellationToken cancellationToken)
+    private async Task<IEnumerable<IGrouping<string, Guid>>> WaitingAsync(CancellationToken cancellationToken)
     {
         await using HoneDbContext db = store.Read();
-        return await db.Finetunes.Where(f => f.State == FinetuneState.Validating).OrderBy(f => f.CreatedAt).Select(f => f.Id).ToListAsync(cancellationToken);
+        var waiting = await db.Finetunes.Where(f => f.State == FinetuneState.Validating).OrderBy(f => f.CreatedAt).Select(f => new { f.AccountId, f.Id }).ToListAsync(cancellationToken);
+        return waiting.GroupBy(f => f.AccountId, f => f.Id);
+    }
+
+    /// <summary>Nothing where another is at this account; it sees what came meanwhile when it looks again.</summary>
+    private async Task CheckAccountAsync(IGrouping<string, Guid> account, CancellationToken cancellationToken)
+    {
+        if (!taken.TryAdd(account.Key, true))
+            return;
+        try
+        {
+            foreach (Guid id in account)
+                await CheckAsync(id, cancellationToken);
+        }
+        finally
+        {
+            taken.TryRemove(account.Key, out _);
+        }
     }
 
     private async Task CheckAsync(Guid id, CancellationToken cancellationToken)

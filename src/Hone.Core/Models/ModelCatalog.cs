@@ -5,6 +5,7 @@ using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using Hone.Core.Store;
 using Hone.Formats;
+using Hone.Formats.Files;
 using Hone.Formats.Models;
 using Microsoft.EntityFrameworkCore;
 
@@ -237,9 +238,10 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
-            var file = new FileInfo(Path.Combine(folder.FullName, "models", EmbeddedFile));
-            if (!file.Exists)
+            string path = Path.Combine(folder.FullName, "models", EmbeddedFile);
+            if (!File.Exists(path))
                 continue;
+            FileInfo file = LinkedFile.Info(path);
             var metadata = new ModelMetadata
             {
                 Name = EmbeddedId,
@@ -251,7 +253,7 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
             return new ModelEntry
             {
                 Id = EmbeddedId,
-                Path = file.FullName,
+                Path = path,
                 Size = file.Length,
                 ModifiedAt = Milliseconds(file.LastWriteTimeUtc),
                 CreatedAt = Milliseconds(file.LastWriteTimeUtc),

@@ -32,6 +32,8 @@ internal static class ChildEnvironment
         }
         result["GLIBC_TUNABLES"] = Malloc;
         result["DOTNET_gcServer"] = "0";
+        // Its pipes in the temporary folder would outlive a child that is killed, and those that leave without the runtime's ending.
+        result.TryAdd("DOTNET_EnableDiagnostics", "0");
         if (threads is { } count)
             result["OMP_NUM_THREADS"] = count.ToString(CultureInfo.InvariantCulture);
         foreach ((string name, string value) in extra ?? new Dictionary<string, string>())

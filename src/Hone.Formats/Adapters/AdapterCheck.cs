@@ -1,3 +1,4 @@
+using Hone.Formats.Files;
 using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
 
@@ -58,7 +59,7 @@ public sealed class AdapterCheck
 
     private AdapterConfig? ReadConfig(string path)
     {
-        long length = new FileInfo(path).Length;
+        long length = LinkedFile.Info(path).Length;
         if (length > MaxConfigBytes)
         {
             _errors.Add($"{AdapterConfig.FileName}: it has {length} bytes; at most {MaxConfigBytes} are accepted. Write the file again with PEFT's save_pretrained.");
@@ -77,7 +78,7 @@ public sealed class AdapterCheck
             CheckBase(config);
             CheckNamed(config);
         }
-        long length = new FileInfo(_weightsPath).Length;
+        long length = LinkedFile.Info(_weightsPath).Length;
         if (length >= _limits.MaxBytes)
             throw new InvalidFileException($"{AdapterConfig.WeightsFileName}: it has {length} bytes; fewer than {_limits.MaxBytes} are accepted. Train with a lower rank, or save it as float16.");
 

@@ -65,13 +65,4 @@ public sealed record TrainingConfig
 
     /// <summary>DPO's β.</summary>
     public double? Beta { get; init; }
-
-    /// <summary>What is given but not offered so far, a sentence each: a job with any of it is refused, never run otherwise than it says.</summary>
-    public IReadOnlyList<string> NotOffered()
-    {
-        var refused = new List<string>();
-        if (Precision is "float16")
-            refused.Add("$.precision: products in float16 are not offered: their range is too small for gradients. Use float32 or bfloat16; or as_stored, which keeps the base in memory as its file stores it and computes the same numbers as float32.");
-        return refused;
-    }
 }

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Hone.Formats.ChatTemplates;
+using Hone.Formats.Files;
 using Hone.Formats.Tokenizers;
 
 namespace Hone.Formats.Models;
@@ -92,7 +93,7 @@ internal sealed class HuggingFaceTexts
     private string Read(string file)
     {
         string path = Path.Combine(_folder, file);
-        return new FileInfo(path).Length <= MaxBytes ? File.ReadAllText(path, new UTF8Encoding(false, throwOnInvalidBytes: false)) : throw Invalid(file, $"it has more than {MaxBytes} bytes");
+        return LinkedFile.Info(path).Length <= MaxBytes ? File.ReadAllText(path, new UTF8Encoding(false, throwOnInvalidBytes: false)) : throw Invalid(file, $"it has more than {MaxBytes} bytes");
     }
 
     /// <summary>A text, or a list of texts with names.</summary>

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Hone.Formats.Files;
 
 namespace Hone.Formats.Models;
 
@@ -15,7 +16,7 @@ public static class ModelFiles
     /// <summary>Bytes in all files, and the latest time of change: together they tell that a model is still the same.</summary>
     public static (long Size, DateTime ModifiedAt) Stamp(string path)
     {
-        FileInfo[] files = [.. Of(path).Select(file => new FileInfo(file))];
+        FileInfo[] files = [.. Of(path).Select(LinkedFile.Info)];
         return (files.Sum(f => f.Length), files.Select(f => f.LastWriteTimeUtc).DefaultIfEmpty(DateTime.UnixEpoch).Max());
     }
 

@@ -9,7 +9,7 @@ internal static class ModelJsonFile
     /// <exception cref="InvalidFileException">It is too long, no JSON, or no object.</exception>
     public static JsonDocument Parse(string path, int maxBytes)
     {
-        var file = new FileInfo(path);
+        FileInfo file = LinkedFile.Info(path);
         if (file.Length > maxBytes)
             throw new InvalidFileException($"{path}: it has {file.Length} bytes; at most {maxBytes} are accepted. Get the file anew.");
         byte[] json = File.ReadAllBytes(path);

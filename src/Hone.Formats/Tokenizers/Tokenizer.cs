@@ -1,3 +1,4 @@
+using Hone.Formats.Files;
 using Hone.Formats.Gguf;
 
 namespace Hone.Formats.Tokenizers;
@@ -47,7 +48,7 @@ public sealed class Tokenizer
     /// <exception cref="InvalidFileException">The file is damaged, or holds what is not supported; names the place.</exception>
     public static Tokenizer FromTokenizerJson(string path)
     {
-        long length = new FileInfo(path).Length;
+        long length = LinkedFile.Info(path).Length;
         if (length > TokenizerJson.LongestFile)
             throw new InvalidFileException($"{path} has {length:N0} bytes; a tokenizer.json has at most {TokenizerJson.LongestFile:N0}.");
         return TokenizerJson.Read(File.ReadAllBytes(path), path);

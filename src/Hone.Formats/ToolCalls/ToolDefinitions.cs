@@ -13,7 +13,7 @@ internal sealed record ToolDefinition(string Name, Rule Arguments);
 internal sealed class ToolDefinitions
 {
     /// <summary>That a conversation offers, and that one message calls.</summary>
-    public const int MostTools = 128;
+    public const int MaxTools = 128;
 
     private ToolDefinitions(List<ToolDefinition> all, JsonElement json) => (All, Json) = (all, json);
 
@@ -31,8 +31,8 @@ internal sealed class ToolDefinitions
         if (JsonText.FirstInvalid(JsonMarshal.GetRawUtf8Value(tools)) >= 0)
             throw new SchemaException("tools", "it holds a string that is no Unicode text");
         int count = tools.GetArrayLength();
-        if (count > MostTools)
-            throw new SchemaException("tools", $"it has {count} functions, at most {MostTools} are taken");
+        if (count > MaxTools)
+            throw new SchemaException("tools", $"it has {count} functions, at most {MaxTools} are taken");
         var all = new List<ToolDefinition>();
         var json = new JsonArray();
         int index = 0;

@@ -1,3 +1,5 @@
+using Hone.Formats.Files;
+
 namespace Hone.Formats.TrainingData;
 
 /// <summary>One file's lint.</summary>
@@ -51,7 +53,7 @@ internal sealed class FileLint
 
     public void Run(string path, CancellationToken cancellationToken)
     {
-        Bytes = new FileInfo(path).Length;
+        Bytes = LinkedFile.Info(path).Length;
         if (Bytes == 0)
         {
             Whole("file_empty", "the file is empty.", "Write one JSON object a line; was the upload or the export cut?");
@@ -173,6 +175,8 @@ internal sealed class FileLint
             Whole("method_rows_mismatch", $"the method dpo needs preference rows, these are {RowShape.Spoken(main)} rows.", "Write {\"input\":…,\"preferred_output\":…,\"non_preferred_output\":…}, or set the method to supervised.");
         else if (method == "supervised" && main == RowKind.Preference)
             Whole("method_rows_mismatch", "these are preference rows, the method supervised cannot learn from them.", "Set the method to dpo.");
+        else if (_request.Config.Beta is not null && main != RowKind.Preference)
+            Whole("method_rows_mismatch", $"the config's beta is of the method dpo, which needs preference rows; these are {RowShape.Spoken(main)} rows.", "Take beta out of the config, or give preference rows.");
         if (_training is { _kinds.Count: > 0 } training && training._kinds.MaxBy(k => k.Value.Count).Key is var trained && trained != main)
             Whole("validation_kind_differs", $"{RowShape.Spoken(main)} rows, the training file has {RowShape.Spoken(trained)} rows.", "Write both files in one form.");
     }

@@ -52,6 +52,8 @@ public static class Linter
             validation.Run(validationPath, cancellationToken);
             validation.Finish(errors, warnings);
         }
+        if (request is { TrainingPath: not null, ValidationPath: null } && Unused(request.Config) is { } unused)
+            warnings.Add(new(null, null, null, "no_validation_rows", $"the config's {unused} has no effect: there are no validation rows.", "Give validation rows, or take it out of the config."));
         var main = training ?? validation!;
         return new LintReport
         {
@@ -72,4 +74,7 @@ public static class Linter
             },
         };
     }
+
+    /// <summary>A setting that is given and needs validation rows.</summary>
+    private static string? Unused(TrainingConfig config) => config.StopWhenWorse == true ? "stop_when_worse" : config.EvalEvery is not null ? "eval_every" : null;
 }

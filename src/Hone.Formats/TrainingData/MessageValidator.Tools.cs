@@ -46,9 +46,9 @@ internal sealed partial class MessageValidator
             scope.Error(calls, At(".tool_calls"), "tool_calls_empty", "tool_calls is empty.", "Leave the key out when no tool is called.");
             return false;
         }
-        if (calls.GetArrayLength() > ToolDefinitions.MostTools)
+        if (calls.GetArrayLength() > ToolDefinitions.MaxTools)
         {
-            scope.Error(calls, At(".tool_calls"), "too_many_tool_calls", $"tool_calls has {calls.GetArrayLength():N0} calls, at most {ToolDefinitions.MostTools} are taken.", "Make several messages of them.");
+            scope.Error(calls, At(".tool_calls"), "too_many_tool_calls", $"tool_calls has {calls.GetArrayLength():N0} calls, at most {ToolDefinitions.MaxTools} are taken.", "Make several messages of them.");
             return true;
         }
         int index = 0;
@@ -116,15 +116,13 @@ internal sealed partial class MessageValidator
                 scope.Error(message.Self, At(".tool_call_id"), "tool_call_id_missing", "tool message without tool_call_id.", "Give it the id of the call that it answers.");
             else if (message.ToolCallId.ValueKind != JsonValueKind.String)
                 scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_id_not_text", $"tool_call_id must be text, it is {RowValidator.Spoken(message.ToolCallId)}.", "Give it the id of the call that it answers.");
-            else if (!_calls.ContainsKey(message.ToolCallId.GetString()!))
+            else if (_calls.IndexOf(message.ToolCallId.GetString()!) is var call && call < 0)
                 scope.Error(message.ToolCallId, At(".tool_call_id"), "tool_call_unknown", $"the tool message answers the call {message.ToolCallId.GetString().Shown(40)}, which no assistant message before it makes.",
-                    scope.Meant("tool_call_unknown", message.ToolCallId.GetString()!, _calls.Keys.Take(ToolDefinitions.MostTools)) is { } near ? $"Did you mean {near}?" : "Put it after the message with that call.");
+                    scope.Meant("tool_call_unknown", message.ToolCallId.GetString()!, _calls.Keys.Take(ToolDefinitions.MaxTools)) is { } near ? $"Did you mean {near}?" : "Put it after the message with that call.");
             else
             {
                 fingerprint.Add(message.ToolCallId);
-                int call = _calls.IndexOf(message.ToolCallId.GetString()!);
-                _openCalls -= _calls.GetAt(call).Value ? 0 : 1;
-                _calls.SetAt(call, true);
+                Answered(call);
                 return;
             }
             ForgetOpenCalls();
@@ -146,9 +144,12 @@ internal sealed partial class MessageValidator
     private void ForgetOpenCalls()
     {
         for (int i = 0; i < _calls.Count && _openCalls > 0; i++)
-        {
-            _openCalls -= _calls.GetAt(i).Value ? 0 : 1;
-            _calls.SetAt(i, true);
-        }
+            Answered(i);
+    }
+
+    private void Answered(int call)
+    {
+        _openCalls -= _calls.GetAt(call).Value ? 0 : 1;
+        _calls.SetAt(call, true);
     }
 }

@@ -37,9 +37,9 @@ internal sealed class ToolValidator(RowScope scope, RowFingerprint fingerprint)
             scope.Warn(list, at, "tools_empty", $"{name} is empty.", "Leave the key out when there are no tools.");
             return null;
         }
-        if (list.GetArrayLength() > ToolDefinitions.MostTools)
+        if (list.GetArrayLength() > ToolDefinitions.MaxTools)
         {
-            scope.Error(list, at, "too_many_tools", $"{name} has {list.GetArrayLength():N0} functions, at most {ToolDefinitions.MostTools} are taken.", "Keep those that the conversation needs.");
+            scope.Error(list, at, "too_many_tools", $"{name} has {list.GetArrayLength():N0} functions, at most {ToolDefinitions.MaxTools} are taken.", "Keep those that the conversation needs.");
             return null;
         }
         fingerprint.Add('T');

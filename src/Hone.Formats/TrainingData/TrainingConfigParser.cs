@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Hone.Formats.Jobs;
+using Hone.Formats.Models;
 
 namespace Hone.Formats.TrainingData;
 
@@ -91,7 +92,7 @@ public static class TrainingConfigParser
                 "seed" => c with { Seed = v.Long(0, int.MaxValue) },
                 "weight_decay" => c with { WeightDecay = v.Number(0, 1, "from 0 to 1") },
                 "max_grad_norm" => c with { MaxGradNorm = v.Number(0, 1e6, "greater than 0 and at most 1000000", lowest: false) },
-                "precision" => c with { Precision = v.OneOf("float32", "as_stored", "bfloat16", "nf4", "fp4", "float16") },
+                "precision" => c with { Precision = v.Precision() },
                 "use_double_quant" => c with { UseDoubleQuant = v.Boolean() },
                 "recompute" => c with { Recompute = v.Boolean() },
                 "eval_every" => c with { EvalEvery = v.Whole(1, int.MaxValue) },
@@ -165,6 +166,15 @@ public static class TrainingConfigParser
             }
             string[] names = [.. value.EnumerateArray().Select(m => m.GetString()!)];
             return Once(names) ? names : null;
+        }
+
+        public string? Precision()
+        {
+            if (value.ValueKind != JsonValueKind.String || !value.ValueEquals("float16"u8))
+                return OneOf([.. BasePrecision.Names]);
+            scope.Error(value, "$." + key, "value_invalid", "products in float16 are not offered: their range is too small for gradients.",
+                "Use float32 or bfloat16; or as_stored, which keeps the base in memory as its file stores it and computes the same numbers as float32.");
+            return null;
         }
 
         /// <summary>A list of some of these.</summary>

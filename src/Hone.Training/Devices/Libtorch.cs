@@ -63,7 +63,7 @@ internal static partial class Libtorch
     public static string? Check(string folder)
     {
         if (!Directory.Exists(folder))
-            throw new LibtorchException($"{Variable}: {folder} does not exist. {Wanted}.");
+            throw new LibtorchException($"{Variable}: {folder} {(File.Exists(folder) ? "is no folder" : "does not exist")}. {Wanted}.");
         if (Missing(s_base.Concat(s_last)) is { Length: > 0 } missing)
         {
             string hint = new[] { "lib", Path.Combine("torch", "lib") }.Select(below => Path.Combine(folder, below)).FirstOrDefault(below => File.Exists(Path.Combine(below, s_base[1]))) is { } inner ? $" {inner} has them." : "";

@@ -12,8 +12,8 @@ using Hone.Training.Training;
 namespace Hone.Training.Estimates;
 
 /// <summary>
-/// <c>hone estimate</c>: (1) the rows and the settings as the trainer would have them, (2) the steps of an epoch packed, (3) a few of them run, (4) the whole from both.
-/// It runs in a process of its own, whose memory is the measure.
+/// <c>hone estimate</c>: (1) the rows and the settings as the trainer would have them, (2) the steps of an epoch packed, (3) a few of them run, (4) the whole from both; the
+/// memory from the shapes, see <see cref="ModelMemory"/>.
 /// </summary>
 public static class Estimator
 {

@@ -131,6 +131,8 @@ internal sealed record TrainSettings
             throw new JobFailedException("bad_config", $"dropout is {Text(dropout)}: nothing would reach the adapter. Give a value from 0 to 0.99.");
         if (!((float)alpha > 0))
             throw new JobFailedException("bad_config", $"alpha is {Text(alpha)}: the adapter would have no effect. Give a value above 0, or leave it to Hone.");
+        if (config.Precision is { } unknown && !BasePrecision.Names.Contains(unknown))
+            throw new JobFailedException("bad_config", $"There is no precision {unknown}; there are {string.Join(", ", BasePrecision.Names)}.");
         int maxLength = Value("max_length", config.MaxLength, model.ContextLength, "the model's context");
         string trainOn = Class("train_on", config.TrainOn, "assistant", "answers are learnt, questions are not");
         long seed = Value("seed", config.Seed, SeedOf(jobId), "from the job's id");

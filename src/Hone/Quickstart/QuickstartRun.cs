@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Hone.Client;
 using Hone.Commands.Finetunes;
+using Hone.Formats.Files;
 using Hone.Terminals;
 
 namespace Hone.Quickstart;
@@ -74,7 +75,7 @@ internal sealed class QuickstartRun(QuickstartOptions options, Terminal terminal
         {
             if (await Uploads.SendAsync(client, finetune.Id, file, terminal, quiet: true, cancellationToken) != 0)
                 throw new CliException("The example's data was refused.");
-            terminal.Line($"uploaded  {file.Name} ({Sizes.Text(new FileInfo(file.Path).Length)})");
+            terminal.Line($"uploaded  {file.Name} ({Sizes.Text(LinkedFile.Info(file.Path).Length)})");
         }
 
         long training = clock.GetTimestamp();

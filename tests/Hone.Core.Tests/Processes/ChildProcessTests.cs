@@ -136,7 +136,7 @@ public sealed class ChildProcessTests
             string[] names = (await FirstLineAsync(child)).Split(' ');
 
             Assert.DoesNotContain(names, n => n is "HONE_TOKEN" or "CLOUDFLARE_API_TOKEN" or "DATABASE_URL" or "DOTNET_ConnectionStrings__Main" or "AWS_SECRET_ACCESS_KEY");
-            Assert.Subset(names.ToHashSet(), new HashSet<string> { "PATH", "HONE_LIBTORCH", "LC_ALL", "GLIBC_TUNABLES", "OMP_NUM_THREADS", "DOTNET_gcServer" });
+            Assert.Subset(names.ToHashSet(), new HashSet<string> { "PATH", "HONE_LIBTORCH", "LC_ALL", "GLIBC_TUNABLES", "OMP_NUM_THREADS", "DOTNET_gcServer", "DOTNET_EnableDiagnostics" });
         }
         finally
         {

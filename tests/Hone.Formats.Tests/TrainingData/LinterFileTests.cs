@@ -157,6 +157,21 @@ public sealed class LinterFileTests
     public void Lint_MethodOtherThanTheRows_IsRefused(string? method, bool ok)
         => Assert.Equal(ok, TrainingFiles.Lint(Bytes(s_text), new TrainingConfig { Method = method }).Ok);
 
+    /// <summary>Settings of another method, or of validation rows that are not there, do not pass in silence.</summary>
+    [Fact]
+    public void Bug_SettingsWithoutEffectOnTheseRows_WereNotSaid()
+    {
+        var beta = Assert.Single(TrainingFiles.Lint(Bytes(s_text), new TrainingConfig { Beta = 0.5 }).Errors);
+        Assert.Equal("method_rows_mismatch", beta.Code);
+        Assert.Contains("beta", beta.Message, StringComparison.Ordinal);
+
+        foreach (var config in new TrainingConfig[] { new() { StopWhenWorse = true }, new() { EvalEvery = 3 } })
+        {
+            Assert.Equal("no_validation_rows", Assert.Single(TrainingFiles.Lint(Bytes(s_text), config).Warnings).Code);
+            Assert.Empty(TrainingFiles.Lint(Bytes(s_text), config, TrainingFiles.Rows([TrainingFiles.Good(99)])).Warnings);
+        }
+    }
+
     [Fact]
     public void Read_SoundFile_GivesRowsWithPlaces()
     {

@@ -46,6 +46,7 @@ public sealed class TrainingConfigParserTests
     [InlineData("""{"lora_bias":true,"use_dora":true}""", "$.lora_bias", "Keep one")]
     [InlineData("""{"use_double_quant":true,"precision":"bfloat16"}""", "$.use_double_quant", "nf4")]
     [InlineData("""{"use_double_quant":true}""", "$.use_double_quant", "nf4")]
+    [InlineData("""{"precision":"float16"}""", "$.precision", "bfloat16")]
     [InlineData("""{"gradient_checkpointing":true}""", "$.gradient_checkpointing", "recompute?")]
     public void Parse_ModulesBesideTheAdapter_AreCheckedByName(string json, string path, string hint)
     {

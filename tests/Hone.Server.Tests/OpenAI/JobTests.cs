@@ -129,21 +129,38 @@ public sealed class JobTests(RunningServer server) : IClassFixture<RunningServer
             (await client.GetAsync($"/fine_tuning/jobs/ftjob-none{path}")).MustRefuse(404, "fine_tune_id", "ftjob-none", "fine_tune_not_found");
     }
 
-    /// <summary>Files are checked one job after the other.</summary>
     [Fact]
     public async Task Bug_CancelledWhileItsFilesAreChecked_TheNextJobDoesNotWaitForThem()
     {
         var client = await OpenAIClient.NewAsync(server);
-        // Finding the answers of so long a conversation takes seconds a row.
-        string row = $$"""{"messages":[{{string.Join(',', Enumerable.Range(0, 1_000).Select(i => $$"""{"role":"user","content":"q{{i}}"},{"role":"assistant","content":"a{{i}}"}"""))}}]}""";
-        string file = await client.UploadedAsync(string.Join('\n', Enumerable.Repeat(row, 100)));
-        string id = (await client.PostAsync("/fine_tuning/jobs", $$"""{"model":"{{RunningServer.Model}}","training_file":"{{file}}"}""")).Must().GetProperty("id").GetString()!;
-        await Task.Delay(TimeSpan.FromSeconds(1));
+        string id = await SlowlyCheckedAsync(client);
         Assert.Equal("cancelled", (await client.PostAsync($"/fine_tuning/jobs/{id}/cancel")).Must().GetProperty("status").GetString());
 
         await client.QueuedJobAsync();
 
         Assert.Equal("cancelled", (await client.GetAsync($"/fine_tuning/jobs/{id}")).Must().GetProperty("status").GetString());
+    }
+
+    [Fact]
+    public async Task Bug_FilesCheckedForMinutes_JobsOfOtherAccountsDoNotWaitForThem()
+    {
+        var client = await OpenAIClient.NewAsync(server);
+        string id = await SlowlyCheckedAsync(client);
+
+        await (await OpenAIClient.NewAsync(server)).QueuedJobAsync();
+
+        Assert.Equal("validating_files", (await client.GetAsync($"/fine_tuning/jobs/{id}")).Must().GetProperty("status").GetString());
+        (await client.PostAsync($"/fine_tuning/jobs/{id}/cancel")).Must();
+    }
+
+    /// <summary>A job whose files are being checked: finding the answers of so long a conversation takes seconds a row.</summary>
+    private static async Task<string> SlowlyCheckedAsync(OpenAIClient client)
+    {
+        string row = $$"""{"messages":[{{string.Join(',', Enumerable.Range(0, 1_000).Select(i => $$"""{"role":"user","content":"q{{i}}"},{"role":"assistant","content":"a{{i}}"}"""))}}]}""";
+        string file = await client.UploadedAsync(string.Join('\n', Enumerable.Repeat(row, 100)));
+        string id = (await client.PostAsync("/fine_tuning/jobs", $$"""{"model":"{{RunningServer.Model}}","training_file":"{{file}}"}""")).Must().GetProperty("id").GetString()!;
+        await Task.Delay(TimeSpan.FromSeconds(1));
+        return id;
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hone.Client;
+using Hone.Formats.Files;
 using Hone.Terminals;
 
 namespace Hone.Commands.Finetunes;
@@ -32,7 +33,7 @@ internal static class Uploads
             return Cli.Failure;
         }
         if (!quiet)
-            terminal.Line($"uploaded {file.Name} ({Sizes.Text(new FileInfo(file.Path).Length)})");
+            terminal.Line($"uploaded {file.Name} ({Sizes.Text(LinkedFile.Info(file.Path).Length)})");
         return 0;
     }
 }

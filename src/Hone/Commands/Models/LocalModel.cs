@@ -19,8 +19,8 @@ internal static class LocalModel
     {
         if (Path.Exists(idOrPath))
             return Path.GetFullPath(idOrPath);
-        if (idOrPath == ModelCatalog.EmbeddedId && ModelCatalog.FindEmbedded() is { } embedded)
-            return embedded.Path;
+        if (idOrPath == ModelCatalog.EmbeddedId)
+            return ModelCatalog.FindEmbedded()?.Path ?? throw new CliException($"The file of {idOrPath} is missing.", $"it belongs in the folder models beside or above the program, {AppContext.BaseDirectory}.");
         if (idOrPath.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
             InputFile.MustExist(idOrPath);
         await using LocalStore store = await LocalStore.OpenAsync(data, create: false, cancellationToken);
