@@ -63,7 +63,12 @@ public static class HoneServer
         services.AddRoutingCore();
         services.AddHostedService<DataFolderOwner>();
         services.AddHoneCore(options.Core);
-        services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownTimeout);
+        services.Configure<HostOptions>(host =>
+        {
+            host.ShutdownTimeout = options.ShutdownTimeout;
+            // The worker gives its jobs back while requests end: it must not be left what time they leave.
+            host.ServicesStopConcurrently = true;
+        });
         // For the document: names as the answers have them.
         services.ConfigureHttpJsonOptions(json =>
         {

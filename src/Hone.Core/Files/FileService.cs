@@ -58,7 +58,7 @@ public sealed partial class FileService(HoneStore store, StoreWriter writer, Blo
         }, cancellationToken);
     }
 
-    /// <summary>A page of the account's files. Null where <paramref name="after"/> names none.</summary>
+    /// <summary>A page of the account's files. Null where <paramref name="after"/> names none and does not tell when one of its name was made.</summary>
     /// <param name="newestFirst">Else the oldest.</param>
     public async Task<IReadOnlyList<StoredFile>?> ListAsync(string accountId, string? purpose, bool newestFirst, string? after, int limit, CancellationToken cancellationToken)
     {
@@ -66,9 +66,8 @@ public sealed partial class FileService(HoneStore store, StoreWriter writer, Blo
         IQueryable<StoredFile> files = db.Files.Where(f => f.AccountId == accountId);
         if (after is not null)
         {
-            if (await files.FirstOrDefaultAsync(f => f.Id == after, cancellationToken) is not { } last)
+            if (((await files.FirstOrDefaultAsync(f => f.Id == after, cancellationToken))?.CreatedAt ?? StoredFile.TimeOf(after)) is not { } at)
                 return null;
-            DateTimeOffset at = last.CreatedAt;
             files = newestFirst
                 ? files.Where(f => f.CreatedAt < at || (f.CreatedAt == at && string.Compare(f.Id, after) < 0))
                 : files.Where(f => f.CreatedAt > at || (f.CreatedAt == at && string.Compare(f.Id, after) > 0));
@@ -103,15 +102,16 @@ public sealed partial class FileService(HoneStore store, StoreWriter writer, Blo
 
     private static async Task<StoredFile> NewAsync(HoneDbContext db, string accountId, string fileName, string purpose, StagedBlob staged, CancellationToken cancellationToken)
     {
+        DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
         var file = new StoredFile
         {
-            Id = StoredFile.NewId(),
+            Id = StoredFile.NewId(now),
             AccountId = accountId,
             FileName = fileName,
             Purpose = purpose,
             Sha256 = staged.Sha256,
             Size = staged.Size,
-            CreatedAt = await EventLog.NowAsync(db, cancellationToken),
+            CreatedAt = now,
         };
         db.Files.Add(file);
         return file;

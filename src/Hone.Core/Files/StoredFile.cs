@@ -1,8 +1,12 @@
+using Hone.Core.Store;
+
 namespace Hone.Core.Files;
 
 /// <summary>A file of an account: uploaded, a finetune's data, or what its job made. Its bytes are a blob that others may name too.</summary>
 public sealed class StoredFile
 {
+    private const string IdPrefix = "file-";
+
     /// <summary>For people to fine-tune with.</summary>
     public const string FineTune = "fine-tune";
 
@@ -23,7 +27,11 @@ public sealed class StoredFile
     public required long Size { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
 
-    public static string NewId() => $"file-{Guid.NewGuid():n}";
+    public static string NewId(DateTimeOffset now) => $"{IdPrefix}{Guid.CreateVersion7(now):n}";
+
+    /// <summary>When the file of this id was made; null where the id does not tell.</summary>
+    public static DateTimeOffset? TimeOf(string id) =>
+        id.StartsWith(IdPrefix, StringComparison.Ordinal) && Guid.TryParseExact(id.AsSpan(IdPrefix.Length), "N", out Guid own) ? TimeOrderedId.TimeOf(own) : null;
 }
 
 /// <summary>A file that comes in parts.</summary>

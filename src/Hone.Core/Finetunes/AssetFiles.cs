@@ -26,14 +26,16 @@ public static class AssetFiles
         _ => limits.ConfigBytes,
     };
 
-    public static string ContentType(string fileName) => Path.GetExtension(fileName) switch
+    /// <summary>By a name's ending; of others <c>application/octet-stream</c>.</summary>
+    public static readonly IReadOnlyDictionary<string, string> ContentTypes = new Dictionary<string, string>
     {
-        ".json" => "application/json",
-        ".jsonl" => "application/jsonl",
-        ".md" => "text/markdown",
-        ".csv" => "text/csv",
-        ".svg" => "image/svg+xml",
-        ".png" => "image/png",
-        _ => "application/octet-stream",
+        [".json"] = "application/json",
+        [".jsonl"] = "application/jsonl",
+        [".md"] = "text/markdown",
+        [".csv"] = "text/csv",
+        [".svg"] = "image/svg+xml",
+        [".png"] = "image/png",
     };
+
+    public static string ContentType(string fileName) => ContentTypes.GetValueOrDefault(Path.GetExtension(fileName), "application/octet-stream");
 }

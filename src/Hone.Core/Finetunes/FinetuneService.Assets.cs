@@ -114,7 +114,7 @@ public sealed partial class FinetuneService
         {
             var file = new StoredFile
             {
-                Id = StoredFile.NewId(),
+                Id = StoredFile.NewId(now),
                 AccountId = finetune.AccountId,
                 FinetuneId = id,
                 FileName = fileName,

@@ -48,7 +48,7 @@ public sealed partial class FinetuneService
         if (errors.Count > 0 || training is null)
             return new CreateResult.Invalid(errors);
         DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
-        var id = Guid.NewGuid();
+        var id = Guid.CreateVersion7(now);
         var finetune = new Finetune
         {
             Id = id,
@@ -173,7 +173,7 @@ public sealed partial class FinetuneService
             finetune.MoveTo(FinetuneState.Queued, now);
             return (EventLog.Resumed, null);
         }
-        if (finetune is not { State: FinetuneState.Running, PauseRequested: true })
+        if (finetune is not { State: FinetuneState.Running, PauseRequested: true, CancelRequested: false })
             return (null, $"Finetune {finetune.Id} is {Shown(finetune)}; only a paused one can be resumed.");
         finetune.PauseRequested = false;
         return (null, null);

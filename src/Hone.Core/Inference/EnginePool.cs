@@ -18,6 +18,7 @@ public sealed class EnginePool : IAsyncDisposable
     private readonly EngineSettings _settings;
     private readonly ILogger<EnginePool> _logger;
     private readonly TimeProvider _clock;
+    private readonly CancellationToken _stopping;
     private readonly Lock _lock = new();
     private readonly Dictionary<string, Loaded> _engines = [];
     private readonly List<Engine> _retired = [];
@@ -26,8 +27,10 @@ public sealed class EnginePool : IAsyncDisposable
     private bool _disposed;
 
     /// <param name="findModelPath">The file of a model; null where there is none of that id.</param>
-    public EnginePool(Func<string, CancellationToken, Task<string?>> findModelPath, EngineSettings settings, ILogger<EnginePool> logger, TimeProvider clock)
+    /// <param name="stopping">The program goes down: what is under way ends with <see cref="EngineUnavailableException"/>.</param>
+    public EnginePool(Func<string, CancellationToken, Task<string?>> findModelPath, EngineSettings settings, ILogger<EnginePool> logger, TimeProvider clock, CancellationToken stopping = default)
     {
+        _stopping = stopping;
         _findModelPath = findModelPath;
         _settings = settings;
         _logger = logger;
@@ -43,8 +46,22 @@ public sealed class EnginePool : IAsyncDisposable
     public async IAsyncEnumerable<GenerateEvent> GenerateAsync(string modelId, GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         string path = await _findModelPath(modelId, cancellationToken) ?? throw new ModelNotFoundException(modelId);
-        await foreach (GenerateEvent next in EngineFor(modelId, path).GenerateAsync(request, cancellationToken))
-            yield return next;
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping);
+        await using IAsyncEnumerator<GenerateEvent> events = EngineFor(modelId, path).GenerateAsync(request, ending.Token).GetAsyncEnumerator(ending.Token);
+        while (await MoveNextAsync(events, cancellationToken))
+            yield return events.Current;
+    }
+
+    private async ValueTask<bool> MoveNextAsync(IAsyncEnumerator<GenerateEvent> events, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await events.MoveNextAsync();
+        }
+        catch (OperationCanceledException e) when (_stopping.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new EngineUnavailableException("The server shuts down. Ask again once it is back.", TimeSpan.FromSeconds(10), e);
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -1,6 +1,7 @@
 using Hone.Core.Inference;
 using Hone.Core.Models;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Hone.Core.Scheduling;
@@ -24,7 +25,8 @@ public static class SchedulingServices
             var models = provider.GetRequiredService<ModelCatalog>();
             return new EnginePool(
                 async (id, cancellationToken) => (await models.FindAsync(id, cancellationToken))?.Path,
-                settings, provider.GetRequiredService<ILogger<EnginePool>>(), provider.GetRequiredService<TimeProvider>());
+                settings, provider.GetRequiredService<ILogger<EnginePool>>(), provider.GetRequiredService<TimeProvider>(),
+                provider.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
         });
         return services;
     }

@@ -210,7 +210,7 @@ public sealed class SqliteJobQueue(HoneStore store, StoreWriter writer, StoreSig
             {
                 db.Files.Add(new StoredFile
                 {
-                    Id = StoredFile.NewId(),
+                    Id = StoredFile.NewId(ready.ModifiedAt),
                     AccountId = ready.AccountId,
                     FinetuneId = id,
                     FileName = metrics.FileName,

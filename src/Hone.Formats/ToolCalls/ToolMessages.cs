@@ -82,7 +82,8 @@ public static class ToolMessages
                 throw new MessageException($"'{at}' needs the function's name.");
             JsonNode arguments = function["arguments"]?.DeepClone() ?? new JsonObject();
             if (arguments is JsonValue text && text.GetValueKind() is JsonValueKind.String)
-                arguments = Parse(text.GetValue<string>()) ?? throw new MessageException($"'{at}.function.arguments' is no JSON object.");
+                // Answers of the original have an empty text for functions without parameters.
+                arguments = text.GetValue<string>() is "" ? new JsonObject() : Parse(text.GetValue<string>()) ?? throw new MessageException($"'{at}.function.arguments' is no JSON object.");
             if (rendering.HasFlag(ToolRendering.ArgumentsAsText))
                 arguments = arguments.ToJsonString(s_readable);
             calls[i] = new JsonObject { ["id"] = call["id"]?.DeepClone(), ["type"] = "function", ["function"] = new JsonObject { ["name"] = name.DeepClone(), ["arguments"] = arguments } };

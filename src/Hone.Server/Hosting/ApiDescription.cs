@@ -48,10 +48,13 @@ internal static class ApiDescription
         media.Schema = new OpenApiSchema { AnyOf = [media.Schema!, shape(other)] };
     });
 
-    /// <summary>A file's bytes.</summary>
+    /// <summary>A file's bytes, by its name's type.</summary>
     public static RouteHandlerBuilder AnswersFile(this RouteHandlerBuilder endpoint, params ApiError[] errors) => endpoint.AddOpenApiOperationTransformer((operation, _, _) =>
     {
-        Respond(operation, "application/octet-stream", new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" }, null, errors);
+        var bytes = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" };
+        Respond(operation, "application/octet-stream", bytes, null, errors);
+        foreach (string type in Core.Finetunes.AssetFiles.ContentTypes.Values)
+            operation.Responses!["200"].Content![type] = type == "application/json" ? new OpenApiMediaType { Schema = new OpenApiSchema(), Example = new JsonObject { ["n_epochs"] = 3 } } : new OpenApiMediaType { Schema = bytes };
         return Task.CompletedTask;
     });
 

@@ -67,6 +67,12 @@ internal static class ChatFields
             fields.Fail("modalities", "'modalities' may hold \"text\" alone");
     });
 
+    private static readonly SpecialField[] NotOffered =
+    [
+        Refused("audio", "the models here read and write text"), Refused("web_search_options", "nothing leaves this server"),
+        Refused("functions", "use 'tools'"), Refused("function_call", "use 'tool_choice'"),
+    ];
+
     /// <summary>Known, and without a meaning here: about the original's own storage, billing and models.</summary>
     public static readonly IReadOnlySet<string> Inert = new HashSet<string>(StringComparer.Ordinal)
     {
@@ -77,7 +83,7 @@ internal static class ChatFields
         "A conversation to go on with.",
         [
             Model, Messages, Stream, StreamOptions, Temperature, TopP, TopK, RepetitionPenalty, FrequencyPenalty, PresencePenalty, Seed, N, MaxTokens, MaxCompletionTokens, Stop,
-            LogitBias, Logprobs, TopLogprobs, Tools, ToolChoice, ParallelToolCalls, ResponseFormat, Modalities,
+            LogitBias, Logprobs, TopLogprobs, Tools, ToolChoice, ParallelToolCalls, ResponseFormat, Modalities, .. NotOffered,
         ],
         new BodyRule("""{"required":["model","messages"]}""", fields =>
         {
@@ -144,6 +150,9 @@ internal static class ChatFields
         PresencePenalty = PresencePenalty.Read(fields) ?? 0,
         Stop = Stop.Read(fields) is { } stop ? Stops(stop) : null,
     };
+
+    private static SpecialField Refused(string name, string why) =>
+        new(name, "null alone.", """{"type":"null"}""", (fields, _) => fields.Fail(name, $"'{name}' is not offered: {why}"));
 
     private static Dictionary<int, double>? Biases(JsonElement value)
     {

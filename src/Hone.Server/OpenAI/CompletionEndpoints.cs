@@ -94,6 +94,7 @@ internal static class CompletionEndpoints
         }
     }
 
+    /// <summary>The likeliest of each place, and the one that was taken.</summary>
     /// <param name="offset">Characters of the answer before these tokens.</param>
     private static FlatLogprobsView Flat(IReadOnlyList<TokenLogprob> tokens, int offset)
     {
@@ -105,7 +106,7 @@ internal static class CompletionEndpoints
         }
         return new FlatLogprobsView(
             [.. tokens.Select(t => t.Token)], [.. tokens.Select(t => t.Logprob)],
-            [.. tokens.Select(t => (IReadOnlyDictionary<string, double>)(t.Top ?? []).DistinctBy(a => a.Token).ToDictionary(a => a.Token, a => a.Logprob))], offsets);
+            [.. tokens.Select(t => (IReadOnlyDictionary<string, double>)(t.Top ?? []).Append(t).DistinctBy(a => a.Token).ToDictionary(a => a.Token, a => a.Logprob))], offsets);
     }
 
     private static async Task<IResult> StreamAsync(HttpContext context, Answers answers, CompletionView head, string[] begins, int n, bool includeUsage, CancellationToken cancellationToken)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hone.Core.Finetunes;
+using Hone.Core.Store;
 using Hone.Formats;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
@@ -77,7 +78,10 @@ internal static class JobEndpoints
         // metadata=null asks for jobs without any; the official client writes its null as nothing.
         bool without = query.TryGetValue("metadata", out var metadata) && metadata.ToString() is "" or "null";
         IReadOnlyList<Finetune> all = [.. (await finetunes.ListAsync(context.Caller().AccountId, cancellationToken)).Reverse().Where(f => Matches(f, wanted) && (!without || f.MetadataJson is null))];
-        if (page.Take(all, f => FinetuneService.JobId(f.Id)) is not var (items, hasMore))
+        string? last = JobViews.FinetuneId(page.After ?? "");
+        DateTimeOffset? at = last is null ? null : TimeOrderedId.TimeOf(Guid.Parse(last));
+        Predicate<Finetune>? isBehind = at is null ? null : f => f.CreatedAt < at || f.CreatedAt == at && string.CompareOrdinal(f.Id.ToString("D"), last) < 0;
+        if (page.Take(all, f => FinetuneService.JobId(f.Id), isBehind) is not var (items, hasMore))
             return page.NoSuchAfter;
         return OpenAIAnswers.Of(new ListView<JobView>(await views.OfAsync(items, cancellationToken), hasMore), OpenAIJson.Default.ListViewJobView);
     }

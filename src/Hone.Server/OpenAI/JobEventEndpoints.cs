@@ -50,7 +50,7 @@ internal static class JobEventEndpoints
 
     private static async Task StreamAsync(HttpContext context, Finetune finetune, FinetuneService finetunes, IHostApplicationLifetime lifetime, TimeProvider clock, CancellationToken cancellationToken)
     {
-        // A server that goes down ends its streams.
+        // A server that goes down ends its streams, and says that the job has not ended.
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
         var stream = new ServerSentEvents(context);
         try
@@ -63,6 +63,7 @@ internal static class JobEventEndpoints
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
+            await ChatEndpoints.WriteErrorAsync(stream, new OpenAIError(503, "The server shuts down; the job goes on once it is back.", null, null, "server_error"), cancellationToken);
         }
     }
 

@@ -41,16 +41,17 @@ internal sealed record OpenAIPage(int Limit, string? After)
     }
 
     /// <summary>The page of a list that is all there; null where <see cref="After"/> is none of it.</summary>
-    public (IReadOnlyList<T> Items, bool HasMore)? Take<T>(IReadOnlyList<T> all, Func<T, string> id)
+    /// <param name="isBehind">Whether an item comes behind <see cref="After"/> although that is none of the list, any more; null: nothing tells.</param>
+    public (IReadOnlyList<T> Items, bool HasMore)? Take<T>(IReadOnlyList<T> all, Func<T, string> id, Predicate<T>? isBehind = null)
     {
         int from = 0;
         if (After is not null)
         {
             while (from < all.Count && id(all[from]) != After)
                 from++;
-            if (from == all.Count)
+            if (from == all.Count && isBehind is null)
                 return null;
-            from++;
+            from = from < all.Count ? from + 1 : all.TakeWhile(item => !isBehind!(item)).Count();
         }
         return ([.. all.Skip(from).Take(Limit)], all.Count - from > Limit);
     }

@@ -43,7 +43,7 @@ internal static class OpenAIModelEndpoints
             : OpenAIError.ModelNotFound(name);
     }
 
-    /// <summary>The finetune goes, with its files, events and checkpoints.</summary>
+    /// <summary>The finetune, whose job has ended, goes with its files, events and checkpoints.</summary>
     private static async Task<IResult> DeleteAsync(HttpContext context, ModelCatalog models, FinetuneService finetunes, CancellationToken cancellationToken)
     {
         string name = Name(context), account = context.Caller().AccountId;
@@ -53,6 +53,8 @@ internal static class OpenAIModelEndpoints
             return OpenAIError.ModelNotFound(name);
         if (checkpoint is not null)
             return AskedForACheckpoint(FinetuneRules.ModelName(finetune));
+        if (!finetune.State.IsFinal())
+            return new OpenAIError(400, $"The model {name.Shown()} is not there yet: its job is {finetune.State.Name()}. Cancel the job first.", "model", "model_not_ready");
         await finetunes.DeleteAsync(account, finetune.Id.ToString("D"), cancellationToken);
         return OpenAIAnswers.Of(new DeletedView(name, "model", true), OpenAIJson.Default.DeletedView);
     }

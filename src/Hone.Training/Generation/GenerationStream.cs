@@ -53,11 +53,11 @@ internal sealed class GenerationStream : IDisposable
     public KeyValueCache Cache { get; }
     public CancellationToken Cancellation { get; }
 
-    /// <summary>Tokens to compute in the next pass: the prompt at first, then one at a time.</summary>
+    /// <summary>Tokens to compute next: what is left of the prompt at first, then one at a time.</summary>
     public int[] Next { get; private set; }
     public bool Finished { get; private set; }
 
-    /// <summary>The prompt is not computed yet.</summary>
+    /// <summary>The prompt is not computed yet, or not all of it.</summary>
     public bool IsNew => _answer.Count == 0;
 
     /// <summary>Go on to the limit: for measuring.</summary>
@@ -101,6 +101,13 @@ internal sealed class GenerationStream : IDisposable
         if (_taken < FirstTaken)
             _taken++; // there is one reader
         Read?.Invoke();
+    }
+
+    /// <summary>A piece of the prompt is in the cache, and more of it is left.</summary>
+    public void Compute(int tokens)
+    {
+        Cache.Length += tokens;
+        Next = Next[tokens..];
     }
 
     /// <param name="logits">[V], after the tokens of <see cref="Next"/>; is overwritten.</param>

@@ -14,17 +14,20 @@ using StringBuilder = System.Text.StringBuilder;
 namespace Hone.Training.Generation;
 
 /// <summary>
-/// Answers many streams with one model: each pass computes the prompts of the streams that joined and one token of every other, whatever adapter each uses.
+/// Answers many streams with one model: each pass computes a piece of the prompts of the streams that joined and one token of every other, whatever adapter each uses.
 /// One thread owns the model; streams come through a queue. A stream joins when its keys and values have room at their longest beside those of the others,
 /// so that memory does not grow beyond the bound however many streams come. A stream whose events nobody takes rests; it keeps its memory until another one
 /// needs it.
 /// </summary>
 /// <param name="maxCacheBytes">For all keys and values; null: a quarter of the memory that this process may use.</param>
 /// <param name="patience">How long a stream may rest before it makes room for others; null: ten seconds.</param>
-internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams = 32, int maxPassTokens = 2048, long? maxCacheBytes = null, TimeSpan? patience = null)
+internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams = 32, long? maxCacheBytes = null, TimeSpan? patience = null)
 {
     /// <summary>A stream that rests for less has a reader who is about to take its token: it keeps its place.</summary>
     private static readonly TimeSpan s_moment = TimeSpan.FromSeconds(0.1);
+
+    /// <summary>Of all prompts in a pass: half a second or so on two cores, in which the other streams and whoever hangs up wait.</summary>
+    private const int MaxPromptTokens = 256;
 
     private readonly TimeSpan _patience = patience ?? TimeSpan.FromSeconds(10);
     private readonly ConcurrentQueue<GenerationStream> _waiting = [];
@@ -71,26 +74,32 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     /// <summary>Until cancelled; a fault of the model ends it, and with it the process.</summary>
     public void Run(CancellationToken cancellation)
     {
-        List<GenerationStream> active = _active, running = [];
+        List<GenerationStream> active = _active, running = [], held = []; // held: in the order in which they came
         using var prefixes = new PrefixCache();
         using CancellationTokenRegistration wake = cancellation.Register(() => Wake());
-        GenerationStream? held = null;
         while (!cancellation.IsCancellationRequested)
         {
             Remove(active, s => s.Cancellation.IsCancellationRequested, prefixes);
             Running(running);
-            int tokens = running.Sum(s => s.Next.Length), places = maxStreams - active.Count(HasPlace);
+            int places = maxStreams - active.Count(HasPlace);
             long reserved = active.Sum(s => s.MostCacheBytes);
-            while (places > 0 && (held is not null || _waiting.TryDequeue(out held)))
+            for (int h = 0; places > 0; )
             {
-                if (held.Cancellation.IsCancellationRequested)
+                if (h == held.Count)
                 {
-                    held.Abandon();
-                    held.Dispose();
-                    held = null;
+                    if (!_waiting.TryDequeue(out GenerationStream? waiting))
+                        break;
+                    held.Add(waiting);
+                }
+                GenerationStream next = held[h];
+                if (next.Cancellation.IsCancellationRequested)
+                {
+                    next.Abandon();
+                    next.Dispose();
+                    held.RemoveAt(h);
                     continue;
                 }
-                if (active.Count > 0 && reserved + held.MostCacheBytes > MaxCacheBytes)
+                if (active.Count > 0 && reserved + next.MostCacheBytes > MaxCacheBytes)
                 {
                     if (LongestUnread() is not { } unread)
                         break;
@@ -99,23 +108,23 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
                     Remove(active, s => s == unread, prefixes);
                     continue;
                 }
-                if (held.Cache.Length == 0 && !prefixes.Begin(held, active))
-                    break;
-                prefixes.Shrink(MaxCacheBytes - reserved - held.MostCacheBytes);
-                if (running.Count > 0 && tokens + held.Next.Length > maxPassTokens)
-                    break;
-                tokens += held.Next.Length;
-                reserved += held.MostCacheBytes;
+                if (!prefixes.Begin(next, active))
+                {
+                    h++; // those behind it do not wait for its beginning
+                    continue;
+                }
+                prefixes.Shrink(MaxCacheBytes - reserved - next.MostCacheBytes);
+                reserved += next.MostCacheBytes;
                 places--;
-                active.Add(held);
-                running.Add(held);
-                held = null;
+                active.Add(next);
+                running.Add(next);
+                held.RemoveAt(h);
             }
             _endedBytes = prefixes.Bytes;
             if (running.Count > 0)
                 Pass(decoder, running);
             else
-                WaitForChange(held is not null || !_waiting.IsEmpty ? s_moment : active.Count == 0 ? Timeout.InfiniteTimeSpan : _patience);
+                WaitForChange(held.Count > 0 || !_waiting.IsEmpty ? s_moment : active.Count == 0 ? Timeout.InfiniteTimeSpan : _patience);
             Remove(active, s => s.Finished, prefixes);
         }
     }
@@ -162,47 +171,74 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     }
 
     /// <summary>
-    /// The next tokens of all streams: first of those that joined, then one of every other. The two have products of their own, so that what a stream says
-    /// does not depend on who joins beside it.
+    /// The next tokens of all streams: first of those that joined, as much of their prompts as a pass takes, then one of every other. The two have products of
+    /// their own, so that what a stream says does not depend on who joins beside it.
     /// </summary>
     public static void Pass(Decoder decoder, IReadOnlyList<GenerationStream> active)
     {
         GenerationStream[] joined = [.. active.Where(s => s.IsNew)], others = [.. active.Where(s => !s.IsNew)];
         if (joined.Length > 0)
-            PassOf(decoder, joined);
+            PassOf(decoder, Shares(joined));
         if (others.Length == 0)
             return;
         using RowProduct.Use rows = RowProduct.Begin();
-        PassOf(decoder, others);
+        PassOf(decoder, others.Select(s => (s, 1)));
     }
 
-    private static void PassOf(Decoder decoder, IReadOnlyList<GenerationStream> active)
+    /// <summary>What of each prompt is computed in this pass: as much of one as of another, and what a short one leaves goes to the longer.</summary>
+    private static List<(GenerationStream Stream, int Tokens)> Shares(GenerationStream[] joined)
+    {
+        var shares = new List<(GenerationStream, int)>();
+        int left = Math.Max(MaxPromptTokens, joined.Length);
+        foreach (GenerationStream stream in joined.OrderBy(s => s.Next.Length))
+        {
+            int tokens = Math.Min(stream.Next.Length, left / (joined.Length - shares.Count));
+            left -= tokens;
+            shares.Add((stream, tokens));
+        }
+        return shares;
+    }
+
+    /// <param name="active">With the number of its next tokens that are computed.</param>
+    private static void PassOf(Decoder decoder, IEnumerable<(GenerationStream Stream, int Tokens)> active)
     {
         using var scope = NewDisposeScope();
-        GenerationStream[] streams = [.. active.OrderBy(s => s.Adapter is null ? 0 : RuntimeHelpers.GetHashCode(s.Adapter))];
-        int[] tokens = [.. streams.SelectMany(s => s.Next)];
-        int[] positions = [.. streams.SelectMany(s => Enumerable.Range(s.Cache.Length, s.Next.Length))];
-        var attention = new CachedAttention([.. streams.Select(s => (s.Cache, s.Next.Length))], decoder.AttentionShape);
-        Tensor hidden = decoder.Forward(tokens, positions, attention, Adapters(streams, s => s.Next.Length)); // [N, D]
+        (GenerationStream Stream, int Tokens)[] streams = [.. active.OrderBy(s => s.Stream.Adapter is null ? 0 : RuntimeHelpers.GetHashCode(s.Stream.Adapter))];
+        int[] tokens = [.. streams.SelectMany(s => s.Stream.Next.Take(s.Tokens))];
+        int[] positions = [.. streams.SelectMany(s => Enumerable.Range(s.Stream.Cache.Length, s.Tokens))];
+        var attention = new CachedAttention([.. streams.Select(s => (s.Stream.Cache, s.Tokens))], decoder.AttentionShape);
+        Tensor hidden = decoder.Forward(tokens, positions, attention, Adapters(streams)); // [N, D]
 
-        var last = new long[streams.Length];
-        for (int s = 0, end = 0; s < streams.Length; s++)
-            last[s] = (end += streams[s].Next.Length) - 1;
-        Tensor logits = decoder.Logits(hidden.index_select(0, tensor(last)), Adapters(streams, _ => 1)); // [S, V]
+        var last = new List<long>();
+        var answering = new List<(GenerationStream Stream, int Tokens)>();
+        int end = 0;
+        foreach ((GenerationStream stream, int count) in streams)
+        {
+            end += count;
+            if (count < stream.Next.Length)
+            {
+                stream.Compute(count);
+                continue;
+            }
+            last.Add(end - 1);
+            answering.Add((stream, 1));
+        }
+        if (last.Count == 0)
+            return;
+        Tensor logits = decoder.Logits(hidden.index_select(0, tensor(last)), Adapters(answering)); // [S, V]
         Span<float> values = MemoryMarshal.Cast<byte, float>(logits.bytes);
         int width = (int)logits.shape[1];
-        for (int s = 0; s < streams.Length; s++)
-            streams[s].Advance(values.Slice(s * width, width));
+        for (int s = 0; s < answering.Count; s++)
+            answering[s].Stream.Advance(values.Slice(s * width, width));
     }
 
     /// <summary>Neighbouring streams with the same adapter share its products.</summary>
-    private static List<AdapterRows> Adapters(GenerationStream[] streams, Func<GenerationStream, int> lengthOf)
+    private static List<AdapterRows> Adapters(IEnumerable<(GenerationStream Stream, int Tokens)> streams)
     {
         var rows = new List<AdapterRows>();
         long start = 0;
-        foreach (GenerationStream stream in streams)
+        foreach ((GenerationStream stream, int length) in streams)
         {
-            int length = lengthOf(stream);
             if (stream.Adapter is not null)
             {
                 if (rows.Count > 0 && rows[^1].Adapter == stream.Adapter)

@@ -141,7 +141,7 @@ public sealed class BlobStoreTests
             await db.Files.ExecuteDeleteAsync(Stop);
             await db.FinetuneAssets.ExecuteDeleteAsync(Stop);
             if (isFile)
-                db.Files.Add(new StoredFile { Id = StoredFile.NewId(), AccountId = hone.AccountId, FileName = "data", Purpose = StoredFile.FineTune, Sha256 = sha256, Size = 1, CreatedAt = DateTimeOffset.UnixEpoch });
+                db.Files.Add(new StoredFile { Id = StoredFile.NewId(DateTimeOffset.UnixEpoch), AccountId = hone.AccountId, FileName = "data", Purpose = StoredFile.FineTune, Sha256 = sha256, Size = 1, CreatedAt = DateTimeOffset.UnixEpoch });
             else
                 db.FinetuneAssets.Add(new FinetuneAsset { FinetuneId = id, FileName = AssetFiles.TrainingData, Sha256 = sha256, Size = 1, CreatedAt = DateTimeOffset.UnixEpoch });
             return await db.SaveChangesAsync(Stop);

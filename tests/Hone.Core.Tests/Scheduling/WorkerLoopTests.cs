@@ -96,6 +96,22 @@ public sealed class WorkerLoopTests
     }
 
     [Fact]
+    public async Task Bug_ResumeOfAPausedJobThatIsBeingCancelled_WasAccepted()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync("[train]\nstep 1 4\nhang");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Message.StartsWith("Step 1/4", StringComparison.Ordinal));
+        await fixture.PauseAsync();
+        await fixture.CancelAsync();
+
+        Assert.IsType<HoldResult.Refused>(await fixture.ResumeAsync());
+
+        await fixture.FinishAsync(id);
+        Assert.Equal(FinetuneState.Cancelled, (await fixture.RowAsync(id))!.State);
+    }
+
+    [Fact]
     public async Task Job_PausedWhileItIsProven_IsProvenAnewAfterTheResume()
     {
         await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\n{Steps}checkpoint 4\nfinish\n[prove 1]\nout proving\nhang\n[prove]\nproven\n");

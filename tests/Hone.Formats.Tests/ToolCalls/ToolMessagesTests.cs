@@ -41,6 +41,13 @@ public sealed class ToolMessagesTests
         Assert.Equal("""{"id":"1","type":"function","function":{"name":"f","arguments":{"a":[1,2.50]}}}""", call.GetRawText());
     }
 
+    [Fact]
+    public void Prepare_EmptyArguments_AreNone()
+    {
+        JsonElement messages = JsonElement.Parse("""[{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":""}}]}]""");
+        Assert.Equal("{}", ToolMessages.Prepare(messages, null, null, hasSystem: true)[0].GetProperty("tool_calls")[0].GetProperty("function").GetProperty("arguments").GetRawText());
+    }
+
     [Theory]
     [InlineData("""[{"role":"user","content":[{"type":"image_url"}]}]""", "messages[0].content[0]")]
     [InlineData("""[{"role":"user","content":"\ud800"}]""", "no Unicode text")]

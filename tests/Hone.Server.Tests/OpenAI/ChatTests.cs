@@ -122,6 +122,8 @@ public sealed class ChatTests : IAsyncLifetime
     [InlineData("""{"model":"MODEL","messages":[{"role":"user","content":"x"},{"role":"robot","content":"x"}]}""", "messages", "'messages[1].role' is 'robot', it must be one of system, developer, user, assistant, tool, function")]
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"temprature":1}""", "temprature", "Unrecognized request argument supplied: temprature")]
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"temperature":2.1}""", "temperature", "between 0 and 2")]
+    [InlineData("""{"model":"MODEL","messages":MESSAGES,"functions":[]}""", "functions", "use 'tools'")]
+    [InlineData("""{"model":"MODEL","messages":MESSAGES,"audio":{"voice":"x"}}""", "audio", "not offered")]
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"n":0}""", "n", "between 1 and 16")]
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"top_logprobs":3}""", "top_logprobs", "wants 'logprobs'")]
     [InlineData("""{"model":"MODEL","messages":MESSAGES,"stop":["a","b","c","d","e"]}""", "stop", "up to 4")]
@@ -173,6 +175,14 @@ public sealed class ChatTests : IAsyncLifetime
         busy.MustRefuse(429, null, "Capacity temporarily exceeded", "rate_limit_exceeded");
         Assert.NotNull(busy.Headers.RetryAfter);
         (await client.PostAsync("/chat/completions", Body("say x"))).Must();
+    }
+
+    /// <summary>Fields that the official client's types know, as callers write them that leave nothing out.</summary>
+    [Fact]
+    public async Task Chat_NullInFieldsThatAreNotOffered_CountsAsAbsent()
+    {
+        var client = await OpenAIClient.NewAsync(server);
+        (await client.PostAsync("/chat/completions", Body("say x", ""","audio":null,"web_search_options":null,"functions":null,"function_call":null,"modalities":null"""))).Must();
     }
 
     [Fact]

@@ -74,5 +74,9 @@ public sealed class ErrorTests(RunningServer server) : IClassFixture<RunningServ
         }
         (await client.GetAsync("/models/gpt-none")).MustRefuse(404, "model", "gpt-none", "model_not_found");
         (await client.DeleteAsync($"/models/ft:{RunningServer.Model}:a:b:00000000-0000-0000-0000-000000000000")).MustRefuse(404, "model", "ft:", "model_not_found");
+
+        string queued = (await client.QueuedJobAsync()).GetProperty("id").GetString()!, own = $"ft:{RunningServer.Model}:{client.Account.Id}::{Guid.Parse(queued["ftjob-".Length..])}";
+        (await client.DeleteAsync($"/models/{own}")).MustRefuse(400, "model", "its job is queued", "model_not_ready");
+        (await client.GetAsync($"/fine_tuning/jobs/{queued}")).Must();
     }
 }

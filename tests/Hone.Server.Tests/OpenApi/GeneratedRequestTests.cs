@@ -55,11 +55,11 @@ public sealed class GeneratedRequestTests : IAsyncLifetime
             (await server.Http.SendAsync(generator.Make(operation))).Dispose();
         var statuses = new Dictionary<int, int>();
         var worked = new HashSet<Operation>();
-        bool paused = false;
+        string? then = null;
         for (int i = 0; i < Requests; i++)
         {
-            // What is paused by chance is resumed before chance cancels it.
-            var operation = paused ? operations.Single(o => o.Path.EndsWith("jobs/{job_id}/resume", StringComparison.Ordinal)) : operations[random.Next(operations.Count)];
+            // What is made by chance is paused, and what is paused is resumed, before chance cancels it.
+            var operation = then is null ? operations[random.Next(operations.Count)] : operations.Single(o => o.Method == "post" && o.Path == then);
             using var request = generator.Make(operation);
             string sent = $"request {i}, {operation}: {request.RequestUri} {generator.Body}";
             long start = Stopwatch.GetTimestamp();
@@ -69,7 +69,12 @@ public sealed class GeneratedRequestTests : IAsyncLifetime
             int status = (int)response.StatusCode;
             statuses[status] = statuses.GetValueOrDefault(status) + 1;
             string mediaType = response.Content.Headers.ContentType?.MediaType ?? "";
-            paused = status == 200 && operation.Path.EndsWith("jobs/{job_id}/pause", StringComparison.Ordinal);
+            then = status != 200 || operation.Method != "post" ? null : operation.Path switch
+            {
+                "/v1/fine_tuning/jobs" => "/v1/fine_tuning/jobs/{job_id}/pause",
+                "/v1/fine_tuning/jobs/{job_id}/pause" => "/v1/fine_tuning/jobs/{job_id}/resume",
+                _ => null,
+            };
             if (status == 200)
                 worked.Add(operation);
             if (status == 200 && mediaType == "application/json" && operation is { IsOpenAI: true, Method: "post" })
@@ -249,7 +254,7 @@ internal sealed class RequestGenerator(PublishedApi api, Random random, TestAcco
 
     private static double? Number(JsonObject schema, string keyword) => schema[keyword] is JsonValue value && double.TryParse(value.ToString(), System.Globalization.CultureInfo.InvariantCulture, out double number) ? number : null;
 
-    private JsonNode? Junk() => random.Next(6) switch { 0 => null, 1 => "junk", 2 => -1.5, 3 => new JsonArray("a", 1), 4 => new JsonObject { ["a"] = new JsonObject() }, _ => true };
+    private JsonNode? Junk() => random.Next(6) switch { 0 => null, 1 => "say junk", 2 => -1.5, 3 => new JsonArray("a", 1), 4 => new JsonObject { ["a"] = new JsonObject() }, _ => true };
 
     private string Pick(params string[] values) => values[random.Next(values.Length)];
 }

@@ -126,6 +126,23 @@ internal sealed class CrashServer : IAsyncDisposable
         return (await ResultAsync(answer))["response"]!.GetValue<string>();
     }
 
+    /// <summary>A long answer as a stream, once its first line is there; the task has the rest.</summary>
+    public async Task<Task<string>> StreamAsync(string model, string prompt, int tokens)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"run/{model}") { Content = JsonContent.Create(new { prompt, raw = true, max_tokens = tokens, temperature = 0, stream = true }) };
+        HttpResponseMessage answer = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        var reader = new StreamReader(await answer.EnsureSuccessStatusCode().Content.ReadAsStreamAsync());
+        _ = await reader.ReadLineAsync();
+        return RestAsync();
+
+        async Task<string> RestAsync()
+        {
+            using (answer)
+            using (reader)
+                return await reader.ReadToEndAsync();
+        }
+    }
+
     public Task<byte[]> DownloadAsync(string id, string fileName) => _http.GetByteArrayAsync($"finetunes/{id}/finetune-assets/{fileName}");
 
     /// <summary>Returns when the server is gone, with its exit code.</summary>
@@ -158,7 +175,6 @@ internal sealed class CrashServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        _http.Dispose();
         if (!_process.HasExited)
         {
             _process.StandardInput.Close();
@@ -174,6 +190,7 @@ internal sealed class CrashServer : IAsyncDisposable
         }
         _ = await _errors;
         _ = await _output;
+        _http.Dispose();
         _process.Dispose();
     }
 

@@ -66,6 +66,27 @@ public sealed class PauseTests : IDisposable
         }
     }
 
+    /// <summary>The worker gives its job back at once, however long the answers would take, and these end with what happened.</summary>
+    [Fact]
+    public async Task Bug_ShutdownWhileAnAnswerStreams_CountedAsALostWorker()
+    {
+        SmallModel.Write(Repository.PathOf("models/SmolLM2-135M-Instruct.Q4_1.gguf"), Path.Combine(_models, "small.gguf"));
+        string id;
+        Task<string> answer;
+        await using (CrashServer server = await CrashServer.StartAsync(_folder.Data, _models))
+        {
+            id = await QueueAsync(server, "interrupted", "supervised");
+            await server.SeeAsync(id, m => m.StartsWith("Step 3/", StringComparison.Ordinal));
+            answer = await server.StreamAsync("@cf/huggingfacetb/smollm2-135m-instruct", "1 2 3 4 5 6 7 8 9 10 11 12", 8_000);
+        }
+
+        Assert.Contains("The server shuts down", await answer, StringComparison.Ordinal);
+        await using CrashServer next = await CrashServer.StartAsync(_folder.Data, _models);
+        List<string> messages = await next.MessagesAsync(id);
+        Assert.Contains("The server shuts down. The job is queued again.", messages);
+        Assert.DoesNotContain(messages, m => m.Contains("was lost", StringComparison.Ordinal));
+    }
+
     private static async Task<string> QueueAsync(CrashServer server, string name, string method)
     {
         string id = await server.CreateAsync("@local/small", name);

@@ -106,6 +106,62 @@ public sealed class GeneratorTests(EmbeddedBaseFixture fixture) : IClassFixture<
         await EndAsync(loop);
     }
 
+    /// <summary>A prompt of many tokens is computed in pieces: the others go on between them, a short one does not wait for it, and it says what it says alone.</summary>
+    [Fact]
+    public async Task Bug_LongPrompt_HeldUpAllOtherStreams()
+    {
+        string prompt = string.Join(' ', Enumerable.Range(0, 300));
+        float[] alone = [], beside = [];
+        var generator = new Generator(fixture.Model, fixture.Decoder);
+        Task loop = Loop(generator);
+        int steady = 0, steadyAtStart = 0, steadyAtEnd = 0, shortAtEnd = 0, said = 0;
+        GenerationStream first = Start("Count from one to a thousand.", 200, _ => steady++, CancellationToken.None);
+        GenerationStream small = Start("Name a colour.", 1, _ => said++, CancellationToken.None);
+        GenerationStream large = Start(prompt, 1, logits => (beside, steadyAtEnd, shortAtEnd) = (logits.ToArray(), steady, said), CancellationToken.None);
+        Assert.True(large.Prompt.Length > 1_000);
+        generator.Add(first);
+        Task<GenerateEvent?> read = CompletionAsync(first, loop);
+        SpinWait.SpinUntil(() => Volatile.Read(ref steady) > 2, s_patience);
+        steadyAtStart = steady;
+        generator.Add(large);
+        generator.Add(small);
+        await CompletionAsync(large, loop);
+        await CompletionAsync(small, loop);
+        await read;
+        await EndAsync(loop);
+
+        Assert.True(steadyAtEnd - steadyAtStart >= 4, $"{steadyAtEnd - steadyAtStart} tokens meanwhile");
+        Assert.Equal(1, shortAtEnd);
+        using GenerationStream again = Start(prompt, 1, logits => alone = logits.ToArray(), CancellationToken.None);
+        while (!again.Finished)
+            Generator.Pass(fixture.Decoder, [again]);
+        Assert.Equal(alone, beside);
+    }
+
+    [Fact]
+    public async Task Run_ReaderHangsUpDuringItsPrompt_TheRestIsNotComputed()
+    {
+        using CancellationTokenSource hangUp = new();
+        var generator = new Generator(fixture.Model, fixture.Decoder);
+        int said = 0;
+        GenerationStream first = Start("Count from one to a thousand.", 6, _ =>
+        {
+            if (++said == 3)
+                hangUp.Cancel();
+        }, CancellationToken.None);
+        GenerationStream large = Start(string.Join(' ', Enumerable.Range(0, 300)), 1, _ => said = 100, hangUp.Token);
+        generator.Add(first);
+        generator.Add(large);
+        Task loop = Loop(generator);
+
+        await CompletionAsync(first, loop);
+        await CompletionAsync(large, loop);
+
+        Assert.Equal(6, said);
+        Assert.InRange(large.Known().Length, 1, large.Prompt.Length / 2);
+        await EndAsync(loop);
+    }
+
     [Fact]
     public async Task Run_UnreadStreamsHoldAllMemory_TheLongestUnreadMakesRoom()
     {

@@ -32,6 +32,8 @@ internal sealed class DownloadCommand : CliCommand
         bool gguf = parse.GetValue(_format) == "gguf", merged = parse.GetValue(_merged);
         if (gguf && merged)
             yield return "--merged writes safetensors; leave --format out.";
+        if (parse.GetValue(_files)?.FirstOrDefault(file => file.StartsWith("--", StringComparison.Ordinal)) is { } option)
+            yield return $"There is no option {option}.";
         if ((gguf || merged) && parse.GetValue(_files) is { Length: > 0 })
             yield return "Name files, or a form of the adapter, not both.";
     }
