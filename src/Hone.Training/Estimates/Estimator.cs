@@ -49,8 +49,8 @@ public static class Estimator
         if (!lint.Ok)
             throw new InvalidFileException($"{lint.Errors[0]} hone lint says all that is wrong with the files.");
         var warnings = new List<string>();
-        if (lint.Stats.Rows < new LintRequest().MinTrainingRows)
-            warnings.Add($"A training wants at least {new LintRequest().MinTrainingRows} rows; there are {lint.Stats.Rows}.");
+        if (new LintRequest().MinTrainingRows is var least && lint.Stats.Rows < least)
+            warnings.Add($"A job takes no fewer than {least} rows; there are {lint.Stats.Rows}.");
         var job = new JobSpec
         {
             JobId = "estimate",

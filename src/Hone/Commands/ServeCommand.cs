@@ -107,6 +107,8 @@ internal sealed class ServeCommand : CliCommand
         }
         foreach (string refused in await app.Services.GetRequiredService<ModelCatalog>().AddFoldersAsync(stop.Token))
             terminal.Note("warning: " + refused);
+        if (ModelCatalog.FindEmbedded() is null)
+            terminal.Note($"warning: the file of {ModelCatalog.EmbeddedId} is missing; it belongs in the folder models beside or above the program, {AppContext.BaseDirectory}.");
         string url = UrlOf(app);
         Core.Accounts.Credentials? credentials = await app.Services.GetRequiredService<FirstRun>().EnsureCredentialsAsync(url, stop.Token);
         Announce(terminal, parse.GetValue(_json), url, data, credentials);
