@@ -83,7 +83,8 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
             Running(running);
             int places = maxStreams - active.Count(HasPlace);
             long reserved = active.Sum(s => s.MostCacheBytes);
-            for (int h = 0; places > 0; )
+            int h = 0; // of the held ones, the next to join
+            while (places > 0)
             {
                 if (h == held.Count)
                 {
