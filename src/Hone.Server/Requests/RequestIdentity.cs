@@ -21,9 +21,16 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         long start = clock.GetTimestamp();
         using (Scope(logger, ray))
         {
-            await AnswerAsync(context);
-            if (logger.IsEnabled(LogLevel.Information))
-                LogRequest(context.Request.Method, context.Request.Path.Value.Shown(), context.Response.StatusCode, clock.GetElapsedTime(start).TotalMilliseconds);
+            try
+            {
+                await AnswerAsync(context);
+            }
+            finally
+            {
+                // Also where the client is gone before it could be told of an error.
+                if (logger.IsEnabled(LogLevel.Information))
+                    LogRequest(context.Request.Method, context.Request.Path.Value.Shown(), context.Response.StatusCode, clock.GetElapsedTime(start).TotalMilliseconds);
+            }
         }
     }
 
