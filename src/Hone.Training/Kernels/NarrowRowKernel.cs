@@ -12,7 +12,18 @@ internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBloc
 {
     private const int Block = StoredBlocks.Values;
 
-    public static int EightColumns => 1;
+    /// <summary>Of so many blocks three rows of W take 24 KiB.</summary>
+    private const int MostBlocks = 64;
+
+    public static int Lanes => 8;
+
+    public static int Columns => 3;
+
+    public static int TileColumns => 48;
+
+    public static int Widened => Columns * MostBlocks * Block;
+
+    public static nint PartBlocks(int rows) => MostBlocks;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void OneByFour(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums)
@@ -34,87 +45,111 @@ internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBloc
         Lane.Sums(s0, s1, s2, s3).Store(sums);
     }
 
+    /// <summary>Three rows of W are widened into the nearest cache and taken with four of x at a time: a number that is loaded serves three products or four.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void FourByTwo(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums, nint stride)
+    public static void Several(in RowPart part, byte* a, byte* b, byte* c, float* lanes, float* sums)
     {
-        Vector256<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
-        nint x1 = to[1], x2 = to[2], x3 = to[3];
-        byte* next = a + Prefetching.Ahead;
-        for (nint i = 0; i < blocks; i++, x += Block)
+        nint depth = (part.End - part.First) * Block, first = part.First * Block;
+        float* w0 = part.Widened, w1 = w0 + depth, w2 = w1 + depth;
+        if (typeof(TBlock) == typeof(StoredBlocks.Float32))
         {
-            next = Prefetching.Ask(next, 2 * TBlock.Bytes);
-            TBlock.Read(a, i, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
-            Four(x, x1, x2, x3, w0, ref a0, ref a1, ref a2, ref a3);
-            Four(x + 8, x1, x2, x3, w1, ref a0, ref a1, ref a2, ref a3);
-            Four(x + 16, x1, x2, x3, w2, ref a0, ref a1, ref a2, ref a3);
-            Four(x + 24, x1, x2, x3, w3, ref a0, ref a1, ref a2, ref a3);
-            TBlock.Read(b, i, halves, out w0, out w1, out w2, out w3);
-            Four(x, x1, x2, x3, w0, ref b0, ref b1, ref b2, ref b3);
-            Four(x + 8, x1, x2, x3, w1, ref b0, ref b1, ref b2, ref b3);
-            Four(x + 16, x1, x2, x3, w2, ref b0, ref b1, ref b2, ref b3);
-            Four(x + 24, x1, x2, x3, w3, ref b0, ref b1, ref b2, ref b3);
+            w0 = (float*)a + first;
+            w1 = (float*)b + first;
+            w2 = (float*)c + first;
         }
-        Vector256<float> all = Lane.Sums(a0, b0, a1, b1, a2, b2, a3, b3);
-        for (int row = 0; row < 4; row++)
-            (sums[row * stride], sums[row * stride + 1]) = (all[2 * row], all[2 * row + 1]);
+        else
+        {
+            Widen(part, a, b, c, w0, w1, w2);
+        }
+        bool goesOn = part.First > 0;
+        nint* to = part.To;
+        float* x = part.X + first;
+        FourByThree(x, x + to[1], x + to[2], x + to[3], w0, w1, w2, depth, goesOn, lanes, sums);
+        if (part.Rows > 4)
+            FourByThree(x + to[4], x + to[5], x + to[6], x + to[7], w0, w1, w2, depth, goesOn, lanes + 4 * Columns * Lanes, sums is null ? null : sums + 4 * TileColumns);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Eight(byte* a, byte* b, nint first, nint end, float* halves, float* x, nint* to, float* lanes, float* sums, nint stride)
+    private static void Widen(in RowPart part, byte* a, byte* b, byte* c, float* w0, float* w1, float* w2)
     {
-        Vector256<float> s0 = default, s1 = default, s2 = default, s3 = default, s4 = default, s5 = default, s6 = default, s7 = default;
-        nint x1 = to[1], x2 = to[2], x3 = to[3], x4 = to[4], x5 = to[5], x6 = to[6], x7 = to[7];
-        if (first > 0)
+        float* halves = part.Halves;
+        byte* next = a + Prefetching.Ahead + 3 * part.First * TBlock.Bytes;
+        for (nint i = part.First, end = part.End; i < end; i++, w0 += Block, w1 += Block, w2 += Block)
         {
-            (s0, s1, s2, s3) = (Vector256.Load(lanes), Vector256.Load(lanes + 8), Vector256.Load(lanes + 16), Vector256.Load(lanes + 24));
-            (s4, s5, s6, s7) = (Vector256.Load(lanes + 32), Vector256.Load(lanes + 40), Vector256.Load(lanes + 48), Vector256.Load(lanes + 56));
+            next = Prefetching.Ask(next, 3 * TBlock.Bytes);
+            Widen(a, i, halves, w0);
+            Widen(b, i, halves, w1);
+            Widen(c, i, halves, w2);
         }
-        x += first * Block;
-        byte* next = a + Prefetching.Ahead + first * TBlock.Bytes;
-        for (nint i = first; i < end; i++, x += Block)
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Widen(byte* row, nint index, float* halves, float* target)
+    {
+        TBlock.Read(row, index, halves, out Vector256<float> v0, out Vector256<float> v1, out Vector256<float> v2, out Vector256<float> v3);
+        v0.Store(target);
+        v1.Store(target + 8);
+        v2.Store(target + 16);
+        v3.Store(target + 24);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void FourByThree(float* x0, float* x1, float* x2, float* x3, float* w0, float* w1, float* w2, nint depth, bool goesOn, float* lanes, float* sums)
+    {
+        Vector256<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
+        Vector256<float> c0 = default, c1 = default, c2 = default, c3 = default;
+        if (goesOn)
         {
-            next = Prefetching.Ask(next, TBlock.Bytes);
-            // A sum waits for itself only after the seven others.
-            TBlock.Read(a, i, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
-            Four(x, x1, x2, x3, w0, ref s0, ref s1, ref s2, ref s3);
-            (s4, s5, s6, s7) = (Add(x + x4, w0, s4), Add(x + x5, w0, s5), Add(x + x6, w0, s6), Add(x + x7, w0, s7));
-            float* beside = x + 8;
-            Four(beside, x1, x2, x3, w1, ref s0, ref s1, ref s2, ref s3);
-            (s4, s5, s6, s7) = (Add(beside + x4, w1, s4), Add(beside + x5, w1, s5), Add(beside + x6, w1, s6), Add(beside + x7, w1, s7));
-            beside = x + 16;
-            Four(beside, x1, x2, x3, w2, ref s0, ref s1, ref s2, ref s3);
-            (s4, s5, s6, s7) = (Add(beside + x4, w2, s4), Add(beside + x5, w2, s5), Add(beside + x6, w2, s6), Add(beside + x7, w2, s7));
-            beside = x + 24;
-            Four(beside, x1, x2, x3, w3, ref s0, ref s1, ref s2, ref s3);
-            (s4, s5, s6, s7) = (Add(beside + x4, w3, s4), Add(beside + x5, w3, s5), Add(beside + x6, w3, s6), Add(beside + x7, w3, s7));
+            (a0, a1, a2, a3) = (Vector256.Load(lanes), Vector256.Load(lanes + 8), Vector256.Load(lanes + 16), Vector256.Load(lanes + 24));
+            (b0, b1, b2, b3) = (Vector256.Load(lanes + 32), Vector256.Load(lanes + 40), Vector256.Load(lanes + 48), Vector256.Load(lanes + 56));
+            (c0, c1, c2, c3) = (Vector256.Load(lanes + 64), Vector256.Load(lanes + 72), Vector256.Load(lanes + 80), Vector256.Load(lanes + 88));
+        }
+        for (nint k = 0; k < depth; k += 8)
+        {
+            Vector256<float> v0 = Vector256.Load(w0 + k), v1 = Vector256.Load(w1 + k), v2 = Vector256.Load(w2 + k), x;
+            x = Vector256.Load(x0 + k);
+            (a0, b0, c0) = (Add(x, v0, a0), Add(x, v1, b0), Add(x, v2, c0));
+            x = Vector256.Load(x1 + k);
+            (a1, b1, c1) = (Add(x, v0, a1), Add(x, v1, b1), Add(x, v2, c1));
+            x = Vector256.Load(x2 + k);
+            (a2, b2, c2) = (Add(x, v0, a2), Add(x, v1, b2), Add(x, v2, c2));
+            x = Vector256.Load(x3 + k);
+            (a3, b3, c3) = (Add(x, v0, a3), Add(x, v1, b3), Add(x, v2, c3));
         }
         if (sums is not null)
         {
-            Vector256<float> all = Lane.Sums(s0, s1, s2, s3, s4, s5, s6, s7);
-            for (int row = 0; row < 8; row++)
-                sums[row * stride] = all[row];
+            Vector256<float> two = Lane.Sums(a0, b0, a1, b1, a2, b2, a3, b3);
+            Vector128<float> third = Lane.Sums(c0, c1, c2, c3);
+            Store(two.GetLower().GetLower(), third[0], sums);
+            Store(two.GetLower().GetUpper(), third[1], sums + TileColumns);
+            Store(two.GetUpper().GetLower(), third[2], sums + 2 * TileColumns);
+            Store(two.GetUpper().GetUpper(), third[3], sums + 3 * TileColumns);
             return;
         }
-        s0.Store(lanes);
-        s1.Store(lanes + 8);
-        s2.Store(lanes + 16);
-        s3.Store(lanes + 24);
-        s4.Store(lanes + 32);
-        s5.Store(lanes + 40);
-        s6.Store(lanes + 48);
-        s7.Store(lanes + 56);
+        a0.Store(lanes);
+        a1.Store(lanes + 8);
+        a2.Store(lanes + 16);
+        a3.Store(lanes + 24);
+        b0.Store(lanes + 32);
+        b1.Store(lanes + 40);
+        b2.Store(lanes + 48);
+        b3.Store(lanes + 56);
+        c0.Store(lanes + 64);
+        c1.Store(lanes + 72);
+        c2.Store(lanes + 80);
+        c3.Store(lanes + 88);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Add(float* x, Vector256<float> w, Vector256<float> sum) => Vector256.MultiplyAddEstimate(w, Vector256.Load(x), sum);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Four(
-        float* x, nint x1, nint x2, nint x3, Vector256<float> w, ref Vector256<float> s0, ref Vector256<float> s1, ref Vector256<float> s2, ref Vector256<float> s3)
+    private static void Store(Vector64<float> two, float third, float* sums)
     {
-        s0 = Add(x, w, s0);
-        s1 = Add(x + x1, w, s1);
-        s2 = Add(x + x2, w, s2);
-        s3 = Add(x + x3, w, s3);
+        two.Store(sums);
+        sums[2] = third;
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Add(float* x, Vector256<float> w, Vector256<float> sum) => Add(Vector256.Load(x), w, sum);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Add(Vector256<float> x, Vector256<float> w, Vector256<float> sum) => Vector256.MultiplyAddEstimate(w, x, sum);
 }

@@ -23,11 +23,7 @@ internal static unsafe class RowProduct
     /// <summary>Turns of a loop over several sums, for each core.</summary>
     private const int RangesACore = 4;
 
-    /// <summary>Columns of y that are written together.</summary>
-    private const int TileColumns = 16;
-
-    /// <summary>Blocks of eight rows of x that stay in the nearest cache: 24 KiB.</summary>
-    private const int PartBlocks = 24;
+    private const int CacheLine = 64;
 
     private const int WidenedSlot = 5;
 
@@ -212,39 +208,38 @@ internal static unsafe class RowProduct
     }
 
     /// <summary>
-    /// Sixteen columns at a time. Where eight rows of x would not stay in the nearest cache, their products are taken in parts of the depth.
+    /// Some columns at a time. Where several rows of x and W would not stay in the caches, their products are taken in parts of the depth.
     /// </summary>
     [SkipLocalsInit]
     private static void Take<TKernel>(Places places, int from, int to, int depth, in RowGroup rows) where TKernel : struct, IRowKernel
     {
-        float* tile = stackalloc float[Group * TileColumns], lanes = stackalloc float[TileColumns * Group * TileColumns];
+        float* tile = stackalloc float[Group * TKernel.TileColumns], lanes = stackalloc float[Group * TKernel.TileColumns * TKernel.Lanes];
+        float* widened = stackalloc float[TKernel.Widened + CacheLine];
         nint* offsets = stackalloc nint[Group];
-        float* halves = StoredBlocks.HalfValues;
-        nint blocks = depth / Block;
-        int height = rows.Count > 4 ? 8 : rows.Count > 1 ? 4 : 1, step = height == 1 ? 4 : height == 4 ? 2 : TKernel.EightColumns, last = to - 1;
+        nint blocks = depth / Block, partBlocks = TKernel.PartBlocks(rows.Count);
+        int step = rows.Count > 1 ? TKernel.Columns : 4, last = to - 1;
         rows.Offsets(offsets);
-        for (int column = from; column < to; column += TileColumns)
+        var part = new RowPart(rows.Count, rows.X, offsets, StoredBlocks.HalfValues, (float*)((nint)widened + CacheLine - 1 & -CacheLine));
+        for (int column = from; column < to; column += TKernel.TileColumns)
         {
-            int columns = Math.Min(TileColumns, to - column);
+            int columns = Math.Min(TKernel.TileColumns, to - column);
             if (blocks == 0)
-                new Span<float>(tile, Group * TileColumns).Clear();
-            for (nint first = 0, end; first < blocks; first = end)
+                new Span<float>(tile, Group * TKernel.TileColumns).Clear();
+            for (part.First = 0; part.First < blocks; part.First = part.End)
             {
-                end = height == 8 ? Math.Min(blocks, first + PartBlocks) : blocks;
+                part.End = blocks - part.First <= partBlocks ? blocks : part.First + partBlocks;
                 for (int c = 0; c < columns; c += step)
                 {
-                    byte* a = places.Of(column + c), b = places.Of(Math.Min(column + c + 1, last));
-                    if (height == 1)
-                        TKernel.OneByFour(a, b, places.Of(Math.Min(column + c + 2, last)), places.Of(Math.Min(column + c + 3, last)), blocks, halves, rows.X, tile + c);
-                    else if (height == 4)
-                        TKernel.FourByTwo(a, b, blocks, halves, rows.X, offsets, tile + c, TileColumns);
+                    byte* first = places.Of(column + c), second = places.Of(Math.Min(column + c + 1, last)), third = places.Of(Math.Min(column + c + 2, last));
+                    if (rows.Count == 1)
+                        TKernel.OneByFour(first, second, third, places.Of(Math.Min(column + c + 3, last)), blocks, part.Halves, part.X, tile + c);
                     else
-                        TKernel.Eight(a, b, first, end, halves, rows.X, offsets, lanes + c * Group * TileColumns, end < blocks ? null : tile + c, TileColumns);
+                        TKernel.Several(part, first, second, third, lanes + c * Group * TKernel.Lanes, part.End < blocks ? null : tile + c);
                 }
             }
             for (int i = 0; blocks * Block < depth && i < columns * rows.Count; i++)
-                tile[i / columns * TileColumns + i % columns] += Rest(rows.X + offsets[i / columns], places.Of(column + i % columns), depth);
-            rows.Store(column, columns, tile);
+                tile[i / columns * TKernel.TileColumns + i % columns] += Rest(rows.X + offsets[i / columns], places.Of(column + i % columns), depth);
+            rows.Store(column, columns, tile, TKernel.TileColumns);
         }
     }
 
@@ -311,19 +306,19 @@ internal static unsafe class RowProduct
                 to[i] = Math.Min(i, count - 1) * _strideX;
         }
 
-        /// <param name="tile">[rows, <see cref="TileColumns"/>]</param>
-        public void Store(int column, int columns, float* tile)
+        /// <param name="tile">[rows, columns], in rows of <paramref name="stride"/>.</param>
+        public void Store(int column, int columns, float* tile, int stride)
         {
             float* target = _y + column;
-            for (int i = 0; i < count; i++, target += _strideY, tile += TileColumns)
+            for (int i = 0; i < count; i++, target += _strideY, tile += stride)
             {
-                if (columns == TileColumns)
+                int c = 0;
+                for (; c + Vector512<float>.Count <= columns; c += Vector512<float>.Count)
                 {
-                    Vector512<float> sums = Vector512.Load(tile) * _scale;
-                    (accumulate ? Vector512.Load(target) + sums : sums).Store(target);
-                    continue;
+                    Vector512<float> sums = Vector512.Load(tile + c) * _scale;
+                    (accumulate ? Vector512.Load(target + c) + sums : sums).Store(target + c);
                 }
-                for (int c = 0; c < columns; c++)
+                for (; c < columns; c++)
                     target[c] = accumulate ? target[c] + _scale * tile[c] : _scale * tile[c];
             }
         }
@@ -333,22 +328,48 @@ internal static unsafe class RowProduct
 /// <summary>Sums of rows of x with rows of W, of which it has several under way at once.</summary>
 internal unsafe interface IRowKernel
 {
-    /// <summary>Rows of W that eight of x are taken with.</summary>
-    static abstract int EightColumns { get; }
+    /// <summary>Numbers in a register: of each sum so many lanes, added at the end.</summary>
+    static abstract int Lanes { get; }
+
+    /// <summary>Rows of W, two or three, that several of x are taken with.</summary>
+    static abstract int Columns { get; }
+
+    /// <summary>Columns of y that are written together: a multiple of four and of <see cref="Columns"/>.</summary>
+    static abstract int TileColumns { get; }
+
+    /// <summary>Numbers of W that have to have room in memory; zero where they stay in registers.</summary>
+    static abstract int Widened { get; }
+
+    /// <summary>Blocks of the depth that so many rows of x, two to eight, are taken in at once.</summary>
+    static abstract nint PartBlocks(int rows);
 
     /// <summary>One row of x with four of W.</summary>
     static abstract void OneByFour(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums);
 
-    /// <summary>Up to four rows of x with two of W.</summary>
-    /// <param name="to">From the first row of x to each.</param>
-    /// <param name="sums">[4, 2], in rows of <paramref name="stride"/>.</param>
-    static abstract void FourByTwo(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums, nint stride);
+    /// <summary>Two to eight rows of x with <see cref="Columns"/> of W, in some of their blocks.</summary>
+    /// <param name="c">With three columns.</param>
+    /// <param name="lanes">Of the sums up to the part's first block, then up to its last; used where not all blocks are taken at once.</param>
+    /// <param name="sums">Behind the last block: [8, <see cref="Columns"/>], in rows of <see cref="TileColumns"/>. Else null.</param>
+    static abstract void Several(in RowPart part, byte* a, byte* b, byte* c, float* lanes, float* sums);
+}
 
-    /// <summary>Up to eight rows of x with <see cref="EightColumns"/> of W, in some of their blocks.</summary>
-    /// <param name="to">From the first row of x to each.</param>
-    /// <param name="lanes">Of the sums up to <paramref name="first"/>, then up to <paramref name="end"/>; used where not all blocks are taken at once.</param>
-    /// <param name="sums">Behind the last block: [8, <see cref="EightColumns"/>], in rows of <paramref name="stride"/>. Else null.</param>
-    static abstract void Eight(byte* a, byte* b, nint first, nint end, float* halves, float* x, nint* to, float* lanes, float* sums, nint stride);
+/// <summary>Some blocks of several rows of x.</summary>
+/// <param name="to">From the first row of x to each of eight.</param>
+/// <param name="halves"><see cref="StoredBlocks.HalfValues"/></param>
+/// <param name="widened">Room for <see cref="IRowKernel.Widened"/> numbers.</param>
+internal unsafe struct RowPart(int rows, float* x, nint* to, float* halves, float* widened)
+{
+    public nint First, End;
+
+    public readonly int Rows => rows;
+
+    public readonly float* X => x;
+
+    public readonly nint* To => to;
+
+    public readonly float* Halves => halves;
+
+    public readonly float* Widened => widened;
 }
 
 /// <summary>y = Σ terms, or y += Σ terms.</summary>

@@ -13,7 +13,18 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
 {
     private const int Block = StoredBlocks.Values;
 
-    public static int EightColumns => 2;
+    /// <summary>Blocks of eight rows of x that stay in the nearest cache: 24 KiB.</summary>
+    private const int BlocksOfEight = 24;
+
+    public static int Lanes => 16;
+
+    public static int Columns => 2;
+
+    public static int TileColumns => 16;
+
+    public static int Widened => 0;
+
+    public static nint PartBlocks(int rows) => rows > 4 ? BlocksOfEight : nint.MaxValue;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void OneByFour(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums)
@@ -36,9 +47,20 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
         Lane.Sums(s0, s1, s2, s3).Store(sums);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void FourByTwo(byte* a, byte* b, nint blocks, float* halves, float* x, nint* to, float* sums, nint stride)
+    public static void Several(in RowPart part, byte* a, byte* b, byte* c, float* lanes, float* sums)
     {
+        if (part.Rows > 4)
+            Eight(part, a, b, lanes, sums);
+        else
+            FourByTwo(part, a, b, sums);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void FourByTwo(in RowPart part, byte* a, byte* b, float* sums)
+    {
+        nint blocks = part.End;
+        nint* to = part.To;
+        float* halves = part.Halves, x = part.X;
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
         nint x1 = to[1], x2 = to[2], x3 = to[3];
         byte* next = a + Prefetching.Ahead;
@@ -61,14 +83,17 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
             y0 = Vector512.Load(x + x3 + 16);
             (a3, b3) = (Add(x0, y0, v0, v1, a3), Add(x0, y0, w0, w1, b3));
         }
-        Store(Lane.Sums(a0, b0, a1, b1), sums, stride);
-        Store(Lane.Sums(a2, b2, a3, b3), sums + 2 * stride, stride);
+        Store(Lane.Sums(a0, b0, a1, b1), sums);
+        Store(Lane.Sums(a2, b2, a3, b3), sums + 2 * TileColumns);
     }
 
     /// <summary>The next block is widened while one is multiplied: its values would come late otherwise.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Eight(byte* a, byte* b, nint first, nint end, float* halves, float* x, nint* to, float* lanes, float* sums, nint stride)
+    private static void Eight(in RowPart part, byte* a, byte* b, float* lanes, float* sums)
     {
+        nint first = part.First, end = part.End;
+        nint* to = part.To;
+        float* halves = part.Halves, x = part.X;
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, a4 = default, a5 = default, a6 = default, a7 = default;
         Vector512<float> b0 = default, b1 = default, b2 = default, b3 = default, b4 = default, b5 = default, b6 = default, b7 = default;
         nint x1 = to[1], x2 = to[2], x3 = to[3], x4 = to[4], x5 = to[5], x6 = to[6], x7 = to[7], last = end - 1;
@@ -131,10 +156,10 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
         if (sums is not null)
         {
             Vector512<float> all = Lane.Sums(a0, b0, a1, b1, a2, b2, a3, b3, a4, b4, a5, b5, a6, b6, a7, b7);
-            Store(all.GetLower().GetLower(), sums, stride);
-            Store(all.GetLower().GetUpper(), sums + 2 * stride, stride);
-            Store(all.GetUpper().GetLower(), sums + 4 * stride, stride);
-            Store(all.GetUpper().GetUpper(), sums + 6 * stride, stride);
+            Store(all.GetLower().GetLower(), sums);
+            Store(all.GetLower().GetUpper(), sums + 2 * TileColumns);
+            Store(all.GetUpper().GetLower(), sums + 4 * TileColumns);
+            Store(all.GetUpper().GetUpper(), sums + 6 * TileColumns);
             return;
         }
         a0.Store(lanes);
@@ -157,10 +182,10 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
 
     /// <summary>Two rows of two.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(Vector128<float> four, float* sums, nint stride)
+    private static void Store(Vector128<float> four, float* sums)
     {
         four.GetLower().Store(sums);
-        four.GetUpper().Store(sums + stride);
+        four.GetUpper().Store(sums + TileColumns);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
