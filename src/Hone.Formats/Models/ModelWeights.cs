@@ -87,7 +87,7 @@ public sealed class ModelWeights : IDisposable
     }
 
     /// <summary>A tensor's values, row-major [out, in], in Hugging Face's order of rows. Safe from many threads.</summary>
-    /// <param name="start">The first element, a row's. Query and key rows that the file holds in another order are read whole alone.</param>
+    /// <param name="start">The first element, a row's.</param>
     /// <param name="destination">As long as the tensor has elements, or whole rows of it.</param>
     public void ReadFloat32(string huggingFaceName, long start, Span<float> destination)
     {
@@ -97,7 +97,16 @@ public sealed class ModelWeights : IDisposable
         else if (tensor.PermutedHeads == 0)
             _source.ReadRun(_source.StoredName(tensor)!, start, destination);
         else
-            throw new ArgumentException($"The rows of '{huggingFaceName}' may be stored in another order; read it whole.", nameof(start));
+            ReadRows(_source.Stored(tensor)!.Value, start, destination);
+    }
+
+    private static unsafe void ReadRows(in StoredMatrix matrix, long start, Span<float> destination)
+    {
+        (int first, int rows) = ((int)(start / matrix.Columns), destination.Length / matrix.Columns);
+        if (start % matrix.Columns != 0 || destination.Length % matrix.Columns != 0 || start < 0 || first + rows > matrix.Rows)
+            throw new ArgumentException($"Elements {start} to {start + destination.Length} are not whole rows of {matrix.Rows} × {matrix.Columns} values.", nameof(start));
+        fixed (float* to = destination)
+            matrix.WidenRows(first, rows, 0, matrix.Columns, to, matrix.Columns);
     }
 
     /// <summary>A matrix as the file stores it, to be widened in parts; null where only <see cref="ReadFloat32"/> can read it.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
@@ -18,13 +19,16 @@ internal sealed unsafe class FrozenWeight : IDisposable
     /// <summary>Values of a stored matrix that are widened at a time where it is used in blocks: 16 MB.</summary>
     private const int BlockValues = 4 << 20;
 
+    /// <summary>Of one load: all cores share even the largest matrix.</summary>
+    private const int LoadValues = 1 << 20;
+
+    /// <summary>Of one load that rounds: read into 256 KiB, which the next load of the thread takes again.</summary>
+    private const int RoundValues = 1 << 16;
+
     private readonly WeightPart[] _parts;
     private readonly ReadTensor _read;
     private readonly WidenBuffer? _buffer;
     private readonly bool _borrowed;
-    /// <summary>Of one load: all cores share even the largest matrix.</summary>
-    private const int LoadValues = 1 << 20;
-
     private readonly StoredRows? _stored;
     private readonly BrainMatrix? _brain;
     private Tensor? _values;
@@ -64,7 +68,7 @@ internal sealed unsafe class FrozenWeight : IDisposable
 
     private IEnumerable<(WeightPart Part, int Row, int Rows)> Runs(WeightPart part)
     {
-        int rows = Math.Max(1, LoadValues / Columns);
+        int rows = Math.Max(1, (IsBrain ? RoundValues : LoadValues) / Columns);
         for (int row = 0; row < part.Rows; row += rows)
             yield return (part, row, Math.Min(rows, part.Rows - row));
     }
@@ -73,11 +77,14 @@ internal sealed unsafe class FrozenWeight : IDisposable
     {
         long start = (long)row * Columns;
         int target = checked((part.Row + row) * Columns), length = checked(rows * Columns);
-        Span<float> values = _values is null ? new float[length] : Floats(_values).Slice(target, length);
+        float[]? rented = _values is null ? ArrayPool<float>.Shared.Rent(length) : null;
+        Span<float> values = rented is null ? Floats(_values!).Slice(target, length) : rented.AsSpan(0, length);
         _read(part.Name, start, values);
         DecoderLoader.RefuseNotFinite(part.Name, start, values);
-        if (_brain is not null)
-            BrainProduct.Round(values, _brain.Data + target);
+        if (rented is null)
+            return;
+        BrainProduct.Round(values, _brain!.Data + target);
+        ArrayPool<float>.Shared.Return(rented);
     }
 
     /// <summary>The whole matrix for a product; valid until the next use of any weight of the model.</summary>

@@ -40,7 +40,10 @@ public sealed class GgufFamiliesTests : IDisposable
         Assert.Equal(config.RopeOf(config.Layers - 1) is { } rope ? rope.Frequencies(config.RotaryDim, config.ContextLength, 10) : [], converted.Config.RopeOf(config.Layers - 1)!.Frequencies(config.RotaryDim, config.ContextLength, 10), (a, b) => Math.Abs(a - b) <= 1e-6f * a);
         Assert.Equal(source.Tensors.Select(t => t.Name), converted.Tensors.Select(t => t.Name));
         foreach (NamedShape tensor in source.Tensors)
+        {
             Assert.Equal(Values(source, tensor), Values(converted, tensor), (a, b) => Math.Abs(a - b) <= 1e-6f);
+            Assert.Equal(Values(converted, tensor), ModelWeightsTests.InParts(converted, tensor));
+        }
     }
 
     [Fact]

@@ -30,6 +30,7 @@ public sealed class ModelWeightsTests
             var values = new float[tensor.Shape.Aggregate(1L, (a, b) => a * b)];
             model.ReadFloat32(tensor.Name, 0, values);
             Assert.Equal(stored[tensor.Name], values);
+            Assert.Equal(values, InParts(model, tensor));
         }
         Assert.Empty(model.FindNotFinite(TestContext.Current.CancellationToken));
         Assert.Contains(model.LinearModules, m => m.Name is "model.layers.0.self_attn.o_proj");
@@ -123,5 +124,15 @@ public sealed class ModelWeightsTests
         AssertRefused("names the file 'model-00003-of-00004.safetensors', which is not there");
 
         void AssertRefused(string message) => Assert.Contains(message, Assert.Throws<InvalidFileException>(() => ModelWeights.Open(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A tensor's values, three rows of a matrix at a time.</summary>
+    internal static float[] InParts(ModelWeights model, NamedShape tensor)
+    {
+        long elements = tensor.Shape.Aggregate(1L, (a, b) => a * b), part = tensor.Shape.Length == 1 ? elements : 3 * tensor.Shape[1];
+        var values = new float[elements];
+        for (long start = 0; start < elements; start += part)
+            model.ReadFloat32(tensor.Name, start, values.AsSpan((int)start, (int)Math.Min(part, elements - start)));
+        return values;
     }
 }

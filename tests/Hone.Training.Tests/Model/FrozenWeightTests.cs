@@ -1,4 +1,5 @@
 using Hone.Formats.Models;
+using Hone.Formats.Safetensors;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Training;
@@ -41,5 +42,38 @@ public sealed class FrozenWeightTests
             return TinyModel.LossAndGradients(decoder, adapter, batch);
         })];
         Assert.Equal(results[0], results[1]);
+    }
+
+    /// <summary>A matrix is loaded in shares: query and key rows too, which files of llama models may hold in another order.</summary>
+    [Theory]
+    [InlineData("float32")]
+    [InlineData("bfloat16")]
+    public void Bug_LlamaModelsWithQueriesOfOverAMillionValues_WereRefused(string precision)
+    {
+        const int Hidden = 1088, Keys = 64, Inner = 32, Vocabulary = 160;
+        string folder = Directory.CreateTempSubdirectory("hone-test-").FullName;
+        try
+        {
+            File.WriteAllText(Path.Combine(folder, "config.json"), $$"""
+                {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": {{Vocabulary}}, "hidden_size": {{Hidden}}, "intermediate_size": {{Inner}}, "num_hidden_layers": 1,
+                 "num_attention_heads": {{Hidden / Keys}}, "num_key_value_heads": 1, "max_position_embeddings": 64, "rms_norm_eps": 1e-05, "hidden_act": "silu", "tie_word_embeddings": true}
+                """);
+            var random = new SplitMix64(7);
+            SafetensorsData Tensor(string name, params long[] shape) => new(name, shape, (float[])[.. Enumerable.Range(0, (int)shape.Aggregate(1L, (a, b) => a * b)).Select(_ => (float)(random.NextDouble() - 0.5) * 0.1f)]);
+            const string Layer = "model.layers.0.";
+            SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), [
+                Tensor("model.embed_tokens.weight", Vocabulary, Hidden), Tensor("model.norm.weight", Hidden), Tensor(Layer + "input_layernorm.weight", Hidden), Tensor(Layer + "post_attention_layernorm.weight", Hidden),
+                Tensor(Layer + "self_attn.q_proj.weight", Hidden, Hidden), Tensor(Layer + "self_attn.k_proj.weight", Keys, Hidden), Tensor(Layer + "self_attn.v_proj.weight", Keys, Hidden),
+                Tensor(Layer + "self_attn.o_proj.weight", Hidden, Hidden), Tensor(Layer + "mlp.gate_proj.weight", Inner, Hidden), Tensor(Layer + "mlp.up_proj.weight", Inner, Hidden), Tensor(Layer + "mlp.down_proj.weight", Hidden, Inner)]);
+            using var loaded = new TinyModel(folder, BasePrecision.Of(precision));
+            using var stored = new TinyModel(folder, BasePrecision.AsStored);
+            PackedBatch batch = TinyModel.Batch(2, Vocabulary);
+            float[] expected = TinyModel.LossAndGradients(stored.Decoder, stored.Adapter(3), batch), taken = TinyModel.LossAndGradients(loaded.Decoder, loaded.Adapter(3), batch);
+            Assert.Equal(expected[0], taken[0], precision == "float32" ? 0 : 0.01f * expected[0]);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 }
