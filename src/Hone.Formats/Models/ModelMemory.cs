@@ -76,6 +76,9 @@ public static partial class ModelMemory
     /// <summary>Tokens of a page of the cache.</summary>
     public const int PageTokens = 32;
 
+    /// <summary>Of all prompts in a pass of an engine.</summary>
+    public const int PromptTokens = 256;
+
     /// <summary>Labels whose logits exist at once.</summary>
     public const int ChunkLabels = 240;
 
@@ -97,13 +100,9 @@ public static partial class ModelMemory
     {
         long heads = (long)config.Heads * config.HeadDim, pairsOfHeads = (long)config.KeyValueHeads * config.HeadDim, qkv = heads + 2 * pairsOfHeads, hidden = config.HiddenSize;
         long normsBehind = config.BlockNorms == BlockNorms.Before ? 0 : 2 * hidden;
-        long kept = 0, widest = 0;
+        long kept = 0, widest = Widest(config);
         for (int layer = 0; layer < config.Layers; layer++)
-        {
-            bool experts = config.HasExperts(layer);
-            kept += 2 * hidden + heads + qkv + normsBehind + (experts ? 0 : 2L * config.IntermediateSize);
-            widest = Math.Max(widest, experts ? (long)config.Experts!.IntermediateSize * config.Experts.PerToken : config.IntermediateSize);
-        }
+            kept += 2 * hidden + heads + qkv + normsBehind + (config.HasExperts(layer) ? 0 : 2L * config.IntermediateSize);
         kept += adapter.Adapted.Sum(m => adapter.Rank + (adapter.Dora ? (long)m.Out : 0));
         long probabilities = config.Heads * pass.Pairs;
         long backward = pass.Tokens * (4 * widest + 7 * hidden + heads + qkv) + 2 * pairsOfHeads * pass.Keys;
@@ -111,7 +110,7 @@ public static partial class ModelMemory
         long head = Math.Min(ChunkLabels, pass.Labels) * (long)config.VocabularySize * logits + 4 * pass.Labels * hidden;
         return new MemoryUse
         {
-            Weights = asStored ? Number * 2 * widest * hidden : Weights(config),
+            Weights = asStored ? WidenedProjection(config) : Weights(config),
             File = storedBytes,
             Adapter = Number * CopiesInTraining * adapter.Parameters,
             Tokens = Number * (pass.Tokens * kept + (probabilities <= KeptProbabilities ? config.Layers * probabilities : 0)),
@@ -119,6 +118,7 @@ public static partial class ModelMemory
         };
     }
 
+    /// <summary>Of an engine, which holds the base as its file stores it.</summary>
     /// <param name="answers">At the same time, each of <paramref name="tokens"/> with its prompt.</param>
     /// <param name="adapted">Of the adapter that answers; none for the base alone.</param>
     public static MemoryUse OfServing(ModelConfig config, long storedBytes, IReadOnlyCollection<LinearModule> adapted, int rank, int answers, int tokens)
@@ -127,13 +127,19 @@ public static partial class ModelMemory
         long qkv = (config.Heads + 2L * config.KeyValueHeads) * config.HeadDim;
         return new MemoryUse
         {
-            Weights = Weights(config),
+            Weights = WidenedProjection(config),
             File = storedBytes,
             Adapter = Number * TrainableParameters(adapted, rank),
             Tokens = KeptBeginnings + Number * answers * room * config.Layers * 2L * config.KeyValueHeads * config.HeadDim,
-            Work = Number * (tokens * (3L * config.IntermediateSize + 4L * config.HiddenSize + qkv) + answers * (long)config.VocabularySize),
+            Work = Number * (Math.Min(tokens, PromptTokens) * (3 * Widest(config) + 4L * config.HiddenSize + qkv) + answers * (long)config.VocabularySize),
         };
     }
+
+    /// <summary>Numbers of a token in a layer's feed-forward part, the widest layer's.</summary>
+    private static long Widest(ModelConfig config) => Enumerable.Range(0, config.Layers)
+        .Max(layer => config.HasExperts(layer) ? (long)config.Experts!.IntermediateSize * config.Experts.PerToken : config.IntermediateSize);
+
+    private static long WidenedProjection(ModelConfig config) => Number * 2 * Widest(config) * config.HiddenSize;
 
     private static long Weights(ModelConfig config) => Number * ModelTensors.Of(config).Sum(tensor => tensor.Shape.Aggregate(1L, (a, b) => a * b));
 }

@@ -27,7 +27,7 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     private static readonly TimeSpan s_moment = TimeSpan.FromSeconds(0.1);
 
     /// <summary>Of all prompts in a pass: half a second or so on two cores, in which the other streams and whoever hangs up wait.</summary>
-    private const int MaxPromptTokens = 256;
+    private const int MaxPromptTokens = ModelMemory.PromptTokens;
 
     private readonly TimeSpan _patience = patience ?? TimeSpan.FromSeconds(10);
     private readonly ConcurrentQueue<GenerationStream> _waiting = [];

@@ -1,6 +1,9 @@
+using System.Globalization;
 using System.Net;
+using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json;
+using Hone.Formats.Models;
 
 namespace Hone.Tests.Commands;
 
@@ -56,6 +59,46 @@ public sealed class ServeCommandTests : IDisposable
         using HttpResponseMessage answer = await client.GetAsync($"client/v4/accounts/{credentials.GetProperty("account_id").GetString()}/ai/finetunes", TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    /// <summary>Prompts that fill what an engine keeps of ended answers: what it takes is what <c>hone models check</c> reckons.</summary>
+    [Fact]
+    public async Task Bug_ServedMemory_WasReckonedWithWidenedWeights()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "reads /proc");
+        const string Model = "@cf/huggingfacetb/smollm2-135m-instruct";
+        const int Tokens = 2_000;
+        string data = _folder.At("data");
+        await using var server = new HoneProcess("serve", "--listen", "http://127.0.0.1:0", "--data", data, "--no-worker");
+        await server.LineWithAsync("Hone listens on ");
+        JsonElement credentials = JsonElement.Parse(File.ReadAllText(Path.Combine(data, "credentials.json")));
+        using var client = new HttpClient { BaseAddress = new Uri(credentials.GetProperty("url").GetString()!), Timeout = HoneProcess.Patience };
+        client.DefaultRequestHeaders.Authorization = new("Bearer", credentials.GetProperty("token").GetString());
+        for (int i = 0; i < 4; i++)
+        {
+            string prompt = i + string.Concat(Enumerable.Repeat(" word", Tokens - 2));
+            using HttpResponseMessage answer = await client.PostAsJsonAsync($"client/v4/accounts/{credentials.GetProperty("account_id").GetString()}/ai/run/{Model}",
+                new { prompt, raw = true, max_tokens = 2 }, TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
+
+        string engine = Assert.Single(Directory.EnumerateDirectories("/proc"), p => Is(p, "cmdline", "engine") && Is(p, "status", $"PPid:\t{server.Id}\n"));
+        long taken = 1024 * long.Parse(File.ReadLines(Path.Combine(engine, "status")).First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+        using BaseModel model = BaseModel.Open(Path.Combine(Repository.Root, "models", "SmolLM2-135M-Instruct.Q4_1.gguf"));
+        long reckoned = ModelMemory.OfServing(model.Config, ModelFiles.Stamp(model.Path).Size, [], 0, answers: 1, Tokens).Total;
+        Assert.InRange(reckoned, 0.85 * taken, 1.15 * taken);
+
+        static bool Is(string process, string file, string text)
+        {
+            try
+            {
+                return File.ReadAllText(Path.Combine(process, file)).Contains(text, StringComparison.Ordinal);
+            }
+            catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
+            {
+                return false;
+            }
+        }
     }
 
     private static int FreePort()
