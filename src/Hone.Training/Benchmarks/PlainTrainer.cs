@@ -1,6 +1,6 @@
-using System.Runtime.InteropServices;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Training;
@@ -59,7 +59,7 @@ internal sealed class PlainTrainer : IDisposable
         Tensor Weight(string name, params long[] shape)
         {
             Tensor weight = empty(shape);
-            read(name + ".weight", 0, MemoryMarshal.Cast<byte, float>(weight.bytes));
+            read(name + ".weight", 0, Matrix.Of(weight).All());
             return weight;
         }
 

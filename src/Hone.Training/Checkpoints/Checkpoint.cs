@@ -1,7 +1,7 @@
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Hone.Formats.Safetensors;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Training;
@@ -47,9 +47,9 @@ internal static class Checkpoint
         using SafetensorsFile file = SafetensorsFile.Open(path);
         if (file.Metadata.GetValueOrDefault("fingerprint") != fingerprint || file.Metadata.GetValueOrDefault("progress") is not { } progress)
             return null;
-        file.ReadFloat32(Parameters, Floats(adapter.Parameters));
-        file.ReadFloat32(FirstMoment, Floats(optimizer.FirstMoment));
-        file.ReadFloat32(SecondMoment, Floats(optimizer.SecondMoment));
+        file.ReadFloat32(Parameters, Matrix.Of(adapter.Parameters).All());
+        file.ReadFloat32(FirstMoment, Matrix.Of(optimizer.FirstMoment).All());
+        file.ReadFloat32(SecondMoment, Matrix.Of(optimizer.SecondMoment).All());
         TrainProgress found = JsonSerializer.Deserialize(progress, CheckpointJson.Default.TrainProgress)!;
         found.RowLosses = Read(LossesOfRows) is { } losses ? new RowLosses(losses) : null;
         found.Reference = Read(Reference) is { } known ? new ReferenceLogProbabilities(known) : null;
@@ -66,8 +66,6 @@ internal static class Checkpoint
     }
 
     private static SafetensorsData Vector(string name, torch.Tensor tensor) => new(name, tensor.shape, new TensorMemory(tensor).Memory);
-
-    private static Span<float> Floats(torch.Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]

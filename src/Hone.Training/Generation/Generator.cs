@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
@@ -227,10 +226,9 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         if (last.Count == 0)
             return;
         Tensor logits = decoder.Logits(hidden.index_select(0, tensor(last)), Adapters(answering)); // [S, V]
-        Span<float> values = MemoryMarshal.Cast<byte, float>(logits.bytes);
-        int width = (int)logits.shape[1];
+        Matrix of = Matrix.Of(logits);
         for (int s = 0; s < answering.Count; s++)
-            answering[s].Stream.Advance(values.Slice(s * width, width));
+            answering[s].Stream.Advance(of.Row(s));
     }
 
     /// <summary>Neighbouring streams with the same adapter share its products.</summary>

@@ -91,7 +91,7 @@ internal static unsafe class BrainProduct
     }
 
     /// <summary>Of a tensor without gaps.</summary>
-    public static ushort* Address(Tensor tensor) => (ushort*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
+    public static ushort* Address(Tensor tensor) => (ushort*)Matrix.AddressOf(tensor);
 
     /// <summary>To the nearest bfloat16, ties to even.</summary>
     public static void Round(ReadOnlySpan<float> source, ushort* target)

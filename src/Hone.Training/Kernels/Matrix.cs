@@ -33,6 +33,9 @@ internal readonly unsafe partial struct Matrix(float* data, int rows, int column
         return new Matrix((float*)Address(handle), checked((int)rows), checked((int)columns), (nint)(last > 0 ? StrideOf(handle, last - 1) : columns));
     }
 
+    /// <summary>A tensor's first number. Its own spans are of bytes, which end at 2 GiB: the embedding of gemma's 256,000 tokens has more.</summary>
+    public static nint AddressOf(torch.Tensor tensor) => Address(tensor.Handle);
+
     public Span<float> Row(int row) => new(data + row * stride, columns);
 
     /// <summary>All numbers of a matrix without gaps.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Hone.Formats.Adapters;
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
@@ -162,13 +161,13 @@ internal sealed class LoraAdapter : IDisposable
         {
             var random = new SplitMix64(seed, module.Name);
             double bound = 1 / Math.Sqrt(module.A.shape[1]);
-            Span<float> a = MemoryMarshal.Cast<byte, float>(module.A.bytes);
+            Span<float> a = Matrix.Of(module.A).All();
             for (int i = 0; i < a.Length; i++)
                 a[i] = (float)((random.NextDouble() * 2 - 1) * bound);
             module.B.zero_();
             module.Bias?.zero_();
             if (module.Magnitude is not null)
-                rowNorms!(module.Name).CopyTo(MemoryMarshal.Cast<byte, float>(module.Magnitude.bytes));
+                rowNorms!(module.Name).CopyTo(Matrix.Of(module.Magnitude).All());
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Hone.Training.Kernels;
 using Hone.Training.Model;
 using TorchSharp;
@@ -123,7 +122,7 @@ internal sealed class LoraLinear(ProjectionShape shape, FrozenWeight weight, Ten
         _squaredNorms ??= SquaredNorms();
         Tensor scales = ones(1, weight.Rows);
         Matrix w = weight.Widened();
-        Span<float> c = MemoryMarshal.Cast<byte, float>(scales.bytes);
+        Span<float> c = Matrix.Of(scales).All();
         foreach (LoraPart part in group.Parts.Where(p => p.Magnitude is not null))
         {
             using var scope = NewDisposeScope();

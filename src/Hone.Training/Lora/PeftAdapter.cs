@@ -1,9 +1,9 @@
-using System.Runtime.InteropServices;
 using Hone.Formats;
 using Hone.Formats.Adapters;
 using Hone.Formats.Files;
 using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
+using Hone.Training.Kernels;
 using Hone.Training.Model;
 using Hone.Training.Training;
 using TorchSharp;
@@ -58,7 +58,7 @@ internal static class PeftAdapter
         try
         {
             foreach (NamedTensor tensor in adapter.Tensors())
-                files.Read(tensor.Kind, tensor.Module, MemoryMarshal.Cast<byte, float>(tensor.Values.bytes));
+                files.Read(tensor.Kind, tensor.Module, Matrix.Of(tensor.Values).All());
             return adapter;
         }
         catch

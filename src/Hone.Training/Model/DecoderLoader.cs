@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Hone.Formats;
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
@@ -167,7 +166,7 @@ internal static class DecoderLoader
 
         private void Add(string name, Tensor target, int offset, int length) => _loads.Add(() =>
         {
-            Span<float> values = MemoryMarshal.Cast<byte, float>(target.bytes).Slice(offset, length);
+            Span<float> values = Kernels.Matrix.Of(target).All().Slice(offset, length);
             read(name, 0, values);
             RefuseNotFinite(name, 0, values);
         });

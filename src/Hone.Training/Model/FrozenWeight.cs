@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Runtime.InteropServices;
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using TorchSharp;
@@ -78,7 +77,7 @@ internal sealed unsafe class FrozenWeight : IDisposable
         long start = (long)row * Columns;
         int target = checked((part.Row + row) * Columns), length = checked(rows * Columns);
         float[]? rented = _values is null ? ArrayPool<float>.Shared.Rent(length) : null;
-        Span<float> values = rented is null ? Floats(_values!).Slice(target, length) : rented.AsSpan(0, length);
+        Span<float> values = rented is null ? Matrix.Of(_values!).All().Slice(target, length) : rented.AsSpan(0, length);
         _read(part.Name, start, values);
         DecoderLoader.RefuseNotFinite(part.Name, start, values);
         if (rented is null)
@@ -154,7 +153,7 @@ internal sealed unsafe class FrozenWeight : IDisposable
         if (_values is not null)
             target.copy_(_values);
         else
-            _read(_parts[0].Name, 0, Floats(target));
+            _read(_parts[0].Name, 0, Matrix.Of(target).All());
     }
 
     /// <summary>[rows, columns] on a device: bfloat16 where the matrix is held so, else float32. On the CPU the matrix itself where it is held as numbers.</summary>
@@ -163,11 +162,9 @@ internal sealed unsafe class FrozenWeight : IDisposable
         if ((_values ?? _brain?.Values) is { } held)
             return held.to(device);
         using Tensor widened = empty(Rows, Columns);
-        Widened().All().CopyTo(Floats(widened));
+        Widened().All().CopyTo(Matrix.Of(widened).All());
         return widened.to(device);
     }
-
-    private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 
     public void Dispose()
     {

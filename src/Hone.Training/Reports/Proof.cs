@@ -1,6 +1,6 @@
-using System.Runtime.InteropServices;
 using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Training;
@@ -64,8 +64,8 @@ internal static class Proof
         PackedBatch batch = PackedBatch.Pack([.. rows.Select(r => new EncodedRow(0, r, new bool[r.Length]))]);
         Tensor last = tensor([.. batch.RowTokens.Select(r => (long)r[^1])]);
         Tensor logits = decoder.Logits(decoder.Forward(batch, adapter).index_select(0, last), adapter is null ? [] : [new AdapterRows(adapter, 0, rows.Count)]); // [R, V]
-        int width = (int)logits.shape[1];
-        return [.. Enumerable.Range(0, rows.Count).Select(r => MemoryMarshal.Cast<byte, float>(logits.bytes).Slice(r * width, width).ToArray())];
+        Matrix of = Matrix.Of(logits);
+        return [.. Enumerable.Range(0, rows.Count).Select(r => of.Row(r).ToArray())];
     }
 
     private static double Difference(float[] a, float[] b)

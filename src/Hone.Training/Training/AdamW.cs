@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Runtime.InteropServices;
 using Hone.Training.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -59,7 +58,7 @@ internal sealed class AdamW(long size, double weightDecay) : IDisposable
     public static double Norm(Tensor vector)
     {
         using Profile.Measure measured = Profile.Of(Operation.Optimizer);
-        Span<float> values = Floats(vector);
+        Span<float> values = Matrix.Of(vector).All();
         Vector<double> sum = Vector<double>.Zero;
         int i = 0;
         for (; i <= values.Length - Vector<float>.Count; i += Vector<float>.Count)
@@ -72,8 +71,6 @@ internal sealed class AdamW(long size, double weightDecay) : IDisposable
             total += (double)values[i] * values[i];
         return Math.Sqrt(total);
     }
-
-    private static Span<float> Floats(Tensor tensor) => MemoryMarshal.Cast<byte, float>(tensor.bytes);
 
     public void Dispose()
     {
