@@ -39,12 +39,18 @@ internal static unsafe partial class Dequantizer
         }
     }
 
-    /// <summary>IEEE half to float32, four at a time; also for safetensors.</summary>
+    /// <summary>IEEE half to float32; also for safetensors.</summary>
     public static void Half(byte* source, float* target, long count)
     {
         long i = 0;
+        Vector128<ushort> exponent = Vector128.Create((ushort)0x7C00);
         for (; i + 8 <= count; i += 8)
         {
+            if (Avx2.IsSupported && !Vector128.EqualsAny(Vector128.Load((ushort*)source + i) & exponent, exponent))
+            {
+                StoredBlocks.Ieee((ushort*)source + i).Store(target + i);
+                continue;
+            }
             (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(Vector128.Load((ushort*)source + i));
             Widen(low).Store(target + i);
             Widen(high).Store(target + i + 4);
@@ -74,6 +80,11 @@ internal static unsafe partial class Dequantizer
         long i = 0;
         for (; i + 8 <= count; i += 8)
         {
+            if (Avx2.IsSupported)
+            {
+                StoredBlocks.Brain((ushort*)source + i).Store(target + i);
+                continue;
+            }
             (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(Vector128.Load((ushort*)source + i));
             (low << 16).Store((uint*)target + i);
             (high << 16).Store((uint*)target + i + 4);

@@ -68,11 +68,11 @@ public static unsafe class StoredBlocks
 
     /// <summary>Eight bfloat16.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Brain(ushort* values) => (Avx2.ConvertToVector256Int32(values) << 16).AsSingle();
+    internal static Vector256<float> Brain(ushort* values) => (Avx2.ConvertToVector256Int32(values) << 16).AsSingle();
 
     /// <summary>Eight finite halves: sign and fraction at their places, the exponent 112 too small; what is missing is a product that rounds nothing.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Ieee(ushort* values)
+    internal static Vector256<float> Ieee(ushort* values)
     {
         Vector256<int> placed = Avx2.ConvertToVector256Int32(values) << 16 >> 3 & Vector256.Create(unchecked((int)0x8FFF_E000));
         return placed.AsSingle() * Vector256.Create(5.192296858534828e33f); // 2^112

@@ -15,6 +15,9 @@ public readonly unsafe struct StoredMatrix
     /// <summary>Types with longer blocks are widened by whole rows: a panel of a product would widen most of a block in vain.</summary>
     private const int LongestPart = 32;
 
+    /// <summary>Of a run that is asked for, before the one that is widened.</summary>
+    private const int RowsAhead = 16;
+
     /// <summary>No file's type.</summary>
     private const GgmlType FourBits = (GgmlType)(-1);
 
@@ -99,15 +102,31 @@ public readonly unsafe struct StoredMatrix
             case GgmlType.Q6_K: WidenBlocks<StoredBlocks.SuperSixBits>(row, rows, column, count, target, stride); break;
             default:
                 for (int end = row + rows; row < end; row++, target += stride)
+                {
+                    Ask(Math.Min(row + RowsAhead, end - 1), column, count);
                     WidenRow(row, column, count, target);
+                }
                 break;
         }
+    }
+
+    /// <summary>A run that is widened soon, for short runs of long rows: the processor does not see by itself where the next one lies.</summary>
+    private void Ask(int row, int column, int count)
+    {
+        if (!Sse.IsSupported || _fourBit is not null)
+            return;
+        byte* first = Address(row) + (long)(column / Block) * _blockBytes, last = first + (long)(count / Block) * _blockBytes - 1;
+        Sse.Prefetch0(first);
+        Sse.Prefetch0(last);
     }
 
     private void WidenBlocks<TBlock>(int row, int rows, int column, int count, float* target, nint stride) where TBlock : struct, IStoredBlock
     {
         for (int end = row + rows; row < end; row++, target += stride)
+        {
+            Ask(Math.Min(row + RowsAhead, end - 1), column, count);
             StoredBlocks.Widen<TBlock>(Address(row), column / StoredBlocks.Values, count / StoredBlocks.Values, target);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -117,6 +136,7 @@ public readonly unsafe struct StoredMatrix
         nint first = column / StoredBlocks.Values, blocks = count / StoredBlocks.Values;
         for (int end = row + rows; row < end; row++, target += stride)
         {
+            Ask(Math.Min(row + RowsAhead, end - 1), column, count);
             byte* values = Address(row);
             for (nint i = 0; i < blocks; i++)
             {
