@@ -112,21 +112,19 @@ public sealed class ModelWeights : IDisposable
     /// <summary>A matrix as the file stores it, to be widened in parts; null where only <see cref="ReadFloat32"/> can read it.</summary>
     public StoredMatrix? Stored(string huggingFaceName) => _source.Stored(_byName[huggingFaceName]);
 
-    /// <summary>A matrix rounded to four-bit blocks, read in runs of 256 KB; query and key rows that a file may hold in another order are read at once.</summary>
+    /// <summary>A matrix rounded to four-bit blocks, read in runs of about 256 KB.</summary>
     /// <param name="nested">The blocks' scales are rounded too.</param>
     public FourBitMatrix Quantize(string huggingFaceName, FourBitKind kind, bool nested)
     {
         ModelTensor tensor = _byName[huggingFaceName];
         long elements = Elements(tensor.Shape);
-        var quantizer = new FourBitQuantizer(kind, checked((int)tensor.Shape[0]), checked((int)tensor.Shape[1]));
-        var run = new float[tensor.PermutedHeads == 0 ? Math.Min(RunValues, elements) : elements];
+        int columns = checked((int)tensor.Shape[1]), step = columns % FourBitMatrix.BlockValues == 0 ? 1 : FourBitMatrix.BlockValues; // rows with which a block ends
+        var quantizer = new FourBitQuantizer(kind, checked((int)tensor.Shape[0]), columns);
+        var run = new float[Math.Min(elements, (long)columns * Math.Max(step, RunValues / columns / step * step))];
         for (long start = 0; start < elements; start += run.Length)
         {
             Span<float> values = run.AsSpan(0, (int)Math.Min(run.Length, elements - start));
-            if (tensor.PermutedHeads == 0)
-                _source.ReadRun(_source.StoredName(tensor)!, start, values);
-            else
-                _source.Read(tensor, values);
+            ReadFloat32(huggingFaceName, start, values);
             quantizer.Add(start, values);
         }
         return quantizer.Finish(nested);
