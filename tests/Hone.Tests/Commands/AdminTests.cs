@@ -70,7 +70,8 @@ public sealed class AdminTests : IDisposable
             model.GetProperty("adapts").EnumerateArray().Select(m => $"{m.GetProperty("name")} {m.GetProperty("shape")[0]}×{m.GetProperty("shape")[1]} ×{m.GetProperty("layers")}"));
         Assert.Equal(2_442_240, model.GetProperty("rank8").GetProperty("trainable_parameters").GetInt64());
         Assert.Equal(2 * 2_442_240, model.GetProperty("rank16").GetProperty("trainable_parameters").GetInt64());
-        Assert.Equal(4 * 134_515_008L, model.GetProperty("serve").GetProperty("weights").GetInt64());
+        Assert.Equal(4 * 134_515_008L, model.GetProperty("rank8").GetProperty("train").GetProperty("weights").GetInt64());
+        Assert.Equal(4 * 2 * 1_536 * 576, model.GetProperty("serve").GetProperty("weights").GetInt64()); // as stored: its widest projections, widened
         Assert.True(model.GetProperty("tokenizes").GetProperty("same").GetBoolean());
         Assert.Equal(JsonValueKind.Null, model.GetProperty("answer").ValueKind);
     }
