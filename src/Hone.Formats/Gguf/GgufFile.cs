@@ -48,7 +48,13 @@ public sealed class GgufFile : IDisposable
 
     /// <summary>The tensor's values, row-major, exactly as the reference implementation widens them to float32.</summary>
     /// <param name="destination">As long as the tensor has elements.</param>
-    public void ReadFloat32(string name, Span<float> destination) => ReadFloat32(Required(name), destination, permutedHeads: 0);
+    public void ReadFloat32(string name, Span<float> destination)
+    {
+        GgufTensor tensor = Find(name) ?? throw new InvalidFileException($"{Path}: there is no tensor '{name}'.");
+        if (destination.Length != tensor.Elements)
+            throw new ArgumentException($"The tensor '{name}' has {tensor.Elements} elements; the destination has {destination.Length}.", nameof(destination));
+        ReadFloat32(tensor, 0, destination);
+    }
 
     /// <summary>A run of a tensor's values in the file's order: <paramref name="destination"/> takes those from element <paramref name="start"/> on. Both are multiples of the type's block.</summary>
     internal unsafe void ReadFloat32(GgufTensor tensor, long start, Span<float> destination)
@@ -65,61 +71,13 @@ public sealed class GgufFile : IDisposable
             Dequantizer.Decode(tensor.Type, pin.Pointer, to, destination.Length);
     }
 
-    /// <summary>
-    /// With <paramref name="permutedHeads"/> &gt; 0 the rows [heads, d/2, 2] come out as [heads, 2, d/2]: converters store the query and key rows of llama models
-    /// in the first order (rotary pairs are neighbours), Hugging Face in the second (rotary pairs are half a head apart).
-    /// </summary>
-    internal unsafe void ReadFloat32(GgufTensor tensor, Span<float> destination, int permutedHeads)
-    {
-        if (destination.Length != tensor.Elements)
-            throw new ArgumentException($"The tensor '{tensor.Name}' has {tensor.Elements} elements; the destination has {destination.Length}.", nameof(destination));
-        if (destination.IsEmpty)
-            return;
-
-        (int blockValues, int blockBytes) = GgmlTypes.Block(tensor.Type)!.Value;
-        int rowValues = permutedHeads > 0 && tensor.Shape.Length == 1 ? 1 : (int)tensor.Shape.LastOrDefault(1);
-        int rows = destination.Length / rowValues;
-        long rowBytes = (long)(rowValues / blockValues) * blockBytes;
-        int half = permutedHeads > 0 ? rows / permutedHeads / 2 : 0;
-
-        using MappedFile.Pin pin = _file.PinRange(tensor.Offset, tensor.Length);
-        fixed (float* to = destination)
-        {
-            byte* source = pin.Pointer;
-            float* target = to;
-            void Decode(int first, int last)
-            {
-                if (half == 0)
-                {
-                    Dequantizer.Decode(tensor.Type, source + first * rowBytes, target + (long)first * rowValues, (long)(last - first) * rowValues);
-                    return;
-                }
-                for (int row = first; row < last; row++)
-                {
-                    int head = row / (2 * half);
-                    int within = row % (2 * half);
-                    long stored = head * 2 * half + within % half * 2 + within / half;
-                    Dequantizer.Decode(tensor.Type, source + stored * rowBytes, target + (long)row * rowValues, rowValues);
-                }
-            }
-
-            const int ChunkValues = 1 << 17;
-            int chunkRows = Math.Max(1, ChunkValues / rowValues);
-            int chunks = (rows + chunkRows - 1) / chunkRows;
-            if (chunks == 1)
-                Decode(0, rows);
-            else
-                Parallel.For(0, chunks, chunk => Decode(chunk * chunkRows, Math.Min(rows, (chunk + 1) * chunkRows)));
-        }
-    }
-
-    /// <summary>A matrix as it is stored.</summary>
-    /// <param name="tensor">One with two dimensions.</param>
-    /// <param name="permutedHeads">As in <see cref="ReadFloat32(GgufTensor, Span{float}, int)"/>.</param>
+    /// <summary>A matrix as it is stored; a vector is one column.</summary>
+    /// <param name="permutedHeads">
+    /// Over 0: the stored rows [heads, d/2, 2] are those of [heads, 2, d/2]. Converters store the query and key rows of llama models in the first order (rotary pairs are neighbours),
+    /// Hugging Face in the second (rotary pairs are half a head apart).
+    /// </param>
     public unsafe StoredMatrix? Stored(GgufTensor tensor, int permutedHeads = 0) =>
-        StoredMatrix.Of(_file.Address(tensor.Offset, tensor.Length), tensor.Type, (int)tensor.Shape[0], (int)tensor.Shape[1], permutedHeads);
+        StoredMatrix.Of(_file.Address(tensor.Offset, tensor.Length), tensor.Type, (int)tensor.Shape[0], tensor.Shape.Length > 1 ? (int)tensor.Shape[1] : 1, permutedHeads);
 
     public void Dispose() => _file.Dispose();
-
-    private GgufTensor Required(string name) => Find(name) ?? throw new InvalidFileException($"{Path}: there is no tensor '{name}'.");
 }

@@ -40,13 +40,18 @@ public static unsafe class StoredBlocks
     {
         float* halves = HalfValues;
         for (nint i = 0; i < blocks; i++, target += Values)
-        {
-            TBlock.Read(row, first + i, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
-            w0.Store(target);
-            w1.Store(target + 8);
-            w2.Store(target + 16);
-            w3.Store(target + 24);
-        }
+            Widen<TBlock>(row, first + i, halves, target);
+    }
+
+    /// <summary>32 values, as <see cref="IStoredBlock.Read"/> gives them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Widen<TBlock>(byte* row, nint index, float* halves, float* target) where TBlock : struct, IStoredBlock
+    {
+        TBlock.Read(row, index, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
+        w0.Store(target);
+        w1.Store(target + 8);
+        w2.Store(target + 16);
+        w3.Store(target + 24);
     }
 
     /// <summary>A group's scale and minimum of six bits each, of the eight in twelve bytes: value = d × q + m.</summary>

@@ -92,21 +92,7 @@ public sealed class ModelWeights : IDisposable
     public void ReadFloat32(string huggingFaceName, long start, Span<float> destination)
     {
         ModelTensor tensor = _byName.GetValueOrDefault(huggingFaceName) ?? throw new ArgumentException($"The model has no tensor '{huggingFaceName}'.", nameof(huggingFaceName));
-        if (start == 0 && destination.Length == Elements(tensor.Shape))
-            _source.Read(tensor, destination);
-        else if (tensor.PermutedHeads == 0)
-            _source.ReadRun(_source.StoredName(tensor)!, start, destination);
-        else
-            ReadRows(_source.Stored(tensor)!.Value, start, destination);
-    }
-
-    private static unsafe void ReadRows(in StoredMatrix matrix, long start, Span<float> destination)
-    {
-        (int first, int rows) = ((int)(start / matrix.Columns), destination.Length / matrix.Columns);
-        if (start % matrix.Columns != 0 || destination.Length % matrix.Columns != 0 || start < 0 || first + rows > matrix.Rows)
-            throw new ArgumentException($"Elements {start} to {start + destination.Length} are not whole rows of {matrix.Rows} × {matrix.Columns} values.", nameof(start));
-        fixed (float* to = destination)
-            matrix.WidenRows(first, rows, 0, matrix.Columns, to, matrix.Columns);
+        _source.Read(tensor, start, destination);
     }
 
     /// <summary>A matrix as the file stores it, to be widened in parts; null where only <see cref="ReadFloat32"/> can read it.</summary>

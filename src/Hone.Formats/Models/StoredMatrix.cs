@@ -56,7 +56,7 @@ public readonly unsafe struct StoredMatrix
     /// <summary>Whether short runs of a row are worth widening by themselves.</summary>
     public bool HasParts => Block <= LongestPart;
 
-    /// <param name="permutedHeads">As in <see cref="GgufFile.ReadFloat32(GgufTensor, Span{float}, int)"/>.</param>
+    /// <param name="permutedHeads">As in <see cref="GgufFile.Stored"/>.</param>
     internal static StoredMatrix? Of(byte* data, GgmlType type, int rows, int columns, int permutedHeads = 0) =>
         GgmlTypes.Block(type) is not null ? new StoredMatrix(data, type, rows, columns, permutedHeads) : null;
 

@@ -20,8 +20,8 @@ internal abstract class TensorSource : IDisposable
     /// <summary>Why a tensor cannot be read; null where it can.</summary>
     public abstract string? Unreadable(string storedName);
 
-    /// <param name="destination">As long as the tensor has elements.</param>
-    public abstract void Read(ModelTensor tensor, Span<float> destination);
+    /// <summary>Values in Hugging Face's order from element <paramref name="start"/> on, a row's: all, or whole rows.</summary>
+    public abstract void Read(ModelTensor tensor, long start, Span<float> destination);
 
     /// <summary>A run of the stored values in the stored order, from a multiple of 256 on.</summary>
     public abstract void ReadRun(string storedName, long start, Span<float> destination);
@@ -46,11 +46,15 @@ internal sealed class GgufSource(GgufFile file, bool normsAddOne) : TensorSource
 
     public override long[]? ShapeOf(string storedName) => file.Find(storedName)?.Shape;
 
-    public override string? Unreadable(string storedName) => null;
+    public override string? Unreadable(string storedName) => file.Find(storedName) is { Shape.Length: 1 } vector && GgmlTypes.Block(vector.Type)!.Value.Values > 1
+        ? $"is a vector stored as {vector.Type}; F32, F16 and BF16 can be used" : null;
 
-    public override void Read(ModelTensor tensor, Span<float> destination)
+    public override void Read(ModelTensor tensor, long start, Span<float> destination)
     {
-        file.ReadFloat32(file.Find(tensor.GgufName!)!, destination, tensor.PermutedHeads);
+        if (tensor.PermutedHeads > 0)
+            ReadRows(Stored(tensor)!.Value, start, destination);
+        else
+            ReadRun(tensor.GgufName!, start, destination);
         if (!normsAddOne || !tensor.Norm)
             return;
         for (int i = 0; i < destination.Length; i++)
@@ -62,6 +66,15 @@ internal sealed class GgufSource(GgufFile file, bool normsAddOne) : TensorSource
     public override StoredMatrix? Stored(ModelTensor tensor) => file.Stored(file.Find(tensor.GgufName!)!, tensor.PermutedHeads);
 
     public override void Dispose() => file.Dispose();
+
+    private static unsafe void ReadRows(in StoredMatrix matrix, long start, Span<float> destination)
+    {
+        (int first, int rows) = ((int)(start / matrix.Columns), destination.Length / matrix.Columns);
+        if (start % matrix.Columns != 0 || destination.Length % matrix.Columns != 0 || start < 0 || first + rows > matrix.Rows)
+            throw new ArgumentException($"Elements {start} to {start + destination.Length} are not whole rows of {matrix.Rows} × {matrix.Columns} values.", nameof(start));
+        fixed (float* to = destination)
+            matrix.WidenRows(first, rows, 0, matrix.Columns, to, matrix.Columns);
+    }
 }
 
 /// <summary>The safetensors files of a Hugging Face folder.</summary>
@@ -82,7 +95,7 @@ internal sealed class SafetensorsSource(IReadOnlyList<SafetensorsFile> files) : 
     public override string? Unreadable(string storedName) =>
         Find(storedName)!.Type is SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16 ? null : $"is stored as {Find(storedName)!.Type}; F32, F16 and BF16 can be used";
 
-    public override void Read(ModelTensor tensor, Span<float> destination) => _fileOf[tensor.Name].ReadFloat32(tensor.Name, destination);
+    public override void Read(ModelTensor tensor, long start, Span<float> destination) => ReadRun(tensor.Name, start, destination);
 
     public override void ReadRun(string storedName, long start, Span<float> destination) => _fileOf[storedName].ReadFloat32(Find(storedName)!, start, destination);
 

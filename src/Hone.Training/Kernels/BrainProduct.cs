@@ -17,7 +17,7 @@ internal sealed unsafe class BrainMatrix(Tensor values) : IDisposable
 
     public Tensor Values => values;
 
-    public ushort* Data { get; } = BrainProduct.Address(values);
+    public ushort* Data { get; } = (ushort*)Matrix.AddressOf(values);
 
     /// <summary>The same, widened as products pack it.</summary>
     public StoredRows Stored => field ??= new StoredRows([StoredMatrix.OfBrain(Data, Rows, Columns)]);
@@ -75,7 +75,7 @@ internal static unsafe class BrainProduct
         parts = (y.Columns + columns - 1) / columns;
         using var scope = NewDisposeScope();
         Tensor x = TensorPool.EmptyBrain((long)turns * rows, term.X.Columns);
-        Round(term.X, Address(x));
+        Round(term.X, (ushort*)Matrix.AddressOf(x));
         Cores.For(turns * parts, i =>
         {
             Alone();
@@ -84,14 +84,11 @@ internal static unsafe class BrainProduct
             Tensor some = x.narrow(0, row, rows);
             Tensor part = term.Transposed ? weight.Values.narrow(0, column, width).t() : weight.Values.narrow(1, column, width);
             Tensor product = TensorPool.EmptyBrain(rows, width).addmm_(some, part, beta: 0, alpha: 1); // [rows, width]
-            ushort* source = Address(product);
+            ushort* source = (ushort*)Matrix.AddressOf(product);
             for (int r = row; r < Math.Min(y.Rows, row + rows); r++, source += width)
                 Widen(source, y.Data + r * y.Stride + column, width, term.Scale, accumulate);
         });
     }
-
-    /// <summary>Of a tensor without gaps.</summary>
-    public static ushort* Address(Tensor tensor) => (ushort*)Matrix.AddressOf(tensor);
 
     /// <summary>To the nearest bfloat16, ties to even.</summary>
     public static void Round(ReadOnlySpan<float> source, ushort* target)

@@ -77,20 +77,10 @@ internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBloc
         for (nint i = part.First, end = part.End; i < end; i++, w0 += Block, w1 += Block, w2 += Block)
         {
             next = Prefetching.Ask(next, 3 * TBlock.Bytes);
-            Widen(a, i, halves, w0);
-            Widen(b, i, halves, w1);
-            Widen(c, i, halves, w2);
+            StoredBlocks.Widen<TBlock>(a, i, halves, w0);
+            StoredBlocks.Widen<TBlock>(b, i, halves, w1);
+            StoredBlocks.Widen<TBlock>(c, i, halves, w2);
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Widen(byte* row, nint index, float* halves, float* target)
-    {
-        TBlock.Read(row, index, halves, out Vector256<float> v0, out Vector256<float> v1, out Vector256<float> v2, out Vector256<float> v3);
-        v0.Store(target);
-        v1.Store(target + 8);
-        v2.Store(target + 16);
-        v3.Store(target + 24);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

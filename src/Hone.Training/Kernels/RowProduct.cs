@@ -230,7 +230,8 @@ internal static unsafe class RowProduct
                 part.End = blocks - part.First <= partBlocks ? blocks : part.First + partBlocks;
                 for (int c = 0; c < columns; c += step)
                 {
-                    byte* first = places.Of(column + c), second = places.Of(Math.Min(column + c + 1, last)), third = places.Of(Math.Min(column + c + 2, last));
+                    byte* first = places.Of(column + c), second = places.Of(Math.Min(column + c + 1, last));
+                    byte* third = rows.Count == 1 || TKernel.Columns > 2 ? places.Of(Math.Min(column + c + 2, last)) : null;
                     if (rows.Count == 1)
                         TKernel.OneByFour(first, second, third, places.Of(Math.Min(column + c + 3, last)), blocks, part.Halves, part.X, tile + c);
                     else

@@ -101,11 +101,13 @@ public sealed class GgufDamageTests : IDisposable
     public void BaseModel_TensorsThatDoNotFit_AreNamedTogether()
     {
         byte[] bytes = GgufBuilder.TinyLlama().Without("blk.0.ffn_up.weight").Without("output_norm.weight")
-            .Tensor("output_norm.weight", GgmlType.F32, 16).Tensor("blk.0.attn_norm.bias", GgmlType.F32, 32).Build();
+            .Tensor("output_norm.weight", GgmlType.F32, 16).Tensor("blk.0.attn_norm.bias", GgmlType.F32, 32)
+            .Without("blk.0.ffn_norm.weight").Tensor("blk.0.ffn_norm.weight", GgmlType.Q8_0, 32).Build();
         InvalidFileException e = Assert.Throws<InvalidFileException>(() => BaseModel.Open(_folder.Write("model.gguf", bytes)));
-        Assert.Contains("3 tensors do not fit", e.Message, StringComparison.Ordinal);
+        Assert.Contains("4 tensors do not fit", e.Message, StringComparison.Ordinal);
         Assert.Contains("'blk.0.ffn_up.weight' is missing", e.Message, StringComparison.Ordinal);
         Assert.Contains("'output_norm.weight' has the shape [16] where the config demands [32]", e.Message, StringComparison.Ordinal);
+        Assert.Contains("'blk.0.ffn_norm.weight' is a vector stored as Q8_0; F32, F16 and BF16 can be used", e.Message, StringComparison.Ordinal);
         Assert.Contains("'blk.0.attn_norm.bias' has no place in a llama model", e.Message, StringComparison.Ordinal);
     }
 

@@ -74,12 +74,12 @@ public sealed class BFloat16Tests
         float[] values = [0, -0f, 1, 1.00390625f, 1.01171875f, -1.00390625f, float.MaxValue, float.Epsilon, float.NaN, float.PositiveInfinity, .. Enumerable.Range(0, 500).Select(_ => BitConverter.Int32BitsToSingle(random.Next())).Where(float.IsFinite)];
         int nan = Array.IndexOf(values, float.NaN);
         using Tensor expected = tensor(values).to(bfloat16), rounded = empty(values.Length, dtype: bfloat16), back = expected.to(float32);
-        BrainProduct.Round(values, BrainProduct.Address(rounded));
+        BrainProduct.Round(values, (ushort*)Matrix.AddressOf(rounded));
         byte[] bytes = expected.bytes.ToArray(), own = rounded.bytes.ToArray();
         Assert.Equal(bytes[..(2 * nan)], own[..(2 * nan)]);
         Assert.Equal(bytes[(2 * nan + 2)..], own[(2 * nan + 2)..]);
         var widened = new float[values.Length];
-        BrainProduct.Widen(BrainProduct.Address(rounded), widened);
+        BrainProduct.Widen((ushort*)Matrix.AddressOf(rounded), widened);
         Assert.True(float.IsNaN(widened[nan]));
         Assert.Equal(Reference.Floats(back).ToArray(), widened);
     }
