@@ -12,6 +12,8 @@ public sealed class BaseModel : IDisposable
 {
     private static readonly string[] s_stopKeys = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
 
+    private const string Mismatch = "Get config.json and tokenizer.json of the same model.";
+
     private readonly ModelWeights _weights;
 
     private BaseModel(GgufFile file)
@@ -36,14 +38,16 @@ public sealed class BaseModel : IDisposable
             string tokenizer = System.IO.Path.Combine(folder, "tokenizer.json");
             if (!File.Exists(tokenizer))
                 throw new InvalidFileException($"{folder}: there is no tokenizer.json. Save the tokenizer with Transformers' fast tokenizer, or get the file.");
-            Tokenizer = Tokenizer.FromTokenizerJson(tokenizer);
-            CheckVocabulary("Get config.json and tokenizer.json of the same model.");
+            Tokenizer = Tokenizer.FromTokenizerJson(tokenizer, Config.VocabularySize);
+            CheckVocabulary(Mismatch);
             var texts = new HuggingFaceTexts(folder, Tokenizer);
             Tokenizer = texts.Tokenizer;
             BosToken = texts.BosToken;
             EosToken = texts.EosToken;
             PadToken = texts.PadToken;
             ChatTemplate = texts.Template;
+            if (Tokenizer.WithoutEmbedding.FirstOrDefault(token => Writes(ChatTemplate, token) || Writes(ChatTemplate?.ForTools, token)) is { } missing)
+                throw new InvalidFileException($"{folder}: the chat template writes '{missing}', a token of tokenizer.json that the model has no embedding for: it has {Config.VocabularySize}. {Mismatch}");
             Name = System.IO.Path.GetFileName(System.IO.Path.GetFullPath(folder).TrimEnd(System.IO.Path.DirectorySeparatorChar));
             NamedStopTokens = texts.StopTokens;
             StopTokens = WithEndOfTurn(NamedStopTokens);
@@ -130,6 +134,8 @@ public sealed class BaseModel : IDisposable
         if (Tokenizer.VocabularySize > Config.VocabularySize) // fewer are fine: embeddings are often padded
             throw new InvalidFileException($"{Path}: the tokenizer has {Tokenizer.VocabularySize} tokens, but the model has embeddings for {Config.VocabularySize}. {hint}");
     }
+
+    private static bool Writes(ChatTemplate? template, string token) => template is not null && template.Source.Contains(token, StringComparison.Ordinal);
 
     private int[] WithEndOfTurn(IEnumerable<int> stops)
     {

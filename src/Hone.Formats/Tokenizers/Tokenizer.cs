@@ -35,6 +35,7 @@ public sealed class Tokenizer
     {
         (_vocabulary, _pipeline, _decoder, _beginning, _end) = (other._vocabulary, other._pipeline, other._decoder, beginning, end);
         (_raw, _rawNotSpecial, _normalized, _normalizedNotSpecial) = (other._raw, other._rawNotSpecial, other._normalized, other._normalizedNotSpecial);
+        WithoutEmbedding = other.WithoutEmbedding;
     }
 
     /// <summary>One more than the highest id. Not every id below has a token in every vocabulary.</summary>
@@ -44,14 +45,19 @@ public sealed class Tokenizer
     /// <exception cref="InvalidFileException">The keys describe none, or one of a kind that is not supported.</exception>
     public static Tokenizer FromGguf(GgufFile file) => GgufTokenizer.Read(file);
 
+    /// <summary>Added tokens of the file that the model has no embeddings for: their texts are read like any other, for their ids would be none of the model's.</summary>
+    public IReadOnlyList<string> WithoutEmbedding { get; internal init; } = [];
+
     /// <summary>The tokenizer of a <c>tokenizer.json</c>.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="embeddings">How many the model has. Gemma 3's text models have one fewer than there are tokens: the one of images has none.</param>
     /// <exception cref="InvalidFileException">The file is damaged, or holds what is not supported; names the place.</exception>
-    public static Tokenizer FromTokenizerJson(string path)
+    public static Tokenizer FromTokenizerJson(string path, int embeddings = int.MaxValue)
     {
         long length = LinkedFile.Info(path).Length;
         if (length > TokenizerJson.LongestFile)
             throw new InvalidFileException($"{path} has {length:N0} bytes; a tokenizer.json has at most {TokenizerJson.LongestFile:N0}.");
-        return TokenizerJson.Read(File.ReadAllBytes(path), path);
+        return TokenizerJson.Read(File.ReadAllBytes(path), path, embeddings);
     }
 
     /// <summary>The tokenizer of a <c>tokenizer.json</c> that is in memory.</summary>

@@ -1,7 +1,10 @@
 using System.Diagnostics;
+using System.Text;
+using System.Text.Json.Nodes;
 using Hone.Formats.Gguf;
 using Hone.Formats.Models;
 using Hone.Formats.Tests.Gguf;
+using Hone.Formats.Tests.Tokenizers;
 
 namespace Hone.Formats.Tests.Models;
 
@@ -106,6 +109,41 @@ public sealed class BaseModelTests
             Assert.Equal([5, 0, 2], model.StopTokens.Append(2).Distinct());
         folder.Write("generation_config.json", """{"eos_token_id":[151645]}"""u8);
         Assert.Contains("$.eos_token_id holds 151645", Assert.Throws<InvalidFileException>(() => BaseModel.Open(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Gemma 3 1B and 270M: 262,144 embeddings, and the token of images behind them.</summary>
+    [Fact]
+    public void Bug_ModelWithATokenThatHasNoEmbedding_WasRefused()
+    {
+        using var folder = new TemporaryFolder();
+        string source = Path.Combine(References.Own("models"), "qwen2");
+        foreach (string name in new[] { "config.json", "model.safetensors" })
+            File.Copy(Path.Combine(source, name), folder.File(name));
+        JsonObject tokenizer = SmallTokenizerJson.Bytes();
+        string[] texts = [.. "<image>".Select(c => c.ToString()).Distinct()], vocabulary = [.. texts, .. Enumerable.Range(0, 160 - texts.Length).Select(i => $"unused{i}")];
+        tokenizer["model"]!["vocab"] = new JsonObject(vocabulary.Select((t, i) => KeyValuePair.Create<string, JsonNode?>(t, i)));
+        tokenizer["model"]!["merges"] = new JsonArray();
+        tokenizer["post_processor"] = null;
+        JsonNode image = tokenizer["added_tokens"]![0]!.DeepClone();
+        (image["id"], image["content"]) = (160, "<image>");
+        tokenizer["added_tokens"] = new JsonArray(image);
+        folder.Write("tokenizer.json", Encoding.UTF8.GetBytes(tokenizer.ToJsonString()));
+        folder.Write("tokenizer_config.json", """{"chat_template":"{% for m in messages %}{{ m.content }}{% endfor %}"}"""u8);
+        using (BaseModel model = BaseModel.Open(folder.Path))
+        {
+            Assert.Equal(["<image>"], model.Tokenizer.WithoutEmbedding);
+            Assert.Equal("<image>".Select(c => Array.IndexOf(texts, c.ToString())), model.Tokenizer.Encode("<image>").Ids);
+            Assert.Equal(160, model.Tokenizer.VocabularySize);
+        }
+        folder.Write("tokenizer_config.json", """{"chat_template":"{% for m in messages %}<image>{{ m.content }}{% endfor %}"}"""u8);
+        Assert.Contains("the chat template writes '<image>', a token of tokenizer.json that the model has no embedding for", Refused(), StringComparison.Ordinal);
+
+        tokenizer["model"]!["vocab"]!["unused"] = 160;
+        image["id"] = 161;
+        folder.Write("tokenizer.json", Encoding.UTF8.GetBytes(tokenizer.ToJsonString()));
+        Assert.Contains("the tokenizer has 161 tokens, but the model has embeddings for 160", Refused(), StringComparison.Ordinal);
+
+        string Refused() => Assert.Throws<InvalidFileException>(() => BaseModel.Open(folder.Path)).Message;
     }
 
     [Fact]

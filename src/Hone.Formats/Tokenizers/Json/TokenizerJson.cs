@@ -12,13 +12,13 @@ internal static class TokenizerJson
 
     private static readonly string[] s_members = ["version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"];
 
-    public static Tokenizer Read(ReadOnlySpan<byte> utf8, string source)
+    public static Tokenizer Read(ReadOnlySpan<byte> utf8, string source, int embeddings = int.MaxValue)
     {
         if (utf8.StartsWith("\uFEFF"u8))
             utf8 = utf8[3..];
         try
         {
-            return ReadWhole(utf8, source);
+            return ReadWhole(utf8, source, embeddings);
         }
         catch (JsonException e)
         {
@@ -31,7 +31,7 @@ internal static class TokenizerJson
         }
     }
 
-    private static Tokenizer ReadWhole(ReadOnlySpan<byte> utf8, string source)
+    private static Tokenizer ReadWhole(ReadOnlySpan<byte> utf8, string source, int embeddings)
     {
         var root = new JsonSlices(utf8, .., source, "");
         if (root.Names.FirstOrDefault(name => !s_members.Contains(name, StringComparer.Ordinal)) is { } unknown)
@@ -44,6 +44,8 @@ internal static class TokenizerJson
         Normalizer? normalizer = root.Value(utf8, "normalizer") is { } normalizerValue ? NormalizerReader.Read(new JsonFields(source, "normalizer", normalizerValue)) : null;
         model.ReadTokens(utf8);
         List<AddedToken> added = AddedTokensReader.Read(root.Value(utf8, "added_tokens"), source, model.Tokens, model.TokenCount);
+        string[] without = [.. added.Where(token => token.Id >= embeddings && !model.Tokens.ContainsKey(token.Text)).Select(token => token.Text)];
+        added.RemoveAll(token => without.Contains(token.Text));
         Vocabulary vocabulary = VocabularyOf(model, added);
         var preTokenizers = new List<PreTokenizer>();
         if (root.Value(utf8, "pre_tokenizer") is { } preTokenizer)
@@ -55,7 +57,7 @@ internal static class TokenizerJson
         (int[] beginning, int[] end) = PostProcessorReader.Read(root.Value(utf8, "post_processor"), source, vocabulary);
         TokenDecoder decoder = DecoderReader.Read(root.Value(utf8, "decoder"), source, vocabulary);
         return new Tokenizer(vocabulary, [.. added.Select(token => Normalized(token, normalizer))],
-            new Pipeline(normalizer, [.. preTokenizers], model.ReadModel(utf8, vocabulary, bytes)), decoder, beginning, end);
+            new Pipeline(normalizer, [.. preTokenizers], model.ReadModel(utf8, vocabulary, bytes)), decoder, beginning, end) { WithoutEmbedding = without };
     }
 
     private static Vocabulary VocabularyOf(ModelReader model, List<AddedToken> added)

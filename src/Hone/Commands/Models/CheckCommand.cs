@@ -10,6 +10,8 @@ namespace Hone.Commands.Models;
 
 internal sealed class CheckCommand : CliCommand
 {
+    private const int MostTokens = 8;
+
     private readonly Argument<string> _model = new("model") { Description = "A GGUF file, a Hugging Face folder, or a model's id.", HelpName = "PATH|ID" };
     private readonly Option<bool> _noAnswer = new("--no-answer") { Description = "Do not load the model to generate an answer; its weights are looked through all the same." };
     private readonly Option<string?> _data = AdminGroups.Data();
@@ -54,6 +56,8 @@ internal sealed class CheckCommand : CliCommand
         yield return ["layers", $"{model.Layers}, {model.Heads} query and {model.KeyValueHeads} key-value heads of {model.HeadDim}{(model.Experts is { } experts ? $", {experts} experts" : "")}"];
         yield return ["hidden size", $"{Number(model.HiddenSize)}, feed-forward {Number(model.IntermediateSize)}"];
         yield return ["vocabulary", $"{Number(model.VocabularySize)}{(model.TokenizerSize == model.VocabularySize ? "" : $", {Number(model.TokenizerSize)} of them tokens")}{(model.TiedEmbeddings ? ", output matrix tied" : "")}"];
+        if (model.WithoutEmbedding.Count > 0)
+            yield return ["read as text", $"{string.Join(' ', model.WithoutEmbedding.Take(MostTokens))}{(model.WithoutEmbedding.Count > MostTokens ? " …" : "")}: the model has no embedding for what the tokenizer has there"];
         yield return ["chat template", model.Template is { } template ? Features(template) : "no: rows with messages cannot be trained on"];
         yield return ["special tokens", $"bos {model.BosToken ?? "-"}, eos {model.EosToken ?? "-"}, pad {model.PadToken ?? "-"}, end of turn {model.Template?.EndOfTurn ?? "-"}"];
         yield return ["plain texts", $"begin with {Tokens(model.TextsBeginWith)}, end with {Tokens(model.TextsEndWith)}"];

@@ -36,6 +36,9 @@ internal sealed record CheckedModel
     /// <summary>Tokens of the tokenizer.</summary>
     public required int TokenizerSize { get; init; }
 
+    /// <summary>Further tokens of the tokenizer's file, which are read as text.</summary>
+    public required IReadOnlyList<string> WithoutEmbedding { get; init; }
+
     public required bool TiedEmbeddings { get; init; }
     public required bool ChatTemplate { get; init; }
     public required TemplateFeatures? Template { get; init; }
@@ -81,6 +84,7 @@ internal sealed record CheckedModel
             Experts = config.Experts?.Count,
             VocabularySize = config.VocabularySize,
             TokenizerSize = model.Tokenizer.VocabularySize,
+            WithoutEmbedding = model.Tokenizer.WithoutEmbedding,
             TiedEmbeddings = config.TiedEmbeddings,
             ChatTemplate = model.ChatTemplate is not null,
             Template = TemplateFeatures.Of(model),
