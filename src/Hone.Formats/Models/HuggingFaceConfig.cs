@@ -21,7 +21,7 @@ internal static class HuggingFaceConfig
     [
         "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "add_cross_attention", "architectures", "attention_dropout", "auto_map", "begin_suppress_tokens", "bos_token_id",
         "cache_implementation", "chunk_size_feed_forward", "dtype", "embd_pdrop", "eos_token_id", "finetuning_task", "id2label", "initializer_range", "is_decoder", "is_llama_config", "label2id",
-        "license", "max_length", "model_name", "output_router_logits", "pad_token_id", "prefix", "pretraining_tp", "problem_type", "resid_pdrop", "router_aux_loss_coef", "router_jitter_noise", "sep_token_id",
+        "license", "max_length", "max_sequence_length", "model_name", "output_router_logits", "pad_token_id", "prefix", "pretraining_tp", "problem_type", "resid_pdrop", "router_aux_loss_coef", "router_jitter_noise", "sep_token_id",
         "task_specific_params", "tokenizer_class", "torch_dtype", "transformers.js_config", "transformers_version", "unsloth_fixed", "unsloth_version", "use_cache", "use_return_dict",
         "return_dict", "do_sample", "num_return_sequences", "top_k", "top_p", "temperature", "repetition_penalty", "length_penalty", "num_beams", "num_beam_groups", "diversity_penalty", "typical_p", "min_length",
     ];
@@ -38,7 +38,9 @@ internal static class HuggingFaceConfig
         var keys = new ConfigKeys(path, "$", root);
         string family = keys.RequiredText("model_type");
         if (!Families.Contains(family))
-            throw keys.Refused("model_type", $"but the families that can be used are {string.Join(", ", Families)}");
+            throw keys.Refused("model_type", $"but the families that can be used are {string.Join(", ", Families)}{(family == "gemma3" ? "; of a gemma 3 with images take the text model's GGUF file" : "")}");
+        if (keys.Object("quantization_config") is not null)
+            throw keys.Refused("quantization_config", "but weights are read as F32, F16 and BF16: get the model as it was before it was quantised, and train with precision nf4 where memory is short");
         keys.Ignore(s_inert);
         ModelConfig config = new FamilyReader(keys, family).Read();
         keys.RefuseOthers();
@@ -67,6 +69,8 @@ internal static class HuggingFaceConfig
             IReadOnlyList<bool> rotary = family == "smollm3" ? RotaryLayers(layers) : [];
             (int? window, IReadOnlyList<bool> sliding) = Windows(layers, rotary);
             ExpertConfig? experts = family is "mixtral" or "qwen3_moe" ? Experts(layers) : null;
+            if (family == "llama")
+                keys.Only("activation", "\"swiglu\"", "another activation");
             if (IsGemma)
                 keys.Only("use_bidirectional_attention", "false", "so that tokens see those behind them");
             if (family == "phi3")

@@ -8,7 +8,8 @@ namespace Hone.Formats.TrainingData;
 /// <summary>
 /// Rows to tokens with what of them is learnt: of each assistant message that has not the weight 0, the content and the end-of-turn token after it; neither the turn's
 /// head nor the white space behind. A prompt/completion row is a user's message and the assistant's answer; a text row is learnt whole, with the end-of-text token.
-/// The whole row is tokenized at once; a token is learnt when it lies wholly inside what is learnt. Rows must have passed <see cref="Linter"/>. Not for several threads at once.
+/// The whole row is tokenized at once; a token is learnt when it lies wholly inside what is learnt,
+/// but for white space that it takes behind itself, as the end-of-turn token of phi 3 does. Rows must have passed <see cref="Linter"/>. Not for several threads at once.
 /// </summary>
 public sealed class RowEncoder
 {
@@ -63,7 +64,7 @@ public sealed class RowEncoder
         catch (ChatTemplateException e)
         {
             scope.Error(null, "template_rejects_row", $"the base model's chat template does not take this conversation: {e.Reason}.".Replace("..", ".", StringComparison.Ordinal),
-                "Change the roles' order, or train another base model.");
+                e.Reason.Contains("system", StringComparison.OrdinalIgnoreCase) ? "Write what the system message says at the beginning of the first question, or train another base model." : "Change the roles' order, or train another base model.");
             return scope.Finish([]);
         }
     }
@@ -218,7 +219,7 @@ public sealed class RowEncoder
                 span++;
             if (span == spans.Count)
                 break;
-            trained[i] = end > start && start >= spans[span].Start && end <= spans[span].End;
+            trained[i] = end > start && start >= spans[span].Start && (end <= spans[span].End || text.AsSpan(spans[span].End..end).IsWhiteSpace());
             if (start < spans[span].Start && end > spans[span].Start)
                 scope.Warn(spans[span].Path, "token_across_boundary", $"the token {Quote(text[start..end])} is partly prompt and partly answer: it is not learnt.", "Let the answer begin with a letter, not with a sign that melts into the prompt's end.");
         }

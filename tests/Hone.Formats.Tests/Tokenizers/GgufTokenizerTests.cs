@@ -87,6 +87,22 @@ public sealed class GgufTokenizerTests : IDisposable
     }
 
     [Theory]
+    [InlineData("general.architecture", "phi3")]
+    [InlineData("general.name", "Phi-3 Mini 4K Instruct")]
+    public void Bug_Phi3sTokens_LeftTheWhiteSpaceBehindThem(string key, string value)
+    {
+        _keys["tokenizer.ggml.model"] = "llama";
+        _keys["tokenizer.ggml.tokens"] = new[] { "<unk>", "<s>", "<0x0A>", "▁", "a", "▁a", "<|user|>", "<|end|>" };
+        _keys["tokenizer.ggml.token_type"] = new[] { 2, 3, 6, 1, 1, 1, 3, 4 };
+        _keys["tokenizer.ggml.scores"] = new[] { 0f, 0, 0, -9, -9, -3, 0, 0 };
+        _keys["tokenizer.ggml.bos_token_id"] = 1;
+        const string Text = "<s>\n<|user|>\na<|end|>\n<|user|> a";
+        Assert.Equal([1, 3, 2, 6, 3, 2, 4, 7, 3, 2, 6, 3, 5], Read().Encode(Text).Ids);
+        _keys[key] = value;
+        Assert.Equal([1, 3, 2, 6, 5, 7, 6, 5], Read().Encode(Text).Ids);
+    }
+
+    [Theory]
     [InlineData("qwen2", "1e\u0301", new[] { 0, 3 })]
     [InlineData("tekken", "12", new[] { 0, 1 })]
     [InlineData("gpt-4o", "12", new[] { 2 })]

@@ -1,7 +1,10 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text.Json.Nodes;
+using Hone.Formats.ChatTemplates;
 using Hone.Formats.Jobs;
 using Hone.Formats.Safetensors;
+using Hone.Formats.Tests.Tokenizers;
 using Hone.Formats.TrainingData;
 
 namespace Hone.Formats.Tests.TrainingData;
@@ -84,6 +87,29 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
         Assert.Empty(encoding.Errors);
         Assert.Empty(encoding.Warnings);
         Assert.Equal(marked, rows.Marked(Assert.Single(encoding.Rows)));
+    }
+
+    /// <summary>Phi 3's: it lies partly behind what is learnt, and models would never learn to stop.</summary>
+    [Fact]
+    public void Bug_EndOfTurnThatTakesTheWhiteSpaceBehindIt_WasNotLearnt()
+    {
+        JsonObject json = SmallTokenizerJson.Bytes();
+        foreach ((int i, string text) in new[] { "<|user|>", "<|assistant|>", "<|end|>" }.Index())
+        {
+            JsonNode token = json["added_tokens"]![0]!.DeepClone();
+            (token["id"], token["content"], token["rstrip"]) = (10 + i, text, true);
+            json["added_tokens"]!.AsArray().Add(token);
+        }
+        var template = ChatTemplate.Parse("{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}");
+        var encoder = new RowEncoder(SmallTokenizerJson.Read(json), template, null, null, new TrainingConfig(), 100);
+
+        var encoding = encoder.Encode(SmolLm2Rows.Row("""{"messages":[{"role":"user","content":"c"},{"role":"assistant","content":"ab"},{"role":"user","content":"c"},{"role":"assistant","content":"ab"}]}"""),
+            cancellationToken: TestContext.Current.CancellationToken);
+
+        Assert.Empty(encoding.Warnings);
+        var row = Assert.Single(encoding.Rows);
+        Assert.Equal([10, 2, 12, 11, 4, 12, 10, 2, 12, 11, 4, 12], row.Tokens);
+        Assert.Equal([4, 5, 10, 11], Enumerable.Range(0, 12).Where(i => row.Trained[i]));
     }
 
     [Theory]

@@ -11,6 +11,9 @@ internal static class SentencePieceTokenizer
     private const string Space = "▁";
     private const int LongestToken = 1_024;
 
+    /// <summary>Of phi 3's added tokens those that leave the white space behind them in the text.</summary>
+    private static readonly string[] s_phiLeaving = ["<unk>", "<s>", "<|endoftext|>"];
+
     public static Tokenizer Read(GgufFile file)
     {
         GgufMetadata metadata = file.Metadata;
@@ -47,8 +50,18 @@ internal static class SentencePieceTokenizer
                 steps.Add(new StripStartStep(" ", 1));
             return steps;
         });
-        return new Tokenizer(vocabulary, GgufTokenizer.AddedOf(vocabulary), new Pipeline(normalizer, [], model), decoder,
+        return new Tokenizer(vocabulary, AddedOf(vocabulary, metadata), new Pipeline(normalizer, [], model), decoder,
             GgufTokenizer.ReadAdded(file, "bos", true, tokens.Count), GgufTokenizer.ReadAdded(file, "eos", false, tokens.Count));
+    }
+
+    /// <summary>No key says that phi 3's tokens take the white space behind them, as its <c>tokenizer.json</c> has it: its architecture does, or the name, by which llama.cpp knows it.</summary>
+    private static AddedToken[] AddedOf(Vocabulary vocabulary, GgufMetadata metadata)
+    {
+        AddedToken[] added = GgufTokenizer.AddedOf(vocabulary);
+        string name = metadata.String("general.name") ?? "";
+        return metadata.String("general.architecture") == "phi3" || name.Contains("phi-3", StringComparison.OrdinalIgnoreCase) || name.Contains("phi3", StringComparison.OrdinalIgnoreCase)
+            ? Array.ConvertAll(added, token => token with { RightStrip = !s_phiLeaving.Contains(token.Text) })
+            : added;
     }
 
     private static int? Unknown(GgufFile file, int count) => file.Metadata.Int32(GgufTokenizer.Prefix + "unknown_token_id") switch
