@@ -11,10 +11,22 @@ public unsafe interface IStoredBlock
     /// <summary>Of 32 values, about.</summary>
     static abstract int Bytes { get; }
 
+    /// <summary>Whether eight times 32 values share scales that are widened before: <see cref="Prepare"/> comes before the first of them is read.</summary>
+    static virtual bool IsPrepared => false;
+
+    /// <summary>The scales of 256 values.</summary>
+    /// <param name="row">Where the row begins.</param>
+    /// <param name="index">Of the first 32: a multiple of 8.</param>
+    /// <param name="halves"><see cref="StoredBlocks.HalfValues"/></param>
+    /// <param name="scales">Room for <see cref="StoredBlocks.Scales"/> numbers.</param>
+    static virtual void Prepare(byte* row, nint index, float* halves, float* scales)
+    {
+    }
+
     /// <summary>Values 32 · index + 0 … 7, 8 … 15, 16 … 23 and 24 … 31 of a row.</summary>
     /// <param name="row">Where the row begins.</param>
     /// <param name="index">Which 32 values.</param>
-    /// <param name="halves"><see cref="StoredBlocks.HalfValues"/></param>
+    /// <param name="halves"><see cref="StoredBlocks.HalfValues"/>; what is prepared where something is.</param>
     static abstract void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
 }
 
@@ -27,6 +39,9 @@ public static unsafe class StoredBlocks
     /// <summary>Of a block.</summary>
     public const int Values = 32;
 
+    /// <summary>Numbers that are prepared for 256 values at most.</summary>
+    public const int Scales = 16;
+
     /// <summary>The value of every IEEE half, by its bits.</summary>
     public static readonly float* HalfValues = AllHalves();
 
@@ -38,9 +53,13 @@ public static unsafe class StoredBlocks
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Widen<TBlock>(byte* row, nint first, nint blocks, float* target) where TBlock : struct, IStoredBlock
     {
-        float* halves = HalfValues;
-        for (nint i = 0; i < blocks; i++, target += Values)
-            Widen<TBlock>(row, first + i, halves, target);
+        float* scales = stackalloc float[Scales], halves = HalfValues;
+        for (nint i = first, end = first + blocks; i < end; i++, target += Values)
+        {
+            if (TBlock.IsPrepared && (i == first || i % 8 == 0))
+                TBlock.Prepare(row, i & -8, halves, scales);
+            Widen<TBlock>(row, i, TBlock.IsPrepared ? scales : halves, target);
+        }
     }
 
     /// <summary>32 values, as <see cref="IStoredBlock.Read"/> gives them.</summary>
@@ -64,6 +83,17 @@ public static unsafe class StoredBlocks
         return (halves[*(ushort*)block] * scale, -(halves[*(ushort*)(block + 2)] * minimum));
     }
 
+    /// <summary>Those of all eight groups: d, then m.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ScalesAndMinimums(byte* block, float* halves, float* scales)
+    {
+        uint first = *(uint*)(block + 4), second = *(uint*)(block + 8), third = *(uint*)(block + 12);
+        ulong scale = first & 0x3F3F3F3F | (ulong)(third & 0x0F0F0F0F | first >> 2 & 0x30303030) << 32;
+        ulong minimum = second & 0x3F3F3F3F | (ulong)(third >> 4 & 0x0F0F0F0F | second >> 2 & 0x30303030) << 32;
+        Scaled(Avx2.ConvertToVector256Int32(Vector128.CreateScalar(scale).AsByte()), Half(halves, block)).Store(scales);
+        (-Scaled(Avx2.ConvertToVector256Int32(Vector128.CreateScalar(minimum).AsByte()), Half(halves, block + 2))).Store(scales + 8);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<float> Half(float* halves, byte* half) => Vector256.Create(halves[*(ushort*)half]);
 
@@ -83,10 +113,27 @@ public static unsafe class StoredBlocks
         return placed.AsSingle() * Vector256.Create(5.192296858534828e33f); // 2^112
     }
 
-    /// <summary>Eight of the 32 bits, each as 16.</summary>
+    /// <summary>Four bits of each byte.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<int> Sixteens(uint bits, int first) =>
-        Avx2.ShiftRightLogicalVariable(Vector256.Create((int)(bits >> first)), Vector256<uint>.Indices) << 4 & Vector256.Create(16);
+    private static Vector256<byte> FourBits(Vector256<byte> bytes, int shift) => (bytes.AsUInt16() >>> shift).AsByte() & Vector256.Create((byte)15);
+
+    /// <summary>Further bits of each, which stand above four others.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<byte> Upper(Vector256<byte> bytes, int shift, byte mask) => (((bytes.AsUInt16() >>> shift).AsByte() & Vector256.Create(mask)).AsUInt16() << 4).AsByte();
+
+    /// <summary>Each half of a register in both halves of one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Halves(Vector256<byte> bytes, out Vector256<byte> left, out Vector256<byte> right) =>
+        (left, right) = (Avx2.Permute2x128(bytes, bytes, 0x00), Avx2.Permute2x128(bytes, bytes, 0x11));
+
+    /// <summary>The first eight of sixteen bytes that are in both halves of a register.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> First(Vector256<byte> both) => Avx2.Shuffle(both, Vector256.Create(
+        0, 128, 128, 128, 1, 128, 128, 128, 2, 128, 128, 128, 3, 128, 128, 128, 4, 128, 128, 128, 5, 128, 128, 128, 6, 128, 128, 128, 7, 128, 128, (byte)128)).AsInt32();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Second(Vector256<byte> both) => Avx2.Shuffle(both, Vector256.Create(
+        8, 128, 128, 128, 9, 128, 128, 128, 10, 128, 128, 128, 11, 128, 128, 128, 12, 128, 128, 128, 13, 128, 128, 128, 14, 128, 128, 128, 15, 128, 128, (byte)128)).AsInt32();
 
     /// <summary>Sixteen bytes' low halves, then their high halves.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -96,12 +143,16 @@ public static unsafe class StoredBlocks
         (q0, q1, q2, q3) = (left & low, right & low, left >>> 4, right >>> 4);
     }
 
-    /// <summary>The same with the 32 fifth bits beside them.</summary>
+    /// <summary>The same with the 32 fifth bits above them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void FiveBits32(byte* bytes, uint fifth, out Vector256<int> q0, out Vector256<int> q1, out Vector256<int> q2, out Vector256<int> q3)
     {
-        Nibbles32(bytes, out q0, out q1, out q2, out q3);
-        (q0, q1, q2, q3) = (q0 | Sixteens(fifth, 0), q1 | Sixteens(fifth, 8), q2 | Sixteens(fifth, 16), q3 | Sixteens(fifth, 24));
+        Vector256<uint> both = Avx2.BroadcastVector128ToVector256(bytes).AsUInt32();
+        Vector256<byte> low = Avx2.ShiftRightLogicalVariable(both, Vector256.Create(0u, 0, 0, 0, 4, 4, 4, 4)).AsByte() & Vector256.Create((byte)15);
+        Vector256<byte> eachByte = Avx2.Shuffle(Vector256.Create(fifth).AsByte(), Vector256.Create(0ul, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303).AsByte());
+        Vector256<byte> bit = Vector256.Create(0x8040_2010_0804_0201).AsByte();
+        Halves(low | Vector256.Equals(eachByte & bit, bit) & Vector256.Create((byte)16), out Vector256<byte> left, out Vector256<byte> right);
+        (q0, q1, q2, q3) = (First(left), Second(left), First(right), Second(right));
     }
 
     /// <summary>d × q</summary>
@@ -286,17 +337,22 @@ public static unsafe class StoredBlocks
         public static int Bytes => 18;
 
         /// <inheritdoc/>
+        public static bool IsPrepared => true;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prepare(byte* row, nint index, float* halves, float* scales) => ScalesAndMinimums(row + (index >> 3) * 144, halves, scales);
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
         {
-            byte* block = row + (index >> 3) * 144;
             int group = (int)index & 7, shift = group % 2 * 4;
-            (float scale, float minimum) = ScaleAndMinimum(block, group, halves);
-            Vector256<float> d = Vector256.Create(scale), m = Vector256.Create(minimum);
-            byte* q = block + 16 + group / 2 * 32;
-            Vector256<int> four = Vector256.Create(15);
-            (w0, w1) = (Scaled(Integers(q) >>> shift & four, d, m), Scaled(Integers(q + 8) >>> shift & four, d, m));
-            (w2, w3) = (Scaled(Integers(q + 16) >>> shift & four, d, m), Scaled(Integers(q + 24) >>> shift & four, d, m));
+            Vector256<float> d = Vector256.Create(halves[group]), m = Vector256.Create(halves[group + 8]);
+            byte* q = row + (index >> 3) * 144 + 16 + group / 2 * 32;
+            Vector256<byte> left = FourBits(Avx2.BroadcastVector128ToVector256(q), shift), right = FourBits(Avx2.BroadcastVector128ToVector256(q + 16), shift);
+            (w0, w1) = (Scaled(First(left), d, m), Scaled(Second(left), d, m));
+            (w2, w3) = (Scaled(First(right), d, m), Scaled(Second(right), d, m));
         }
     }
 
@@ -307,22 +363,24 @@ public static unsafe class StoredBlocks
         public static int Bytes => 22;
 
         /// <inheritdoc/>
+        public static bool IsPrepared => true;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prepare(byte* row, nint index, float* halves, float* scales) => ScalesAndMinimums(row + (index >> 3) * 176, halves, scales);
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
         {
             byte* block = row + (index >> 3) * 176;
             int group = (int)index & 7, shift = group % 2 * 4;
-            (float scale, float minimum) = ScaleAndMinimum(block, group, halves);
-            Vector256<float> d = Vector256.Create(scale), m = Vector256.Create(minimum);
+            Vector256<float> d = Vector256.Create(halves[group]), m = Vector256.Create(halves[group + 8]);
             byte* q = block + 48 + group / 2 * 32, fifth = block + 16;
-            (w0, w1) = (Scaled(Five(q, fifth, shift, group), d, m), Scaled(Five(q + 8, fifth + 8, shift, group), d, m));
-            (w2, w3) = (Scaled(Five(q + 16, fifth + 16, shift, group), d, m), Scaled(Five(q + 24, fifth + 24, shift, group), d, m));
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector256<int> Five(byte* q, byte* fifth, int shift, int group) =>
-            Integers(q) >>> shift & Vector256.Create(15) | (Integers(fifth) >>> group & Vector256<int>.One) << 4;
-    }
+            Halves(FourBits(Vector256.Load(q), shift) | Upper(Vector256.Load(fifth), group, 1), out Vector256<byte> left, out Vector256<byte> right);
+            (w0, w1) = (Scaled(First(left), d, m), Scaled(Second(left), d, m));
+            (w2, w3) = (Scaled(First(right), d, m), Scaled(Second(right), d, m));
+        }    }
 
     /// <summary>Q6_K: byte[128] low 4 bits, byte[64] high 2 bits, sbyte[16] scales, half d: d × scale × (q − 32)</summary>
     public readonly unsafe struct SuperSixBits : IStoredBlock
@@ -331,21 +389,29 @@ public static unsafe class StoredBlocks
         public static int Bytes => 26;
 
         /// <inheritdoc/>
+        public static bool IsPrepared => true;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prepare(byte* row, nint index, float* halves, float* scales)
+        {
+            byte* block = row + (index >> 3) * 210;
+            Vector256<float> d = Half(halves, block + 208);
+            (d * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32((sbyte*)block + 192))).Store(scales);
+            (d * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32((sbyte*)block + 200))).Store(scales + 8);
+        }
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3)
         {
             byte* block = row + (index >> 3) * 210;
             int group = (int)index & 7, part = group % 4;
             byte* low = block + group / 4 * 64 + part % 2 * 32, high = block + 128 + group / 4 * 32;
-            float d = halves[*(ushort*)(block + 208)];
-            sbyte* scales = (sbyte*)block + 192 + group * 2;
-            Vector256<float> first = Vector256.Create(d * scales[0]), second = Vector256.Create(d * scales[1]);
-            (w0, w1) = (Scaled(Six(low, high, part), first), Scaled(Six(low + 8, high + 8, part), first));
-            (w2, w3) = (Scaled(Six(low + 16, high + 16, part), second), Scaled(Six(low + 24, high + 24, part), second));
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector256<int> Six(byte* low, byte* high, int part) =>
-            (Integers(low) >>> (part / 2 * 4) & Vector256.Create(15) | (Integers(high) >>> (part * 2) & Vector256.Create(3)) << 4) - Vector256.Create(32);
-    }
+            Vector256<float> first = Vector256.Create(halves[2 * group]), second = Vector256.Create(halves[2 * group + 1]);
+            Halves(FourBits(Vector256.Load(low), part / 2 * 4) | Upper(Vector256.Load(high), part * 2, 3), out Vector256<byte> left, out Vector256<byte> right);
+            Vector256<int> offset = Vector256.Create(32);
+            (w0, w1) = (Scaled(First(left) - offset, first), Scaled(Second(left) - offset, first));
+            (w2, w3) = (Scaled(First(right) - offset, second), Scaled(Second(right) - offset, second));
+        }    }
 }

@@ -21,25 +21,35 @@ internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBloc
 
     public static int TileColumns => 48;
 
-    public static int Widened => Columns * MostBlocks * Block;
+    public static int Widened => Columns * MostBlocks * Block + Columns * StoredBlocks.Scales;
 
     public static nint PartBlocks(int rows) => MostBlocks;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void OneByFour(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums)
+    public static void OneByFour(in RowPart part, byte* a, byte* b, byte* c, byte* d, float* sums)
     {
+        nint blocks = part.End;
+        float* halves = part.Halves, x = part.X;
+        float* ta = Table(part, part.Widened, 0), tb = Table(part, part.Widened, 1), tc = Table(part, part.Widened, 2), td = Table(part, part.Widened, 3);
         Vector256<float> s0 = default, s1 = default, s2 = default, s3 = default;
         byte* next = a + Prefetching.Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
         {
             next = Prefetching.Ask(next, 4 * TBlock.Bytes);
-            TBlock.Read(a, i, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
+            if (TBlock.IsPrepared && i % 8 == 0)
+            {
+                TBlock.Prepare(a, i, halves, ta);
+                TBlock.Prepare(b, i, halves, tb);
+                TBlock.Prepare(c, i, halves, tc);
+                TBlock.Prepare(d, i, halves, td);
+            }
+            TBlock.Read(a, i, ta, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
             s0 = Add(x + 24, w3, Add(x + 16, w2, Add(x + 8, w1, Add(x, w0, s0))));
-            TBlock.Read(b, i, halves, out w0, out w1, out w2, out w3);
+            TBlock.Read(b, i, tb, out w0, out w1, out w2, out w3);
             s1 = Add(x + 24, w3, Add(x + 16, w2, Add(x + 8, w1, Add(x, w0, s1))));
-            TBlock.Read(c, i, halves, out w0, out w1, out w2, out w3);
+            TBlock.Read(c, i, tc, out w0, out w1, out w2, out w3);
             s2 = Add(x + 24, w3, Add(x + 16, w2, Add(x + 8, w1, Add(x, w0, s2))));
-            TBlock.Read(d, i, halves, out w0, out w1, out w2, out w3);
+            TBlock.Read(d, i, td, out w0, out w1, out w2, out w3);
             s3 = Add(x + 24, w3, Add(x + 16, w2, Add(x + 8, w1, Add(x, w0, s3))));
         }
         Lane.Sums(s0, s1, s2, s3).Store(sums);
@@ -72,16 +82,26 @@ internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBloc
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Widen(in RowPart part, byte* a, byte* b, byte* c, float* w0, float* w1, float* w2)
     {
-        float* halves = part.Halves;
+        float* halves = part.Halves, scales = w0 + Columns * MostBlocks * Block, ta = Table(part, scales, 0), tb = Table(part, scales, 1), tc = Table(part, scales, 2);
         byte* next = a + Prefetching.Ahead + 3 * part.First * TBlock.Bytes;
         for (nint i = part.First, end = part.End; i < end; i++, w0 += Block, w1 += Block, w2 += Block)
         {
             next = Prefetching.Ask(next, 3 * TBlock.Bytes);
-            StoredBlocks.Widen<TBlock>(a, i, halves, w0);
-            StoredBlocks.Widen<TBlock>(b, i, halves, w1);
-            StoredBlocks.Widen<TBlock>(c, i, halves, w2);
+            if (TBlock.IsPrepared && i % 8 == 0)
+            {
+                TBlock.Prepare(a, i, halves, ta);
+                TBlock.Prepare(b, i, halves, tb);
+                TBlock.Prepare(c, i, halves, tc);
+            }
+            StoredBlocks.Widen<TBlock>(a, i, ta, w0);
+            StoredBlocks.Widen<TBlock>(b, i, tb, w1);
+            StoredBlocks.Widen<TBlock>(c, i, tc, w2);
         }
     }
+
+    /// <summary>What a row of W is read with: its own scales where they are prepared.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float* Table(in RowPart part, float* scales, int row) => TBlock.IsPrepared ? scales + row * StoredBlocks.Scales : part.Halves;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void FourByThree(float* x0, float* x1, float* x2, float* x3, float* w0, float* w1, float* w2, nint depth, bool goesOn, float* lanes, float* sums)

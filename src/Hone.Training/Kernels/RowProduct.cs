@@ -217,7 +217,7 @@ internal static unsafe class RowProduct
         float* widened = stackalloc float[TKernel.Widened + CacheLine];
         nint* offsets = stackalloc nint[Group];
         nint blocks = depth / Block, partBlocks = TKernel.PartBlocks(rows.Count);
-        int step = rows.Count > 1 ? TKernel.Columns : 4, last = to - 1;
+        int last = to - 1;
         rows.Offsets(offsets);
         var part = new RowPart(rows.Count, rows.X, offsets, StoredBlocks.HalfValues, (float*)((nint)widened + CacheLine - 1 & -CacheLine));
         for (int column = from; column < to; column += TKernel.TileColumns)
@@ -225,17 +225,16 @@ internal static unsafe class RowProduct
             int columns = Math.Min(TKernel.TileColumns, to - column);
             if (blocks == 0)
                 new Span<float>(tile, Group * TKernel.TileColumns).Clear();
-            for (part.First = 0; part.First < blocks; part.First = part.End)
+            part.End = blocks;
+            for (int c = 0; rows.Count == 1 && c < columns; c += 4)
+                TKernel.OneByFour(part, places.Of(column + c), places.Of(Math.Min(column + c + 1, last)), places.Of(Math.Min(column + c + 2, last)), places.Of(Math.Min(column + c + 3, last)), tile + c);
+            for (part.First = 0; rows.Count > 1 && part.First < blocks; part.First = part.End)
             {
                 part.End = blocks - part.First <= partBlocks ? blocks : part.First + partBlocks;
-                for (int c = 0; c < columns; c += step)
+                for (int c = 0; c < columns; c += TKernel.Columns)
                 {
-                    byte* first = places.Of(column + c), second = places.Of(Math.Min(column + c + 1, last));
-                    byte* third = rows.Count == 1 || TKernel.Columns > 2 ? places.Of(Math.Min(column + c + 2, last)) : null;
-                    if (rows.Count == 1)
-                        TKernel.OneByFour(first, second, third, places.Of(Math.Min(column + c + 3, last)), blocks, part.Halves, part.X, tile + c);
-                    else
-                        TKernel.Several(part, first, second, third, lanes + c * Group * TKernel.Lanes, part.End < blocks ? null : tile + c);
+                    byte* third = TKernel.Columns > 2 ? places.Of(Math.Min(column + c + 2, last)) : null;
+                    TKernel.Several(part, places.Of(column + c), places.Of(Math.Min(column + c + 1, last)), third, lanes + c * Group * TKernel.Lanes, part.End < blocks ? null : tile + c);
                 }
             }
             for (int i = 0; blocks * Block < depth && i < columns * rows.Count; i++)
@@ -344,8 +343,8 @@ internal unsafe interface IRowKernel
     /// <summary>Blocks of the depth that so many rows of x, two to eight, are taken in at once.</summary>
     static abstract nint PartBlocks(int rows);
 
-    /// <summary>One row of x with four of W.</summary>
-    static abstract void OneByFour(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums);
+    /// <summary>One row of x with four of W, in all of their blocks.</summary>
+    static abstract void OneByFour(in RowPart part, byte* a, byte* b, byte* c, byte* d, float* sums);
 
     /// <summary>Two to eight rows of x with <see cref="Columns"/> of W, in some of their blocks.</summary>
     /// <param name="c">With three columns.</param>

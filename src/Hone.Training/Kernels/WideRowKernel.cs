@@ -27,8 +27,10 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
     public static nint PartBlocks(int rows) => rows > 4 ? BlocksOfEight : nint.MaxValue;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void OneByFour(byte* a, byte* b, byte* c, byte* d, nint blocks, float* halves, float* x, float* sums)
+    public static void OneByFour(in RowPart part, byte* a, byte* b, byte* c, byte* d, float* sums)
     {
+        nint blocks = part.End;
+        float* halves = part.Halves, x = part.X;
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
         byte* next = a + Prefetching.Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
