@@ -7,7 +7,7 @@ namespace Hone.Formats.Adapters;
 
 /// <summary>
 /// A PEFT adapter in other programs' forms: llama.cpp's GGUF adapter, and the base model with the adapter added to its weights. All that can be wrong with the adapter is
-/// found when one is opened; the bytes are made while they are read, with one tensor at a time in memory, the same ones each time.
+/// found when one is opened; the bytes are made while they are read, of merged weights some rows at a time, the same ones each time.
 /// </summary>
 public sealed class AdapterExport : IDisposable
 {
@@ -15,6 +15,9 @@ public sealed class AdapterExport : IDisposable
     public const string MergedFileName = "merged.safetensors";
     private const string WeightSuffix = ".weight";
     private const string BiasSuffix = ".bias";
+
+    /// <summary>Merged at a time: 256 KiB.</summary>
+    private const int PartValues = 1 << 16;
 
     private readonly AdapterFiles _adapter;
 
@@ -120,39 +123,49 @@ public sealed class AdapterExport : IDisposable
         SafetensorsTensorSource[] tensors = [.. shapes.Select(t => new SafetensorsTensorSource(t.Name, t.Shape, () => Values(t)))];
         return new AdapterExport(adapter, SafetensorsWriter.Length(tensors, metadata), SafetensorsWriter.Pieces(tensors, metadata));
 
-        ReadOnlyMemory<float> Values(NamedShape tensor)
+        // Some rows at a time: an embedding alone can have gigabytes.
+        IEnumerable<ReadOnlyMemory<float>> Values(NamedShape tensor)
         {
             bool isWeight = tensor.Name.EndsWith(WeightSuffix, StringComparison.Ordinal);
             string module = tensor.Name[..tensor.Name.LastIndexOf('.')];
             if (isWeight && whole.Contains(module))
-                return adapter.Read(AdapterTensor.Whole, module);
-            var values = new float[tensor.Shape.Aggregate(1L, (product, size) => product * size)];
-            model.ReadFloat32(untied && module == AdapterPlaces.Head ? AdapterPlaces.Embedding + WeightSuffix : tensor.Name, 0, values);
-            if (!adapted.Contains(module))
-                return values;
-            double scale = adapter.Config.ScaleOf(module);
-            if (isWeight)
             {
-                Add(values, adapter.Read(AdapterTensor.A, module), adapter.Read(AdapterTensor.B, module), scale, (int)tensor.Shape[1],
-                    adapter.Config.UseDora ? adapter.Read(AdapterTensor.Magnitude, module) : null);
+                yield return adapter.Read(AdapterTensor.Whole, module);
+                yield break;
             }
-            else if (adapter.Config.LoraBias)
+            bool isAdapted = adapted.Contains(module);
+            int width = tensor.Shape.Length > 1 ? (int)tensor.Shape[1] : 1;
+            Change? change = isAdapted && isWeight ? Change.Of(adapter, module, width) : null;
+            float[]? bias = isAdapted && !isWeight && adapter.Config.LoraBias ? adapter.Read(AdapterTensor.Bias, module) : null;
+            var part = new float[Math.Min(tensor.Shape[0], Math.Max(1, PartValues / width)) * width];
+            for (int row = 0, rows = part.Length / width; row < tensor.Shape[0]; row += rows)
             {
-                float[] bias = adapter.Read(AdapterTensor.Bias, module);
-                for (int i = 0; i < values.Length; i++)
-                    values[i] += (float)(scale * bias[i]);
+                int values = (int)Math.Min(rows, tensor.Shape[0] - row) * width;
+                model.ReadFloat32(untied && module == AdapterPlaces.Head ? AdapterPlaces.Embedding + WeightSuffix : tensor.Name, (long)row * width, part.AsSpan(0, values));
+                change?.AddTo(part.AsMemory(0, values), row);
+                for (int i = 0; bias is not null && i < values; i++)
+                    part[i] += (float)(adapter.Config.ScaleOf(module) * bias[row + i]);
+                yield return part.AsMemory(0, values);
             }
-            return values;
         }
     }
 
+    /// <summary>What an adapter adds to a weight [out, <paramref name="width"/>].</summary>
+    /// <param name="a">[rank, width]</param>
+    /// <param name="b">[out, rank]</param>
     /// <param name="magnitude">DoRA's [out]: the norm that each row gets.</param>
-    private static void Add(float[] weight, float[] a, float[] b, double scale, int width, float[]? magnitude)
+    private sealed class Change(float[] a, float[] b, double scale, int width, float[]? magnitude)
     {
-        int rank = a.Length / width, rows = weight.Length / width;
-        Parallel.For(0, rows, row =>
+        public static Change Of(AdapterFiles adapter, string module, int width) => new(
+            adapter.Read(AdapterTensor.A, module), adapter.Read(AdapterTensor.B, module), adapter.Config.ScaleOf(module), width, adapter.Config.UseDora ? adapter.Read(AdapterTensor.Magnitude, module) : null);
+
+        /// <param name="weight">Some rows.</param>
+        /// <param name="first">The first of them.</param>
+        public void AddTo(Memory<float> weight, int first) => Parallel.For(0, weight.Length / width, row => AddTo(weight.Span.Slice(row * width, width), first + row));
+
+        private void AddTo(Span<float> target, int row)
         {
-            Span<float> target = weight.AsSpan(row * width, width);
+            int rank = a.Length / width;
             for (int r = 0; r < rank; r++)
             {
                 float factor = (float)(scale * b[row * rank + r]);
@@ -171,7 +184,7 @@ public sealed class AdapterExport : IDisposable
             float toMagnitude = (float)(magnitude[row] / Math.Sqrt(square));
             foreach (ref float value in target)
                 value *= toMagnitude;
-        });
+        }
     }
 
     /// <summary>Rows [heads, 2, d/2] to [heads, d/2, 2], as llama.cpp's converter stores queries and keys of llama models.</summary>

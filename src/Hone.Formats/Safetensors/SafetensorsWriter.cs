@@ -10,8 +10,8 @@ namespace Hone.Formats.Safetensors;
 /// <summary>A tensor to write: float32, row-major.</summary>
 public sealed record SafetensorsData(string Name, long[] Shape, ReadOnlyMemory<float> Values);
 
-/// <summary>A tensor whose values are made when their turn comes.</summary>
-public sealed record SafetensorsTensorSource(string Name, IReadOnlyList<long> Shape, Func<ReadOnlyMemory<float>> Values);
+/// <summary>A tensor whose values are made when their turn comes, in parts that are good until the next one is asked for.</summary>
+public sealed record SafetensorsTensorSource(string Name, IReadOnlyList<long> Shape, Func<IEnumerable<ReadOnlyMemory<float>>> Values);
 
 /// <summary>Writes float32 tensors: sorted by name, metadata sorted by key, the header padded to 8 bytes, so that equal content gives equal bytes.</summary>
 public static class SafetensorsWriter
@@ -26,7 +26,7 @@ public static class SafetensorsWriter
     public static void Write(Stream stream, IEnumerable<SafetensorsData> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
         IEnumerable<SafetensorsTensorSource> sources = tensors.Select(t => t.Shape.Aggregate(1L, (product, size) => checked(product * size)) == t.Values.Length
-            ? new SafetensorsTensorSource(t.Name, t.Shape, () => t.Values)
+            ? new SafetensorsTensorSource(t.Name, t.Shape, () => [t.Values])
             : throw new ArgumentException($"The tensor '{t.Name}' of [{string.Join(", ", t.Shape)}] has {t.Values.Length} values.", nameof(tensors)));
         foreach (ReadOnlyMemory<byte> piece in Pieces(sources, metadata))
             stream.Write(piece.Span);
@@ -50,8 +50,11 @@ public static class SafetensorsWriter
         var buffer = new byte[FloatPieces.BufferBytes];
         foreach (SafetensorsTensorSource tensor in sorted)
         {
-            foreach (ReadOnlyMemory<byte> piece in FloatPieces.Of(tensor.Values(), buffer))
-                yield return piece;
+            foreach (ReadOnlyMemory<float> part in tensor.Values())
+            {
+                foreach (ReadOnlyMemory<byte> piece in FloatPieces.Of(part, buffer))
+                    yield return piece;
+            }
         }
     }
 
