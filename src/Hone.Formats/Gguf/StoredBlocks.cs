@@ -380,7 +380,8 @@ public static unsafe class StoredBlocks
             Halves(FourBits(Vector256.Load(q), shift) | Upper(Vector256.Load(fifth), group, 1), out Vector256<byte> left, out Vector256<byte> right);
             (w0, w1) = (Scaled(First(left), d, m), Scaled(Second(left), d, m));
             (w2, w3) = (Scaled(First(right), d, m), Scaled(Second(right), d, m));
-        }    }
+        }
+    }
 
     /// <summary>Q6_K: byte[128] low 4 bits, byte[64] high 2 bits, sbyte[16] scales, half d: d × scale × (q − 32)</summary>
     public readonly unsafe struct SuperSixBits : IStoredBlock
@@ -413,5 +414,6 @@ public static unsafe class StoredBlocks
             Vector256<int> offset = Vector256.Create(32);
             (w0, w1) = (Scaled(First(left) - offset, first), Scaled(Second(left) - offset, first));
             (w2, w3) = (Scaled(First(right) - offset, second), Scaled(Second(right) - offset, second));
-        }    }
+        }
+    }
 }

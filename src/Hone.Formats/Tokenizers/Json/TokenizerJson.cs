@@ -57,7 +57,8 @@ internal static class TokenizerJson
         (int[] beginning, int[] end) = PostProcessorReader.Read(root.Value(utf8, "post_processor"), source, vocabulary);
         TokenDecoder decoder = DecoderReader.Read(root.Value(utf8, "decoder"), source, vocabulary);
         return new Tokenizer(vocabulary, [.. added.Select(token => Normalized(token, normalizer))],
-            new Pipeline(normalizer, [.. preTokenizers], model.ReadModel(utf8, vocabulary, bytes)), decoder, beginning, end) { WithoutEmbedding = without };
+            new Pipeline(normalizer, [.. preTokenizers], model.ReadModel(utf8, vocabulary, bytes)), decoder, beginning, end)
+        { WithoutEmbedding = without };
     }
 
     private static Vocabulary VocabularyOf(ModelReader model, List<AddedToken> added)
