@@ -44,8 +44,8 @@ internal static class TokenizerJson
         Normalizer? normalizer = root.Value(utf8, "normalizer") is { } normalizerValue ? NormalizerReader.Read(new JsonFields(source, "normalizer", normalizerValue)) : null;
         model.ReadTokens(utf8);
         List<AddedToken> added = AddedTokensReader.Read(root.Value(utf8, "added_tokens"), source, model.Tokens, model.TokenCount);
-        string[] without = [.. added.Where(token => token.Id >= embeddings && !model.Tokens.ContainsKey(token.Text)).Select(token => token.Text)];
-        added.RemoveAll(token => without.Contains(token.Text));
+        ILookup<bool, AddedToken> has = added.ToLookup(token => token.Id < embeddings || model.Tokens.ContainsKey(token.Text));
+        added = [.. has[true]];
         Vocabulary vocabulary = VocabularyOf(model, added);
         var preTokenizers = new List<PreTokenizer>();
         if (root.Value(utf8, "pre_tokenizer") is { } preTokenizer)
@@ -58,7 +58,7 @@ internal static class TokenizerJson
         TokenDecoder decoder = DecoderReader.Read(root.Value(utf8, "decoder"), source, vocabulary);
         return new Tokenizer(vocabulary, [.. added.Select(token => Normalized(token, normalizer))],
             new Pipeline(normalizer, [.. preTokenizers], model.ReadModel(utf8, vocabulary, bytes)), decoder, beginning, end)
-        { WithoutEmbedding = without };
+        { WithoutEmbedding = [.. has[false].Select(token => token.Text)] };
     }
 
     private static Vocabulary VocabularyOf(ModelReader model, List<AddedToken> added)
