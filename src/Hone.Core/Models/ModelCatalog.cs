@@ -177,7 +177,7 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
                 continue;
             }
             string root = Path.GetFullPath(folder);
-            foreach (string path in Directory.EnumerateFiles(root, "*.gguf").Concat(Directory.EnumerateDirectories(root).Where(ModelFiles.IsFolder)).Order(StringComparer.Ordinal))
+            foreach (string path in Directory.EnumerateFiles(root, "*.gguf").Where(f => !ModelFiles.IsLaterPart(f)).Concat(Directory.EnumerateDirectories(root).Where(ModelFiles.IsFolder)).Order(StringComparer.Ordinal))
             {
                 if (!known.Contains(path) && await AddAsync(path, null, cancellationToken) is AddModelResult.Refused { Errors: var errors })
                     refused.Add($"{path} is left out: {string.Join(' ', errors)}");
@@ -210,7 +210,7 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     private static string DefaultId(string path)
     {
         var name = new StringBuilder("@local/");
-        foreach (char c in (Directory.Exists(path) ? Path.GetFileName(path.TrimEnd(Path.DirectorySeparatorChar)) : Path.GetFileNameWithoutExtension(path)).ToLowerInvariant())
+        foreach (char c in ModelFiles.NameOf(path).ToLowerInvariant())
             name.Append(char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-');
         return name.ToString();
     }

@@ -4,43 +4,60 @@ using Hone.Formats.Models;
 namespace Hone.Formats.Gguf;
 
 /// <summary>
-/// A model in GGUF format (github.com/ggml-org/ggml, docs/gguf.md), memory-mapped: opening reads the head only. Everything in the head is checked against the
-/// file's length, so that later reads stay inside it. Reading is safe from many threads.
+/// A model in GGUF format (github.com/ggml-org/ggml, docs/gguf.md), in one file or several (<see cref="GgufParts"/>), memory-mapped: opening reads the heads only. Everything in a head is
+/// checked against the file's length, so that later reads stay inside it. Reading is safe from many threads.
 /// </summary>
 /// <exception cref="InvalidFileException">The file is cut, damaged, or of a type that cannot be read.</exception>
 public sealed class GgufFile : IDisposable
 {
-    private readonly MappedFile _file;
-    private readonly Dictionary<string, GgufTensor> _byName;
+    private readonly IReadOnlyList<MappedFile> _files;
+    private readonly Dictionary<string, GgufTensor> _byName = new(StringComparer.Ordinal);
 
-    private GgufFile(MappedFile file, int version, Dictionary<string, GgufValue> metadata, List<GgufTensor> tensors)
+    private GgufFile(IReadOnlyList<MappedFile> files, int version, GgufMetadata metadata, List<GgufTensor> tensors)
     {
-        _file = file;
-        Version = version;
-        Metadata = new GgufMetadata(file.Path, metadata);
-        Tensors = tensors;
-        _byName = tensors.ToDictionary(t => t.Name, StringComparer.Ordinal);
+        (_files, Version, Metadata, Tensors) = (files, version, metadata, tensors);
+        foreach (GgufTensor tensor in tensors)
+        {
+            if (!_byName.TryAdd(tensor.Name, tensor))
+                throw new InvalidFileException($"{files[tensor.Part].Path}: the tensor '{tensor.Name}' is in another part of the model too. Fetch its files again.");
+        }
+        if (files.Count > 1 && metadata.Int32("split.tensors.count") is { } count && count != tensors.Count)
+            throw new InvalidFileException($"{Path}: the model's {files.Count} files have {tensors.Count} tensors, but its key split.tensors.count is {count}. Fetch the files again.");
     }
 
-    public string Path => _file.Path;
+    /// <summary>Of several files the first.</summary>
+    public string Path => _files[0].Path;
     public int Version { get; }
     public GgufMetadata Metadata { get; }
 
-    /// <summary>In the file's order.</summary>
+    /// <summary>In the files' order.</summary>
     public IReadOnlyList<GgufTensor> Tensors { get; }
 
     public static GgufFile Open(string path)
     {
-        MappedFile file = MappedFile.Open(path);
+        var files = new List<MappedFile>();
         try
         {
-            (int version, Dictionary<string, GgufValue> metadata, List<GgufTensor> tensors) = new GgufReader(file).Read();
-            return new GgufFile(file, version, metadata, tensors);
+            (int version, GgufMetadata metadata, List<GgufTensor> tensors) = Add(path);
+            foreach (string part in GgufParts.After(metadata, path))
+            {
+                (_, GgufMetadata own, List<GgufTensor> more) = Add(part);
+                GgufParts.Check(metadata, own, part, files.Count - 1);
+                tensors.AddRange(more.Select(t => t with { Part = files.Count - 1 }));
+            }
+            return new GgufFile(files, version, metadata, tensors);
         }
         catch
         {
-            file.Dispose();
+            files.ForEach(f => f.Dispose());
             throw;
+        }
+
+        (int Version, GgufMetadata Metadata, List<GgufTensor> Tensors) Add(string path)
+        {
+            files.Add(MappedFile.Open(path));
+            (int version, Dictionary<string, GgufValue> metadata, List<GgufTensor> tensors) = new GgufReader(files[^1]).Read();
+            return (version, new GgufMetadata(path, metadata), tensors);
         }
     }
 
@@ -66,7 +83,7 @@ public sealed class GgufFile : IDisposable
             throw new ArgumentException($"{tensor.Type} is read in blocks of {values}.", nameof(start));
         if (destination.IsEmpty)
             return;
-        using MappedFile.Pin pin = _file.PinRange(tensor.Offset + start / values * bytes, (long)destination.Length / values * bytes);
+        using MappedFile.Pin pin = _files[tensor.Part].PinRange(tensor.Offset + start / values * bytes, (long)destination.Length / values * bytes);
         fixed (float* to = destination)
             Dequantizer.Decode(tensor.Type, pin.Pointer, to, destination.Length);
     }
@@ -77,7 +94,11 @@ public sealed class GgufFile : IDisposable
     /// Hugging Face in the second (rotary pairs are half a head apart).
     /// </param>
     public unsafe StoredMatrix? Stored(GgufTensor tensor, int permutedHeads = 0) =>
-        StoredMatrix.Of(_file.Address(tensor.Offset, tensor.Length), tensor.Type, (int)tensor.Shape[0], tensor.Shape.Length > 1 ? (int)tensor.Shape[1] : 1, permutedHeads);
+        StoredMatrix.Of(_files[tensor.Part].Address(tensor.Offset, tensor.Length), tensor.Type, (int)tensor.Shape[0], tensor.Shape.Length > 1 ? (int)tensor.Shape[1] : 1, permutedHeads);
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        foreach (MappedFile file in _files)
+            file.Dispose();
+    }
 }

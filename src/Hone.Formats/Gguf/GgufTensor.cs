@@ -6,6 +6,9 @@ namespace Hone.Formats.Gguf;
 /// <param name="Length">Bytes.</param>
 public sealed record GgufTensor(string Name, GgmlType Type, long[] Shape, long Offset, long Length)
 {
+    /// <summary>Which of the model's files has it.</summary>
+    public int Part { get; init; }
+
     public long Elements
     {
         get

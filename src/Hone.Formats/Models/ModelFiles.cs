@@ -1,14 +1,21 @@
 using System.Security.Cryptography;
 using System.Text;
 using Hone.Formats.Files;
+using Hone.Formats.Gguf;
 
 namespace Hone.Formats.Models;
 
-/// <summary>The files that a model is made of: a GGUF file, or those of a Hugging Face folder whose content decides what the model computes.</summary>
+/// <summary>The files that a model is made of: a GGUF file, or its parts, or those of a Hugging Face folder whose content decides what the model computes.</summary>
 public static class ModelFiles
 {
-    /// <summary>Of a folder in an order that never changes; a folder without a model has none.</summary>
-    public static IReadOnlyList<string> Of(string path) => Directory.Exists(path) ? HuggingFaceFolder.Files(path) : [path];
+    /// <summary>In an order that never changes; a folder without a model has none.</summary>
+    public static IReadOnlyList<string> Of(string path) => Directory.Exists(path) ? HuggingFaceFolder.Files(path) : [path, .. GgufParts.Names(path).Skip(1).Where(File.Exists)];
+
+    /// <summary>Whether a GGUF file is but a part of a model, named like those behind the first.</summary>
+    public static bool IsLaterPart(string path) => GgufParts.IsLater(path);
+
+    /// <summary>The folder's name, or the file's without ending and part.</summary>
+    public static string NameOf(string path) => Directory.Exists(path) ? Path.GetFileName(path.TrimEnd(Path.DirectorySeparatorChar)) : GgufParts.Stem(path);
 
     /// <summary>Whether the path is a folder with a Hugging Face model in it.</summary>
     public static bool IsFolder(string path) => File.Exists(Path.Combine(path, HuggingFaceConfig.FileName));
@@ -20,14 +27,17 @@ public static class ModelFiles
         return (files.Sum(f => f.Length), files.Select(f => f.LastWriteTimeUtc).DefaultIfEmpty(DateTime.UnixEpoch).Max());
     }
 
-    /// <summary>Lower-case hex SHA-256: of a file its content's; of a folder that of the lines <c>hash, two spaces, name</c>, which <c>sha256sum</c> prints.</summary>
+    /// <summary>Lower-case hex SHA-256: of a file its content's; of several that of the lines <c>hash, two spaces, name</c>, which <c>sha256sum</c> prints.</summary>
     public static async Task<string> HashAsync(string path, CancellationToken cancellationToken)
     {
-        if (!Directory.Exists(path))
+        bool isFolder = Directory.Exists(path);
+        IReadOnlyList<string> files = Of(path);
+        if (!isFolder && files.Count == 1)
             return await HashFileAsync(path, cancellationToken);
+        string folder = isFolder ? path : Path.GetDirectoryName(Path.GetFullPath(path))!;
         var lines = new StringBuilder();
-        foreach (string file in Of(path))
-            lines.Append(await HashFileAsync(file, cancellationToken)).Append("  ").Append(Path.GetRelativePath(path, file)).Append('\n');
+        foreach (string file in files)
+            lines.Append(await HashFileAsync(file, cancellationToken)).Append("  ").Append(Path.GetRelativePath(folder, file)).Append('\n');
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(lines.ToString())));
     }
 
