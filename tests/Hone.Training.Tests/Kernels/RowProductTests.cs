@@ -98,35 +98,66 @@ public sealed class RowProductTests
         Assert.Superset(Enum.GetValues<GgmlType>().Where(StoredBlocks.Has).ToHashSet(), types);
     }
 
+    /// <summary>Rows of W that are taken in parts of the depth where several of x share them: the same bits as those of one, of one row of x and of up to nine.</summary>
+    [Theory]
+    [InlineData(GgmlType.F16)]
+    [InlineData(GgmlType.Q4_1)]
+    [InlineData(GgmlType.Q5_0)]
+    [InlineData(GgmlType.Q8_0)]
+    [InlineData(GgmlType.Q4_K)]
+    [InlineData(GgmlType.Q5_K)]
+    [InlineData(GgmlType.Q6_K)]
+    public unsafe void Run_LongStoredRows_BitsOfTheWidenedOnesAndOfEachRowAlone(GgmlType type)
+    {
+        const int Rows = 7, Columns = 9_216;
+        Cores.Use(2);
+        var random = new SplitMix64(6);
+        using var scope = NewDisposeScope();
+        // No byte has the bit that makes a half infinite.
+        WithStored(type, Rows, Columns, () => (uint)random.Next() & 0xBFBF_BFBF, stored =>
+        {
+            Matrix values = Matrix.Of(empty(Rows, Columns)), x = Matrix.Of(rand(9, Columns) - 0.5);
+            stored.WidenRows(0, Rows, 0, Columns, values.Data, values.Stride);
+            for (int rows = 1; rows <= x.Rows; rows++)
+            {
+                Matrix ofStored = Matrix.Of(empty(rows, Rows)), ofWidened = Matrix.Of(empty(rows, Rows)), alone = Matrix.Of(empty(1, Rows));
+                using (RowProduct.Begin())
+                {
+                    MatrixProduct.Run(ofStored, false, new ProductTerm(x.RowRange(0, rows), new StoredRows([stored]), Transposed: true));
+                    MatrixProduct.Run(ofWidened, false, new ProductTerm(x.RowRange(0, rows), values, Transposed: true));
+                    MatrixProduct.Run(alone, false, new ProductTerm(x.RowRange(rows - 1, 1), new StoredRows([stored]), Transposed: true));
+                }
+                Assert.Equal(ofWidened.All().ToArray(), ofStored.All().ToArray());
+                Assert.Equal(ofWidened.Row(rows - 1).ToArray(), alone.All().ToArray());
+                for (int column = 0; column < Rows; column++)
+                {
+                    double sum = 0, size = 0;
+                    for (int k = 0; k < Columns; k++)
+                    {
+                        double product = (double)x.Row(rows - 1)[k] * values.Row(column)[k];
+                        (sum, size) = (sum + product, size + Math.Abs(product));
+                    }
+                    Assert.InRange(alone.All()[column], sum - 1e-5 * size, sum + 1e-5 * size);
+                }
+            }
+        });
+    }
+
     /// <summary>Rows of 16-bit values whose length is no multiple of a block: what is behind the last block is not float32.</summary>
     [Theory]
     [InlineData(GgmlType.BF16)]
     [InlineData(GgmlType.F16)]
-    public void Bug_StoredRowsOfOddWidth_ReadTheirRestAsWhatItIs(GgmlType type)
+    public unsafe void Bug_StoredRowsOfOddWidth_ReadTheirRestAsWhatItIs(GgmlType type)
     {
         const int Rows = 6, Columns = 48;
-        string path = Path.Combine(Path.GetTempPath(), $"hone-{Guid.NewGuid():N}.gguf");
-        try
+        var random = new SplitMix64(5);
+        uint Sixteen() => type == GgmlType.BF16 ? BitConverter.SingleToUInt32Bits((float)random.NextDouble() - 0.5f) >> 16 : BitConverter.HalfToUInt16Bits((Half)(random.NextDouble() - 0.5));
+        using var scope = NewDisposeScope();
+        WithStored(type, Rows, Columns, () => Sixteen() | Sixteen() << 16, stored =>
         {
-            var random = new SplitMix64(5);
-            uint Sixteen() => type == GgmlType.BF16 ? BitConverter.SingleToUInt32Bits((float)random.NextDouble() - 0.5f) >> 16 : BitConverter.HalfToUInt16Bits((Half)(random.NextDouble() - 0.5));
-            float[] pairs = [.. Enumerable.Range(0, Rows * Columns).Select(_ => BitConverter.UInt32BitsToSingle(Sixteen() | Sixteen() << 16))];
-            using (FileStream stream = File.Create(path))
-            {
-                foreach (ReadOnlyMemory<byte> piece in GgufWriter.Pieces([], [new GgufTensorSource("matrix", [Rows, Columns], () => pairs)]))
-                    stream.Write(piece.Span);
-                // Behind the name, the number of sizes and the sizes: the type.
-                byte[] written = new byte[stream.Position];
-                stream.Position = 0;
-                stream.ReadExactly(written);
-                stream.Position = written.AsSpan().IndexOf("matrix"u8) + 6 + 4 + 16;
-                stream.WriteByte((byte)type);
-            }
-            using var scope = NewDisposeScope();
-            using GgufFile file = GgufFile.Open(path);
-            StoredMatrix stored = file.Stored(file.Tensors[0])!.Value;
             Matrix values = Matrix.Of(empty(Rows, Columns)), x = Matrix.Of(rand(3, Columns) - 0.5);
-            file.ReadFloat32("matrix", values.All());
+            for (int row = 0; row < Rows; row++)
+                stored.WidenRow(row, 0, Columns, values.Data + row * values.Stride);
             foreach (int rows in new[] { 1, 3 })
             {
                 Matrix ofStored = Matrix.Of(empty(rows, Rows)), ofWidened = Matrix.Of(empty(rows, Rows));
@@ -137,6 +168,29 @@ public sealed class RowProductTests
                 }
                 Assert.Equal(ofWidened.All().ToArray(), ofStored.All().ToArray());
             }
+        });
+    }
+
+    /// <summary>A matrix in a file whose bytes are those of the words.</summary>
+    private static void WithStored(GgmlType type, int rows, int columns, Func<uint> word, Action<StoredMatrix> run)
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"hone-{Guid.NewGuid():N}.gguf");
+        try
+        {
+            float[] words = [.. Enumerable.Range(0, rows * columns).Select(_ => BitConverter.UInt32BitsToSingle(word()))];
+            using (FileStream stream = File.Create(path))
+            {
+                foreach (ReadOnlyMemory<byte> piece in GgufWriter.Pieces([], [new GgufTensorSource("matrix", [rows, columns], () => words)]))
+                    stream.Write(piece.Span);
+                // Behind the name, the number of sizes and the sizes: the type.
+                byte[] written = new byte[stream.Position];
+                stream.Position = 0;
+                stream.ReadExactly(written);
+                stream.Position = written.AsSpan().IndexOf("matrix"u8) + 6 + 4 + 16;
+                stream.WriteByte((byte)type);
+            }
+            using GgufFile file = GgufFile.Open(path);
+            run(file.Stored(file.Tensors[0])!.Value);
         }
         finally
         {
