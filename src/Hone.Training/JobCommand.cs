@@ -35,9 +35,12 @@ internal static class JobCommand
         try
         {
             JobSpec job = await ReadAsync(Path.Combine(folder, JobSpec.FileName)).ConfigureAwait(false);
-            if (job.MemoryLimitMb is { } limit)
-                ChildLifetime.LimitMemory(limit);
             Libtorch.Load();
+            using MemoryLimit? limit = job.MemoryLimitMb is not { } megabytes ? null : new MemoryLimit(megabytes, () =>
+            {
+                events.Write(OutOfMemory($"The limit is {megabytes} MiB."));
+                ChildLifetime.End(1);
+            });
             Cores.BeginLoading();
             using var heartbeat = new Heartbeat(events.Write, () => Environment.CpuUsage.TotalTime, TimeProvider.System);
             body(job, events, pause.Token);
@@ -70,13 +73,13 @@ internal static class JobCommand
         NotFiniteException => new TrainerEvent.Failed("not_finite", e.Message),
         LibtorchException => new TrainerEvent.Failed("bad_libtorch", e.Message),
         InvalidFileException => new TrainerEvent.Failed("bad_model", e.Message),
-        OutOfMemoryException => OutOfMemory(e),
+        OutOfMemoryException => OutOfMemory(e.Message),
         ExternalException when e.Message.Contains("CUDA out of memory", StringComparison.Ordinal) => new TrainerEvent.Failed(
             "out_of_memory", $"The device's memory ran out: lower max_length or batch_size, or set recompute. ({e.Message.Split('\n')[0]})"),
-        ExternalException or InvalidOperationException when e.Message.Contains("alloc", StringComparison.OrdinalIgnoreCase) => OutOfMemory(e),
+        ExternalException or InvalidOperationException when e.Message.Contains("alloc", StringComparison.OrdinalIgnoreCase) => OutOfMemory(e.Message),
         _ => null,
     };
 
-    private static TrainerEvent.Failed OutOfMemory(Exception e) =>
-        new("out_of_memory", $"Memory ran out after {ChildLifetime.PeakMemoryMb():f0} MiB: lower batch_size or max_length, or raise the worker's memory limit. ({e.Message.Split('\n')[0]})");
+    private static TrainerEvent.Failed OutOfMemory(string cause) =>
+        new("out_of_memory", $"Memory ran out after {ChildLifetime.PeakMemoryMb():f0} MiB: lower batch_size or max_length, or raise the worker's memory limit. ({cause.Split('\n')[0]})");
 }

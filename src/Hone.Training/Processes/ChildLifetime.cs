@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Hone.Training.Processes;
 
-/// <summary>What a child of a worker or a server owes its parent: a process group of its own, an end when the parent ends, and a bound on its memory.</summary>
+/// <summary>What a child of a worker or a server owes its parent: a process group of its own, an end when the parent ends, and way to the server.</summary>
 public static partial class ChildLifetime
 {
     /// <summary>Of a job: behind the API, and behind the answers that somebody waits for.</summary>
@@ -57,17 +57,6 @@ public static partial class ChildLifetime
             Exit(code);
     }
 
-    /// <summary>Bounds private writable memory; an allocation beyond it fails instead of taking the machine down.</summary>
-    public static void LimitMemory(int megabytes)
-    {
-        if (!OperatingSystem.IsLinux())
-            return;
-        const int Data = 2; // RLIMIT_DATA
-        var limit = new Limit { Current = (ulong)megabytes << 20, Maximum = (ulong)megabytes << 20 };
-        if (SetLimit(Data, in limit) != 0)
-            throw new InvalidOperationException($"Cannot limit the memory to {megabytes} MiB: {Marshal.GetLastPInvokeErrorMessage()}.");
-    }
-
     /// <summary>
     /// Gives way to the server, whose answers take little time and are waited for: a processor that both want goes to it, by its weight, and at once, because
     /// whoever asks for short turns may break into the turn of one that asks for long ones (Linux 6.12). On an idle machine nothing changes. Threads inherit it
@@ -104,13 +93,6 @@ public static partial class ChildLifetime
         return 0;
     }
 
-    [StructLayout(LayoutKind.Sequential)]
-    private struct Limit
-    {
-        public ulong Current;
-        public ulong Maximum;
-    }
-
     [LibraryImport("libc", EntryPoint = "setpgid", SetLastError = true)]
     private static partial int SetProcessGroup(int process, int group);
 
@@ -133,9 +115,6 @@ public static partial class ChildLifetime
 
     [LibraryImport("libc", EntryPoint = "setpriority", SetLastError = true)]
     private static partial int SetPriority(int which, int who, int priority);
-
-    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
-    private static partial int SetLimit(int resource, in Limit limit);
 
     [LibraryImport("libc", EntryPoint = "_exit")]
     private static partial void Exit(int code);
