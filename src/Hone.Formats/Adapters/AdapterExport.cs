@@ -137,6 +137,7 @@ public sealed class AdapterExport : IDisposable
             int width = tensor.Shape.Length > 1 ? (int)tensor.Shape[1] : 1;
             Change? change = isAdapted && isWeight ? Change.Of(adapter, module, width) : null;
             float[]? bias = isAdapted && !isWeight && adapter.Config.LoraBias ? adapter.Read(AdapterTensor.Bias, module) : null;
+            double scale = bias is null ? 0 : adapter.Config.ScaleOf(module);
             var part = new float[Math.Min(tensor.Shape[0], Math.Max(1, PartValues / width)) * width];
             for (int row = 0, rows = part.Length / width; row < tensor.Shape[0]; row += rows)
             {
@@ -144,7 +145,7 @@ public sealed class AdapterExport : IDisposable
                 model.ReadFloat32(untied && module == AdapterPlaces.Head ? AdapterPlaces.Embedding + WeightSuffix : tensor.Name, (long)row * width, part.AsSpan(0, values));
                 change?.AddTo(part.AsMemory(0, values), row);
                 for (int i = 0; bias is not null && i < values; i++)
-                    part[i] += (float)(adapter.Config.ScaleOf(module) * bias[row + i]);
+                    part[i] += (float)(scale * bias[row + i]);
                 yield return part.AsMemory(0, values);
             }
         }

@@ -44,10 +44,10 @@ internal static unsafe partial class Dequantizer
     {
         for (; blocks > 0; blocks--, x += 144)
         {
-            for (int group = 0; group < 8; group++, y += 32)
+            (ulong scales, ulong minimums) = StoredBlocks.SixBits(x + 4);
+            for (int group = 0; group < 8; group++, y += 32, scales >>= 8, minimums >>= 8)
             {
-                (float scale, float minimum) = StoredBlocks.ScaleAndMinimum(x, group, StoredBlocks.HalfValues);
-                Vector128<float> d = Vector128.Create(scale), m = Vector128.Create(minimum);
+                Vector128<float> d = Scale(x) * (byte)scales, m = -(Scale(x + 2) * (byte)minimums);
                 byte* q = x + 16 + group / 2 * 32;
                 Store(Nibbles(q, group), d, m, y);
                 Store(Nibbles(q + 16, group), d, m, y + 16);
@@ -60,10 +60,10 @@ internal static unsafe partial class Dequantizer
     {
         for (; blocks > 0; blocks--, x += 176)
         {
-            for (int group = 0; group < 8; group++, y += 32)
+            (ulong scales, ulong minimums) = StoredBlocks.SixBits(x + 4);
+            for (int group = 0; group < 8; group++, y += 32, scales >>= 8, minimums >>= 8)
             {
-                (float scale, float minimum) = StoredBlocks.ScaleAndMinimum(x, group, StoredBlocks.HalfValues);
-                Vector128<float> d = Vector128.Create(scale), m = Vector128.Create(minimum);
+                Vector128<float> d = Scale(x) * (byte)scales, m = -(Scale(x + 2) * (byte)minimums);
                 byte* q = x + 48 + group / 2 * 32;
                 Store(Nibbles(q, group) | Fifth(x + 16, group), d, m, y);
                 Store(Nibbles(q + 16, group) | Fifth(x + 32, group), d, m, y + 16);

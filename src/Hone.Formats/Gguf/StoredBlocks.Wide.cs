@@ -4,16 +4,13 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Hone.Formats.Gguf;
 
-/// <summary>32 stored values, widened in two registers: the bits that <see cref="IStoredBlock"/> and the reference give. With AVX-512 only.</summary>
-public unsafe interface IWideBlock
+/// <summary>In two registers, to the same bits as <see cref="INarrowBlock"/>. With AVX-512 only.</summary>
+public unsafe interface IWideBlock : IStoredBlock
 {
-    /// <summary>Of 32 values, about.</summary>
-    static abstract int Bytes { get; }
-
     /// <summary>Values 32 · index … + 15 and + 16 … + 31 of a row.</summary>
     /// <param name="row">Where the row begins.</param>
     /// <param name="index">Which 32 values.</param>
-    /// <param name="halves"><see cref="StoredBlocks.HalfValues"/></param>
+    /// <param name="halves"><see cref="StoredBlocks.HalfValues"/>; what is prepared where something is.</param>
     static abstract void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1);
 }
 
@@ -22,6 +19,21 @@ public unsafe interface IWideBlock
 /// </summary>
 public static unsafe class WideBlocks
 {
+    /// <inheritdoc cref="StoredBlocks.Widen{TBlock}(byte*, nint, nint, float*)"/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Widen<TBlock>(byte* row, nint first, nint blocks, float* target) where TBlock : struct, IWideBlock
+    {
+        float* scales = stackalloc float[StoredBlocks.Scales], halves = StoredBlocks.HalfValues;
+        for (nint i = first, end = first + blocks; i < end; i++, target += StoredBlocks.Values)
+        {
+            if (TBlock.IsPrepared && i % 8 == 0)
+                TBlock.Prepare(row, i, halves, scales);
+            TBlock.Read(row, i, TBlock.IsPrepared ? scales : halves, out Vector512<float> w0, out Vector512<float> w1);
+            w0.Store(target);
+            w1.Store(target + 16);
+        }
+    }
+
     private static Vector512<float> Counting
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -218,16 +230,19 @@ public static unsafe class WideBlocks
         public static int Bytes => 18;
 
         /// <inheritdoc/>
+        public static bool IsPrepared => true;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prepare(byte* row, nint index, float* halves, float* scales) => StoredBlocks.SuperNibbles.Prepare(row, index, halves, scales);
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
-            byte* block = row + (index >> 3) * 144;
-            int group = (int)index & 7;
-            (float scale, float minimum) = StoredBlocks.ScaleAndMinimum(block, group, halves);
-            Vector512<float> d = Vector512.Create(scale), m = Vector512.Create(minimum);
-            byte* q = block + 16 + group / 2 * 32;
-            Vector512<float> table = Counting * d + m;
-            int shift = group % 2 * 4;
+            int group = (int)index & 7, shift = group % 2 * 4;
+            byte* q = row + (index >> 3) * 144 + 16 + group / 2 * 32;
+            Vector512<float> table = Vector512.FusedMultiplyAdd(Counting, Vector512.Create(halves[group]), Vector512.Create(halves[group + 8]));
             (w0, w1) = (Pick(table, Integers(q) >>> shift), Pick(table, Integers(q + 16) >>> shift));
         }
     }
@@ -239,18 +254,22 @@ public static unsafe class WideBlocks
         public static int Bytes => 22;
 
         /// <inheritdoc/>
+        public static bool IsPrepared => true;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prepare(byte* row, nint index, float* halves, float* scales) => StoredBlocks.SuperFiveBits.Prepare(row, index, halves, scales);
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
             byte* block = row + (index >> 3) * 176;
-            int group = (int)index & 7, shift = group % 2 * 4;
-            (float scale, float minimum) = StoredBlocks.ScaleAndMinimum(block, group, halves);
-            Vector512<float> d = Vector512.Create(scale), m = Vector512.Create(minimum);
-            byte* q = block + 48 + group / 2 * 32;
-            Vector512<float> table = Counting * d + m, upper = (Counting + Vector512.Create(16f)) * d + m;
-            Vector512<int> four = Vector512.Create(15), one = Vector512<int>.One;
-            w0 = Avx512F.PermuteVar16x32x2(table, Integers(q) >>> shift & four | (Integers(block + 16) >>> group & one) << 4, upper);
-            w1 = Avx512F.PermuteVar16x32x2(table, Integers(q + 16) >>> shift & four | (Integers(block + 32) >>> group & one) << 4, upper);
+            int group = (int)index & 7;
+            Vector512<float> d = Vector512.Create(halves[group]), m = Vector512.Create(halves[group + 8]);
+            Vector256<byte> q = StoredBlocks.FourBits(Vector256.Load(block + 48 + group / 2 * 32), group % 2 * 4) | StoredBlocks.Upper(Vector256.Load(block + 16), group, 1);
+            w0 = Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(q.GetLower())), d, m);
+            w1 = Vector512.FusedMultiplyAdd(Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(q.GetUpper())), d, m);
         }
     }
 
@@ -261,23 +280,23 @@ public static unsafe class WideBlocks
         public static int Bytes => 26;
 
         /// <inheritdoc/>
+        public static bool IsPrepared => true;
+
+        /// <inheritdoc/>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prepare(byte* row, nint index, float* halves, float* scales) => StoredBlocks.SuperSixBits.Prepare(row, index, halves, scales);
+
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void Read(byte* row, nint index, float* halves, out Vector512<float> w0, out Vector512<float> w1)
         {
             byte* block = row + (index >> 3) * 210;
             int group = (int)index & 7, part = group % 4;
             byte* low = block + group / 4 * 64 + part % 2 * 32, high = block + 128 + group / 4 * 32;
-            float d = halves[*(ushort*)(block + 208)];
-            sbyte* scales = (sbyte*)block + 192 + group * 2;
-            w0 = Six(low, high, part) * Vector512.Create(d * scales[0]);
-            w1 = Six(low + 16, high + 16, part) * Vector512.Create(d * scales[1]);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector512<float> Six(byte* low, byte* high, int part)
-        {
-            Vector512<int> q = Integers(low) >>> (part / 2 * 4) & Vector512.Create(15) | (Integers(high) >>> (part * 2) & Vector512.Create(3)) << 4;
-            return Vector512.ConvertToSingle(q - Vector512.Create(32));
+            Vector256<byte> bits = StoredBlocks.FourBits(Vector256.Load(low), part / 2 * 4) | StoredBlocks.Upper(Vector256.Load(high), part * 2, 3);
+            Vector256<sbyte> q = bits.AsSByte() - Vector256.Create((sbyte)32);
+            w0 = Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(q.GetLower())) * Vector512.Create(halves[2 * group]);
+            w1 = Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(q.GetUpper())) * Vector512.Create(halves[2 * group + 1]);
         }
     }
 }

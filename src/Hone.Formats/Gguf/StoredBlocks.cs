@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Hone.Formats.Gguf;
 
-/// <summary>32 stored values, widened in registers: the bits that gguf-py gives. With AVX2 only.</summary>
+/// <summary>A type of which 32 stored values are widened at a time: the bits that gguf-py gives.</summary>
 public unsafe interface IStoredBlock
 {
     /// <summary>Of 32 values, about.</summary>
@@ -22,7 +22,11 @@ public unsafe interface IStoredBlock
     static virtual void Prepare(byte* row, nint index, float* halves, float* scales)
     {
     }
+}
 
+/// <summary>In four registers. With AVX2 only.</summary>
+public unsafe interface INarrowBlock : IStoredBlock
+{
     /// <summary>Values 32 · index + 0 … 7, 8 … 15, 16 … 23 and 24 … 31 of a row.</summary>
     /// <param name="row">Where the row begins.</param>
     /// <param name="index">Which 32 values.</param>
@@ -49,22 +53,22 @@ public static unsafe class StoredBlocks
     public static bool Has(GgmlType type) => Avx2.IsSupported && type is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16 or GgmlType.Q4_0 or GgmlType.Q4_1 or GgmlType.Q5_0
         or GgmlType.Q5_1 or GgmlType.Q8_0 or GgmlType.IQ4_NL or GgmlType.Q4_K or GgmlType.Q5_K or GgmlType.Q6_K;
 
-    /// <summary>Of a row the blocks from the first one on.</summary>
+    /// <summary>Of a row some blocks; where they are prepared, <paramref name="first"/> is a multiple of 8.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Widen<TBlock>(byte* row, nint first, nint blocks, float* target) where TBlock : struct, IStoredBlock
+    internal static void Widen<TBlock>(byte* row, nint first, nint blocks, float* target) where TBlock : struct, INarrowBlock
     {
         float* scales = stackalloc float[Scales], halves = HalfValues;
         for (nint i = first, end = first + blocks; i < end; i++, target += Values)
         {
-            if (TBlock.IsPrepared && (i == first || i % 8 == 0))
-                TBlock.Prepare(row, i & -8, halves, scales);
+            if (TBlock.IsPrepared && i % 8 == 0)
+                TBlock.Prepare(row, i, halves, scales);
             Widen<TBlock>(row, i, TBlock.IsPrepared ? scales : halves, target);
         }
     }
 
-    /// <summary>32 values, as <see cref="IStoredBlock.Read"/> gives them.</summary>
+    /// <summary>32 values, as <see cref="INarrowBlock.Read"/> gives them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Widen<TBlock>(byte* row, nint index, float* halves, float* target) where TBlock : struct, IStoredBlock
+    public static void Widen<TBlock>(byte* row, nint index, float* halves, float* target) where TBlock : struct, INarrowBlock
     {
         TBlock.Read(row, index, halves, out Vector256<float> w0, out Vector256<float> w1, out Vector256<float> w2, out Vector256<float> w3);
         w0.Store(target);
@@ -73,23 +77,20 @@ public static unsafe class StoredBlocks
         w3.Store(target + 24);
     }
 
-    /// <summary>A group's scale and minimum of six bits each, of the eight in twelve bytes: value = d × q + m.</summary>
+    /// <summary>Eight groups' scales and minimums of six bits, which twelve bytes have, as a byte each.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static (float D, float M) ScaleAndMinimum(byte* block, int group, float* halves)
+    internal static (ulong Scales, ulong Minimums) SixBits(byte* bytes)
     {
-        byte* s = block + 4;
-        int scale = group < 4 ? s[group] & 63 : s[group + 4] & 15 | s[group - 4] >> 6 << 4;
-        int minimum = group < 4 ? s[group + 4] & 63 : s[group + 4] >> 4 | s[group] >> 6 << 4;
-        return (halves[*(ushort*)block] * scale, -(halves[*(ushort*)(block + 2)] * minimum));
+        uint first = *(uint*)bytes, second = *(uint*)(bytes + 4), third = *(uint*)(bytes + 8);
+        return (first & 0x3F3F3F3F | (ulong)(third & 0x0F0F0F0F | first >> 2 & 0x30303030) << 32,
+            second & 0x3F3F3F3F | (ulong)(third >> 4 & 0x0F0F0F0F | second >> 2 & 0x30303030) << 32);
     }
 
-    /// <summary>Those of all eight groups: d, then m.</summary>
+    /// <summary>Of a Q4_K's or Q5_K's eight groups d, then m: value = d × q + m.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void ScalesAndMinimums(byte* block, float* halves, float* scales)
     {
-        uint first = *(uint*)(block + 4), second = *(uint*)(block + 8), third = *(uint*)(block + 12);
-        ulong scale = first & 0x3F3F3F3F | (ulong)(third & 0x0F0F0F0F | first >> 2 & 0x30303030) << 32;
-        ulong minimum = second & 0x3F3F3F3F | (ulong)(third >> 4 & 0x0F0F0F0F | second >> 2 & 0x30303030) << 32;
+        (ulong scale, ulong minimum) = SixBits(block + 4);
         Scaled(Avx2.ConvertToVector256Int32(Vector128.CreateScalar(scale).AsByte()), Half(halves, block)).Store(scales);
         (-Scaled(Avx2.ConvertToVector256Int32(Vector128.CreateScalar(minimum).AsByte()), Half(halves, block + 2))).Store(scales + 8);
     }
@@ -115,11 +116,11 @@ public static unsafe class StoredBlocks
 
     /// <summary>Four bits of each byte.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<byte> FourBits(Vector256<byte> bytes, int shift) => (bytes.AsUInt16() >>> shift).AsByte() & Vector256.Create((byte)15);
+    internal static Vector256<byte> FourBits(Vector256<byte> bytes, int shift) => (bytes.AsUInt16() >>> shift).AsByte() & Vector256.Create((byte)15);
 
     /// <summary>Further bits of each, which stand above four others.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<byte> Upper(Vector256<byte> bytes, int shift, byte mask) => (((bytes.AsUInt16() >>> shift).AsByte() & Vector256.Create(mask)).AsUInt16() << 4).AsByte();
+    internal static Vector256<byte> Upper(Vector256<byte> bytes, int shift, byte mask) => (((bytes.AsUInt16() >>> shift).AsByte() & Vector256.Create(mask)).AsUInt16() << 4).AsByte();
 
     /// <summary>Each half of a register in both halves of one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -172,7 +173,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>float32</summary>
-    public readonly unsafe struct Float32 : IStoredBlock
+    public readonly unsafe struct Float32 : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 128;
@@ -187,7 +188,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>IEEE half; finite values alone.</summary>
-    public readonly unsafe struct IeeeHalf : IStoredBlock
+    public readonly unsafe struct IeeeHalf : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 64;
@@ -202,7 +203,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>bfloat16</summary>
-    public readonly unsafe struct BrainFloat : IStoredBlock
+    public readonly unsafe struct BrainFloat : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 64;
@@ -217,7 +218,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>Q4_0: half d, byte[16]: d × (q − 8)</summary>
-    public readonly unsafe struct Nibbles : IStoredBlock
+    public readonly unsafe struct Nibbles : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 18;
@@ -235,7 +236,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>Q4_1: half d, half m, byte[16]: d × q + m</summary>
-    public readonly unsafe struct NibblesAndMinimum : IStoredBlock
+    public readonly unsafe struct NibblesAndMinimum : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 20;
@@ -252,7 +253,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>Q5_0: half d, bit[32] fifth bits, byte[16]: d × (q − 16)</summary>
-    public readonly unsafe struct FiveBits : IStoredBlock
+    public readonly unsafe struct FiveBits : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 22;
@@ -270,7 +271,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>Q5_1: half d, half m, bit[32] fifth bits, byte[16]: d × q + m</summary>
-    public readonly unsafe struct FiveBitsAndMinimum : IStoredBlock
+    public readonly unsafe struct FiveBitsAndMinimum : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 24;
@@ -287,7 +288,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>Q8_0: half d, sbyte[32]: d × q</summary>
-    public readonly unsafe struct SignedBytes : IStoredBlock
+    public readonly unsafe struct SignedBytes : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 34;
@@ -306,7 +307,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>IQ4_NL: half d, byte[16]: d × table[q]</summary>
-    public readonly unsafe struct NonLinearNibbles : IStoredBlock
+    public readonly unsafe struct NonLinearNibbles : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 18;
@@ -331,7 +332,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>Q4_K: half d, half dmin, byte[12] scales and minima of 6 bits, byte[128] q of 4 bits: d × scale × q − dmin × minimum</summary>
-    public readonly unsafe struct SuperNibbles : IStoredBlock
+    public readonly unsafe struct SuperNibbles : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 18;
@@ -357,7 +358,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>Q5_K: as Q4_K with bit[256] fifth bits before q</summary>
-    public readonly unsafe struct SuperFiveBits : IStoredBlock
+    public readonly unsafe struct SuperFiveBits : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 22;
@@ -384,7 +385,7 @@ public static unsafe class StoredBlocks
     }
 
     /// <summary>Q6_K: byte[128] low 4 bits, byte[64] high 2 bits, sbyte[16] scales, half d: d × scale × (q − 32)</summary>
-    public readonly unsafe struct SuperSixBits : IStoredBlock
+    public readonly unsafe struct SuperSixBits : INarrowBlock
     {
         /// <inheritdoc/>
         public static int Bytes => 26;

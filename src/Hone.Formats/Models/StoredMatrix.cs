@@ -120,7 +120,7 @@ public readonly unsafe struct StoredMatrix
         Sse.Prefetch0(last);
     }
 
-    private void WidenBlocks<TBlock>(int row, int rows, int column, int count, float* target, nint stride) where TBlock : struct, IStoredBlock
+    private void WidenBlocks<TBlock>(int row, int rows, int column, int count, float* target, nint stride) where TBlock : struct, INarrowBlock
     {
         for (int end = row + rows; row < end; row++, target += stride)
         {
@@ -129,21 +129,12 @@ public readonly unsafe struct StoredMatrix
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void WidenWide<TBlock>(int row, int rows, int column, int count, float* target, nint stride) where TBlock : struct, IWideBlock
     {
-        float* halves = StoredBlocks.HalfValues;
-        nint first = column / StoredBlocks.Values, blocks = count / StoredBlocks.Values;
         for (int end = row + rows; row < end; row++, target += stride)
         {
             Ask(Math.Min(row + RowsAhead, end - 1), column, count);
-            byte* values = Address(row);
-            for (nint i = 0; i < blocks; i++)
-            {
-                TBlock.Read(values, first + i, halves, out Vector512<float> w0, out Vector512<float> w1);
-                w0.Store(target + i * StoredBlocks.Values);
-                w1.Store(target + i * StoredBlocks.Values + 16);
-            }
+            WideBlocks.Widen<TBlock>(Address(row), column / StoredBlocks.Values, count / StoredBlocks.Values, target);
         }
     }
 

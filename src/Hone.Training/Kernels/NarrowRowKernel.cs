@@ -8,7 +8,7 @@ namespace Hone.Training.Kernels;
 /// Sums of <see cref="RowProduct"/> in 256-bit registers. Every pair of a row of x and one of W has one sum of eight lanes, taken in the same order in each of the
 /// kernels; they differ in how many such sums are under way at once.
 /// </summary>
-internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBlock : struct, IStoredBlock
+internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBlock : struct, INarrowBlock
 {
     private const int Block = StoredBlocks.Values;
 
@@ -30,7 +30,7 @@ internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBloc
     {
         nint blocks = part.End;
         float* halves = part.Halves, x = part.X;
-        float* ta = Table(part, part.Widened, 0), tb = Table(part, part.Widened, 1), tc = Table(part, part.Widened, 2), td = Table(part, part.Widened, 3);
+        float* ta = part.Table<TBlock>(part.Widened, 0), tb = part.Table<TBlock>(part.Widened, 1), tc = part.Table<TBlock>(part.Widened, 2), td = part.Table<TBlock>(part.Widened, 3);
         Vector256<float> s0 = default, s1 = default, s2 = default, s3 = default;
         byte* next = a + Prefetching.Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
@@ -82,7 +82,7 @@ internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBloc
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Widen(in RowPart part, byte* a, byte* b, byte* c, float* w0, float* w1, float* w2)
     {
-        float* halves = part.Halves, scales = w0 + Columns * MostBlocks * Block, ta = Table(part, scales, 0), tb = Table(part, scales, 1), tc = Table(part, scales, 2);
+        float* halves = part.Halves, scales = w0 + Columns * MostBlocks * Block, ta = part.Table<TBlock>(scales, 0), tb = part.Table<TBlock>(scales, 1), tc = part.Table<TBlock>(scales, 2);
         byte* next = a + Prefetching.Ahead + 3 * part.First * TBlock.Bytes;
         for (nint i = part.First, end = part.End; i < end; i++, w0 += Block, w1 += Block, w2 += Block)
         {
@@ -98,10 +98,6 @@ internal readonly unsafe struct NarrowRowKernel<TBlock> : IRowKernel where TBloc
             StoredBlocks.Widen<TBlock>(c, i, tc, w2);
         }
     }
-
-    /// <summary>What a row of W is read with: its own scales where they are prepared.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float* Table(in RowPart part, float* scales, int row) => TBlock.IsPrepared ? scales + row * StoredBlocks.Scales : part.Halves;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void FourByThree(float* x0, float* x1, float* x2, float* x3, float* w0, float* w1, float* w2, nint depth, bool goesOn, float* lanes, float* sums)

@@ -337,7 +337,7 @@ internal unsafe interface IRowKernel
     /// <summary>Columns of y that are written together: a multiple of four and of <see cref="Columns"/>.</summary>
     static abstract int TileColumns { get; }
 
-    /// <summary>Numbers of W that have to have room in memory; zero where they stay in registers.</summary>
+    /// <summary>Numbers of W, and of its blocks' scales, that have to have room in memory.</summary>
     static abstract int Widened { get; }
 
     /// <summary>Blocks of the depth that so many rows of x, two to eight, are taken in at once.</summary>
@@ -370,6 +370,11 @@ internal unsafe struct RowPart(int rows, float* x, nint* to, float* halves, floa
     public readonly float* Halves => halves;
 
     public readonly float* Widened => widened;
+
+    /// <summary>What a row of W is read with: its own scales where they are prepared.</summary>
+    /// <param name="scales">Those of all the rows.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly float* Table<TBlock>(float* scales, int row) where TBlock : struct, IStoredBlock => TBlock.IsPrepared ? scales + row * StoredBlocks.Scales : halves;
 }
 
 /// <summary>y = Σ terms, or y += Σ terms.</summary>

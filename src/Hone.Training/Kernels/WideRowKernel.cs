@@ -22,7 +22,7 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
 
     public static int TileColumns => 16;
 
-    public static int Widened => 0;
+    public static int Widened => 4 * StoredBlocks.Scales;
 
     public static nint PartBlocks(int rows) => rows > 4 ? BlocksOfEight : nint.MaxValue;
 
@@ -31,19 +31,27 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
     {
         nint blocks = part.End;
         float* halves = part.Halves, x = part.X;
+        float* ta = part.Table<TBlock>(part.Widened, 0), tb = part.Table<TBlock>(part.Widened, 1), tc = part.Table<TBlock>(part.Widened, 2), td = part.Table<TBlock>(part.Widened, 3);
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
         byte* next = a + Prefetching.Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
         {
             next = Prefetching.Ask(next, 4 * TBlock.Bytes);
+            if (TBlock.IsPrepared && i % 8 == 0)
+            {
+                TBlock.Prepare(a, i, halves, ta);
+                TBlock.Prepare(b, i, halves, tb);
+                TBlock.Prepare(c, i, halves, tc);
+                TBlock.Prepare(d, i, halves, td);
+            }
             Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + 16);
-            TBlock.Read(a, i, halves, out Vector512<float> w0, out Vector512<float> w1);
+            TBlock.Read(a, i, ta, out Vector512<float> w0, out Vector512<float> w1);
             s0 = Add(x0, x1, w0, w1, s0);
-            TBlock.Read(b, i, halves, out w0, out w1);
+            TBlock.Read(b, i, tb, out w0, out w1);
             s1 = Add(x0, x1, w0, w1, s1);
-            TBlock.Read(c, i, halves, out w0, out w1);
+            TBlock.Read(c, i, tc, out w0, out w1);
             s2 = Add(x0, x1, w0, w1, s2);
-            TBlock.Read(d, i, halves, out w0, out w1);
+            TBlock.Read(d, i, td, out w0, out w1);
             s3 = Add(x0, x1, w0, w1, s3);
         }
         Lane.Sums(s0, s1, s2, s3).Store(sums);
@@ -63,14 +71,16 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
         nint blocks = part.End;
         nint* to = part.To;
         float* halves = part.Halves, x = part.X;
+        float* ta = part.Table<TBlock>(part.Widened, 0), tb = part.Table<TBlock>(part.Widened, 1);
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
         nint x1 = to[1], x2 = to[2], x3 = to[3];
         byte* next = a + Prefetching.Ahead;
         for (nint i = 0; i < blocks; i++, x += Block)
         {
             next = Prefetching.Ask(next, 2 * TBlock.Bytes);
-            TBlock.Read(a, i, halves, out Vector512<float> v0, out Vector512<float> v1);
-            TBlock.Read(b, i, halves, out Vector512<float> w0, out Vector512<float> w1);
+            Prepare(a, b, i, halves, ta, tb);
+            TBlock.Read(a, i, ta, out Vector512<float> v0, out Vector512<float> v1);
+            TBlock.Read(b, i, tb, out Vector512<float> w0, out Vector512<float> w1);
             Vector512<float> x0, y0;
             x0 = Vector512.Load(x);
             y0 = Vector512.Load(x + 16);
@@ -96,6 +106,7 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
         nint first = part.First, end = part.End;
         nint* to = part.To;
         float* halves = part.Halves, x = part.X;
+        float* ta = part.Table<TBlock>(part.Widened, 0), tb = part.Table<TBlock>(part.Widened, 1);
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, a4 = default, a5 = default, a6 = default, a7 = default;
         Vector512<float> b0 = default, b1 = default, b2 = default, b3 = default, b4 = default, b5 = default, b6 = default, b7 = default;
         nint x1 = to[1], x2 = to[2], x3 = to[3], x4 = to[4], x5 = to[5], x6 = to[6], x7 = to[7], last = end - 1;
@@ -112,14 +123,16 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
         }
         x += first * Block;
         byte* next = a + Prefetching.Ahead + 2 * first * TBlock.Bytes;
-        TBlock.Read(a, first, halves, out Vector512<float> v0, out Vector512<float> v1);
-        TBlock.Read(b, first, halves, out Vector512<float> w0, out Vector512<float> w1);
+        Prepare(a, b, first, halves, ta, tb);
+        TBlock.Read(a, first, ta, out Vector512<float> v0, out Vector512<float> v1);
+        TBlock.Read(b, first, tb, out Vector512<float> w0, out Vector512<float> w1);
         for (nint i = first; i < end; i++, x += Block)
         {
             next = Prefetching.Ask(next, 2 * TBlock.Bytes);
             nint following = Math.Min(i + 1, last);
-            TBlock.Read(a, following, halves, out Vector512<float> nextV0, out Vector512<float> nextV1);
-            TBlock.Read(b, following, halves, out Vector512<float> nextW0, out Vector512<float> nextW1);
+            Prepare(a, b, following, halves, ta, tb);
+            TBlock.Read(a, following, ta, out Vector512<float> nextV0, out Vector512<float> nextV1);
+            TBlock.Read(b, following, tb, out Vector512<float> nextW0, out Vector512<float> nextW1);
             Vector512<float> x0, y0;
             x0 = Vector512.Load(x);
             y0 = Vector512.Load(x + 16);
@@ -180,6 +193,15 @@ internal readonly unsafe struct WideRowKernel<TBlock> : IRowKernel where TBlock 
         b6.Store(lanes + 208);
         a7.Store(lanes + 224);
         b7.Store(lanes + 240);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prepare(byte* a, byte* b, nint index, float* halves, float* ta, float* tb)
+    {
+        if (!TBlock.IsPrepared || index % 8 != 0)
+            return;
+        TBlock.Prepare(a, index, halves, ta);
+        TBlock.Prepare(b, index, halves, tb);
     }
 
     /// <summary>Two rows of two.</summary>

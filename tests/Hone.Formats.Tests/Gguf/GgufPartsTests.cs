@@ -1,5 +1,6 @@
 using Hone.Formats.Gguf;
 using Hone.Formats.Models;
+using Hone.Formats.Tests.Models;
 
 namespace Hone.Formats.Tests.Gguf;
 
@@ -19,7 +20,7 @@ public sealed class GgufPartsTests : IDisposable
         {
             Assert.Equal(expected.Config, model.Config);
             foreach (NamedShape tensor in expected.Tensors)
-                Assert.Equal(Values(expected, tensor), Values(model, tensor));
+                Assert.Equal(ModelWeightsTests.Values(expected, tensor), ModelWeightsTests.Values(model, tensor));
         }
         using (BaseModel model = BaseModel.Open(first))
             Assert.Equal("Tiny", model.Name);
@@ -62,11 +63,4 @@ public sealed class GgufPartsTests : IDisposable
     private static GgufBuilder Numbered(GgufBuilder builder, int number, int count) => builder.Set("split.no", (uint)number).Set("split.count", 2u).Set("split.tensors.count", count);
 
     private static string Refused(string path) => Assert.Throws<InvalidFileException>(() => ModelWeights.Open(path)).Message;
-
-    private static float[] Values(ModelWeights model, NamedShape tensor)
-    {
-        var values = new float[tensor.Shape.Aggregate(1L, (a, b) => a * b)];
-        model.ReadFloat32(tensor.Name, 0, values);
-        return values;
-    }
 }

@@ -41,8 +41,8 @@ public sealed class GgufFamiliesTests : IDisposable
         Assert.Equal(source.Tensors.Select(t => t.Name), converted.Tensors.Select(t => t.Name));
         foreach (NamedShape tensor in source.Tensors)
         {
-            Assert.Equal(Values(source, tensor), Values(converted, tensor), (a, b) => Math.Abs(a - b) <= 1e-6f);
-            Assert.Equal(Values(converted, tensor), ModelWeightsTests.InParts(converted, tensor));
+            Assert.Equal(ModelWeightsTests.Values(source, tensor), ModelWeightsTests.Values(converted, tensor), (a, b) => Math.Abs(a - b) <= 1e-6f);
+            Assert.Equal(ModelWeightsTests.Values(converted, tensor), ModelWeightsTests.InParts(converted, tensor));
         }
     }
 
@@ -65,13 +65,6 @@ public sealed class GgufFamiliesTests : IDisposable
     {
         string path = _folder.Write("model.gguf", GgufBuilder.TinyLlama().Set(key, value).Build());
         Assert.Contains(message, Assert.Throws<InvalidFileException>(() => ModelWeights.Open(path)).Message, StringComparison.Ordinal);
-    }
-
-    private static float[] Values(ModelWeights model, NamedShape tensor)
-    {
-        var values = new float[tensor.Shape.Aggregate(1L, (a, b) => a * b)];
-        model.ReadFloat32(tensor.Name, 0, values);
-        return values;
     }
 
     /// <summary>The converters' changes: query and key rows of llama in neighbouring pairs, 1 added to gemma's norms, rotary factors as a table.</summary>
@@ -106,7 +99,7 @@ public sealed class GgufFamiliesTests : IDisposable
         }
         foreach (ModelTensor tensor in ModelTensors.Of(config))
         {
-            float[] values = Values(source, new NamedShape(tensor.Name, tensor.Shape));
+            float[] values = ModelWeightsTests.Values(source, new NamedShape(tensor.Name, tensor.Shape));
             if (architecture.StartsWith("gemma", StringComparison.Ordinal) && tensor.Norm)
                 values = Array.ConvertAll(values, v => v + 1);
             if (tensor.PermutedHeads > 0)
