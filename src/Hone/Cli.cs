@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.CommandLine.Help;
-using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using Hone.Commands;
@@ -58,8 +57,17 @@ internal static class Cli
     }
 
     private static IReadOnlyList<string> UsageErrors(ParseResult parse) => parse.Errors.Count > 0 ? [.. parse.Errors.Select(Message)]
+        : UnknownOptions(parse) is { Count: > 0 } unknown ? unknown
         : parse.CommandResult.Command is CliCommand command ? [.. command.UsageErrors(parse)]
         : [];
+
+    /// <summary>The parser takes an option that it does not know for an argument, where there is room for one. Behind <c>--</c> it is one.</summary>
+    private static IReadOnlyList<string> UnknownOptions(ParseResult parse)
+    {
+        var before = parse.Tokens.TakeWhile(token => token.Type != TokenType.DoubleDash).ToHashSet<object>(ReferenceEqualityComparer.Instance);
+        return [.. parse.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens)
+            .Where(token => token.Value is ['-', _, ..] && before.Contains(token)).Select(token => $"Unrecognized option '{token.Value}'.")];
+    }
 
     /// <summary>Of a value that cannot be read the parser names the .NET type that it wants.</summary>
     private static string Message(ParseError error)
