@@ -9,6 +9,9 @@ namespace Hone.Core.Inference;
 /// <summary>One model's engine over time: started at the first request, started again after a crash, ended when idle.</summary>
 internal sealed partial class Engine : IAsyncDisposable
 {
+    /// <summary>What an engine says at its end may name paths of the machine, which are not for whoever asks.</summary>
+    public const string InTheLog = "The server's log has its last words.";
+
     private static readonly TimeSpan[] RestartAfter = [TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromSeconds(0.5), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2)];
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
 
@@ -189,7 +192,7 @@ internal sealed partial class Engine : IAsyncDisposable
             if (_crashes.Count > _settings.MaxCrashes && rest > TimeSpan.Zero)
             {
                 throw new EngineUnavailableException(
-                    $"The engine for {_modelId} ended {_crashes.Count} times within {_settings.CrashWindow.TotalSeconds:0} s and rests for {Math.Ceiling(rest.TotalSeconds):0} s more. The server's log has its last words.", rest);
+                    $"The engine for {_modelId} ended {_crashes.Count} times within {_settings.CrashWindow.TotalSeconds:0} s and rests for {Math.Ceiling(rest.TotalSeconds):0} s more. {InTheLog}", rest);
             }
             TimeSpan pause = RestartAfter[Math.Min(_crashes.Count, RestartAfter.Length - 1)] - _clock.GetElapsedTime(_lastCrash);
             return pause > TimeSpan.Zero ? pause : TimeSpan.Zero;
@@ -220,7 +223,7 @@ internal sealed partial class Engine : IAsyncDisposable
             NoteCrash();
             _current = null;
         }
-        LogCrashed(_logger, _modelId, process.Id, exit);
+        LogCrashed(_logger, _modelId, process.Id, exit, process.LastWords);
         await process.DisposeAsync();
     }
 
@@ -268,8 +271,8 @@ internal sealed partial class Engine : IAsyncDisposable
         }
     }
 
-    [LoggerMessage(3111, LogLevel.Error, "The engine for {ModelId}, process {ProcessId}, ended with {Exit}; the next request starts another")]
-    private static partial void LogCrashed(ILogger logger, string modelId, int processId, ChildExit exit);
+    [LoggerMessage(3111, LogLevel.Error, "The engine for {ModelId}, process {ProcessId}, ended with {Exit}; the next request starts another; its last words: {Words}")]
+    private static partial void LogCrashed(ILogger logger, string modelId, int processId, ChildExit exit, string words);
 
     [LoggerMessage(3112, LogLevel.Information, "The engine for {ModelId} had nothing to do and is ended")]
     private static partial void LogIdle(ILogger logger, string modelId);

@@ -42,6 +42,8 @@ internal sealed partial class EngineProcess : IAsyncDisposable
 
     public int Id => _child.Id;
 
+    public string LastWords => _child.LastErrors();
+
     public Task<ChildExit> Exited => _child.Exited;
 
     /// <exception cref="EngineUnavailableException">It ended, or said nothing within the limit.</exception>
@@ -68,9 +70,10 @@ internal sealed partial class EngineProcess : IAsyncDisposable
             string why = error is TimeoutException ? $"was not ready within {settings.StartLimit.TotalSeconds:0} s" : error.Message;
             // One that closed its output is about to end by itself, with an exit code that says more than a kill's.
             ChildExit exit = error is TimeoutException ? await child.KillAsync() : await child.StopAsync(EndOfCrash);
-            string message = $"The engine for {modelPath} {why}{(child.WasKilled ? "" : $" ({exit})")}.{Tail(child)}";
+            string how = $"{why}{(child.WasKilled ? "" : $" ({exit})")}", words = child.LastErrors();
             await child.DisposeAsync();
-            throw new EngineUnavailableException(message, TimeSpan.FromSeconds(1), error);
+            LogNotReady(logger, modelPath, how, words);
+            throw new EngineUnavailableException($"The engine {how}. {Engine.InTheLog}", TimeSpan.FromSeconds(1), error);
         }
     }
 
@@ -206,7 +209,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
         }
         if (_hangs)
             how = $"gave no sign of life for {_settings.StallAfter.TotalSeconds:0.#} s and was ended. It is started again for the next request";
-        return new EngineCrashedException($"The engine {how}.{Tail(_child)}", error);
+        return new EngineCrashedException($"The engine {how}. {Engine.InTheLog}", error);
     }
 
     private static async Task DrainAsync(ChildProcess child, TaskCompletionSource<EngineReady> ready, ILogger logger)
@@ -233,8 +236,6 @@ internal sealed partial class EngineProcess : IAsyncDisposable
         _ = ready.Task.Exception;
     }
 
-    private static string Tail(ChildProcess child) => child.LastErrors() is { Length: > 0 } text ? $" Its last words:\n{text}" : "";
-
     [LoggerMessage(3101, LogLevel.Information, "Engine for {ModelPath} is ready: process {ProcessId}, loaded in {Seconds:0.0} s")]
     private static partial void LogReady(ILogger logger, string modelPath, int processId, double seconds);
 
@@ -243,4 +244,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
 
     [LoggerMessage(3103, LogLevel.Warning, "hone {Label}, process {ProcessId}, has neither answered nor worked for {Time}; killing it")]
     private static partial void LogHangs(ILogger logger, string label, int processId, TimeSpan time);
+
+    [LoggerMessage(3104, LogLevel.Error, "Engine for {ModelPath} {How}; its last words: {Words}")]
+    private static partial void LogNotReady(ILogger logger, string modelPath, string how, string words);
 }

@@ -1,9 +1,10 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Threading.Channels;
 using Hone.Core.Inference;
 using Hone.Core.Tests.Processes;
 using Hone.Formats.Inference;
-using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Hone.Core.Tests.Inference;
@@ -12,6 +13,7 @@ namespace Hone.Core.Tests.Inference;
 public sealed class EnginePoolTests : IDisposable
 {
     private readonly ScriptedChild _scripted = new("[engine]\n");
+    private readonly Lines _log = new();
 
     private static CancellationToken Now => TestContext.Current.CancellationToken;
 
@@ -54,7 +56,8 @@ public sealed class EnginePoolTests : IDisposable
         var error = await Assert.ThrowsAsync<EngineCrashedException>(() => AskAsync(pool, "crash"));
 
         Assert.Contains("signal SIGKILL", error.Message, StringComparison.Ordinal);
-        Assert.Contains("engine: out of luck", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("engine: out of luck", error.Message, StringComparison.Ordinal);
+        Assert.Contains("its last words: engine: out of luck", await _log.LineWithAsync("signal SIGKILL"), StringComparison.Ordinal);
         int second = await ProcessAsync(pool);
         Assert.NotEqual(first, second);
         Assert.False(ScriptedChild.IsRunning(first));
@@ -154,7 +157,7 @@ public sealed class EnginePoolTests : IDisposable
     }
 
     [Fact]
-    public async Task Generate_EngineThatEndsAtStart_SaysWhyAndRestsAfterFour()
+    public async Task Generate_EngineThatEndsAtStart_SaysWhyInTheLogAndRestsAfterFour()
     {
         _scripted.Rewrite("[engine]\nexit 3");
         await using EnginePool pool = Pool();
@@ -162,7 +165,10 @@ public sealed class EnginePoolTests : IDisposable
         {
             var error = await Assert.ThrowsAsync<EngineUnavailableException>(() => AskAsync(pool, "say x"));
             Assert.Contains("exit code 3", error.Message, StringComparison.Ordinal);
-            Assert.Contains("broken at byte 17", error.Message, StringComparison.Ordinal);
+            Assert.DoesNotContain("model.gguf", error.Message, StringComparison.Ordinal);
+            string line = await _log.LineWithAsync("exit code 3");
+            Assert.Contains("model.gguf", line, StringComparison.Ordinal);
+            Assert.Contains("broken at byte 17", line, StringComparison.Ordinal);
         }
 
         var resting = await Assert.ThrowsAsync<EngineUnavailableException>(() => AskAsync(pool, "say x"));
@@ -261,7 +267,7 @@ public sealed class EnginePoolTests : IDisposable
     private EnginePool Pool(Func<EngineSettings, EngineSettings>? change = null, string model = "model.gguf", TimeProvider? clock = null)
     {
         var settings = new EngineSettings { DataFolder = _scripted.Folder, Executable = _scripted.Executable };
-        return new EnginePool((id, _) => Task.FromResult(id == "m" ? model : null), change?.Invoke(settings) ?? settings, NullLogger<EnginePool>.Instance, clock ?? TimeProvider.System);
+        return new EnginePool((id, _) => Task.FromResult(id == "m" ? model : null), change?.Invoke(settings) ?? settings, _log, clock ?? TimeProvider.System);
     }
 
     private static async Task<List<GenerateEvent>> AskAsync(EnginePool pool, string prompt, string model = "m")
@@ -280,5 +286,21 @@ public sealed class EnginePoolTests : IDisposable
         IAsyncEnumerator<GenerateEvent> events = pool.GenerateAsync("m", new GenerateRequest { Prompt = $"hold {fifo}" }, Now).GetAsyncEnumerator(Now);
         Assert.True(await events.MoveNextAsync());
         return events;
+    }
+
+    private sealed class Lines : ILogger<EnginePool>
+    {
+        private readonly Channel<string> _lines = Channel.CreateUnbounded<string>();
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Assert.True(_lines.Writer.TryWrite(formatter(state, exception)));
+
+        /// <summary>The next line that has the text.</summary>
+        public async Task<string> LineWithAsync(string text) =>
+            await _lines.Reader.ReadAllAsync(Now).FirstAsync(line => line.Contains(text, StringComparison.Ordinal), Now).AsTask().WaitAsync(TimeSpan.FromSeconds(30), Now);
     }
 }
