@@ -8,7 +8,6 @@ using Hone.Training.Generation;
 using Hone.Training.Kernels;
 using Hone.Training.Model;
 using Hone.Training.Processes;
-using TorchSharp;
 
 namespace Hone.Training;
 

@@ -6,7 +6,6 @@ using Hone.Training.Devices;
 using Hone.Training.Kernels;
 using Hone.Training.Processes;
 using Hone.Training.Training;
-using TorchSharp;
 
 namespace Hone.Training;
 

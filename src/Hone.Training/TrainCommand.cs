@@ -2,8 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
-using Hone.Formats;
-using Hone.Formats.Adapters;
 using Hone.Formats.Files;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
@@ -16,7 +14,6 @@ using Hone.Training.Model;
 using Hone.Training.Processes;
 using Hone.Training.Reports;
 using Hone.Training.Training;
-using TorchSharp;
 using Encoding = System.Text.Encoding;
 
 namespace Hone.Training;

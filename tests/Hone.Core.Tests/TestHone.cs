@@ -5,7 +5,6 @@ using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Hone.Core.Store;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Hone.Core.Tests;
 

@@ -2,7 +2,6 @@ using Hone.Training.Devices;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Tests;

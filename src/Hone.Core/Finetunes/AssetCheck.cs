@@ -5,7 +5,6 @@ using Hone.Formats;
 using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
-using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
 
 namespace Hone.Core.Finetunes;

@@ -1,6 +1,5 @@
 using Hone.Formats.Files;
 using Microsoft.Data.Sqlite;
-using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Store;
 

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Hone.Formats.Gguf;
 using Hone.Formats.Models.FourBit;

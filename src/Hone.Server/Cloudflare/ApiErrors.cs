@@ -1,6 +1,5 @@
 using Hone.Core.Store;
 using Hone.Formats;
-using Hone.Server.Requests;
 
 namespace Hone.Server.Cloudflare;
 

@@ -4,7 +4,6 @@ using System.Text.Json.Serialization.Metadata;
 using Hone.Core.Models;
 using Hone.Formats;
 using Hone.Server.Hosting;
-using Hone.Server.Requests;
 
 namespace Hone.Server.Cloudflare;
 

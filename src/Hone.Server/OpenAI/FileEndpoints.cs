@@ -1,9 +1,7 @@
-using Hone.Core.Blobs;
 using Hone.Core.Files;
 using Hone.Formats;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
-using Hone.Server.Requests;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Net.Http.Headers;
 

@@ -4,7 +4,6 @@ using Hone.Core.Store;
 using Hone.Formats;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
-using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;
 

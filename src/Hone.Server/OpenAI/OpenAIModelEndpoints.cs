@@ -2,7 +2,6 @@ using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Hone.Formats;
 using Hone.Server.Auth;
-using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
 namespace Hone.Server.OpenAI;

@@ -9,7 +9,7 @@ internal sealed record JsonBody(JsonElement Root, string? Malformed)
 {
     private static readonly JsonDocumentOptions Options = new() { MaxDepth = 64 };
 
-    /// <summary>Throws <see cref="ApiErrorException"/> with 413 where the body is longer than <paramref name="limit"/> bytes.</summary>
+    /// <summary>Throws <see cref="Cloudflare.ApiErrorException"/> with 413 where the body is longer than <paramref name="limit"/> bytes.</summary>
     public static async ValueTask<JsonBody> ReadAsync(HttpContext context, int limit, CancellationToken cancellationToken)
     {
         var bytes = new ArrayBufferWriter<byte>((int)Math.Clamp(context.Request.ContentLength ?? 4096, 256, 65536));

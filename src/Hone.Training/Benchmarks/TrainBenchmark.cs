@@ -5,11 +5,7 @@ using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
 using Hone.Training.Devices;
 using Hone.Training.Kernels;
-using Hone.Training.Lora;
-using Hone.Training.Model;
 using Hone.Training.Processes;
-using Hone.Training.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Benchmarks;

@@ -1,6 +1,5 @@
 using Hone.Training.Model;
 using Hone.Training.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Devices;

@@ -1,6 +1,5 @@
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Devices;

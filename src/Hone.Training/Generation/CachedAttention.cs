@@ -1,7 +1,6 @@
 using Hone.Training.Kernels;
 using Hone.Training.Model;
 using Hone.Training.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Generation;

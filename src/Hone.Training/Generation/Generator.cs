@@ -6,7 +6,6 @@ using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
-using TorchSharp;
 using static TorchSharp.torch;
 using StringBuilder = System.Text.StringBuilder;
 

@@ -1,9 +1,7 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Hone.Formats.Models;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Kernels;

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using Hone.Formats.Gguf;
 
 namespace Hone.Training.Kernels;

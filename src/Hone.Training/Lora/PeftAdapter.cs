@@ -6,7 +6,6 @@ using Hone.Formats.Safetensors;
 using Hone.Training.Kernels;
 using Hone.Training.Model;
 using Hone.Training.Training;
-using TorchSharp;
 
 namespace Hone.Training.Lora;
 

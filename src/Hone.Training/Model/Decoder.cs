@@ -2,7 +2,6 @@ using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Model;

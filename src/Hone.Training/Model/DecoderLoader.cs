@@ -2,7 +2,6 @@ using Hone.Formats;
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
-using TorchSharp;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 

@@ -1,7 +1,6 @@
 using System.Buffers;
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Model;

@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Model;

@@ -1,5 +1,4 @@
 using Hone.Training.Kernels;
-using TorchSharp;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Hone.Training.Kernels;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Model;

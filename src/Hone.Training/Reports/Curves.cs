@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using Hone.Training.Training;
 using ScottPlot;
 
 namespace Hone.Training.Reports;

@@ -1,6 +1,5 @@
 using System.Numerics;
 using Hone.Training.Kernels;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Training;

@@ -4,7 +4,6 @@ using System.Runtime.Intrinsics;
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using Hone.Training.Model;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Training;

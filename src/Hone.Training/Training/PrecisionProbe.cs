@@ -9,7 +9,6 @@ using Hone.Formats.TrainingData;
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Hone.Training.Training;

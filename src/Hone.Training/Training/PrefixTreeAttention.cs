@@ -1,7 +1,6 @@
 using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using Hone.Training.Model;
-using TorchSharp;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 

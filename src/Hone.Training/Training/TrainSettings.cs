@@ -48,7 +48,7 @@ internal sealed record TrainSettings
     /// <summary>How the base lies in memory.</summary>
     public required BasePrecision Precision { get; init; }
 
-    /// <inheritdoc cref="Model.Decoder.Recomputes"/>
+    /// <summary>Each layer is run again in the backward pass, so that only its input is kept.</summary>
     public required bool Recompute { get; init; }
 
     /// <summary>Where the steps run; null: nobody has asked for a device.</summary>

@@ -1,6 +1,5 @@
 using System.Text;
 using Hone.Core.Accounts;
-using Hone.Core.Store;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Hone.Core.Tests.Accounts;

@@ -1,4 +1,3 @@
-using System.Text;
 using Hone.Formats.Gguf;
 using Hone.Formats.Models;
 

@@ -1,5 +1,4 @@
 using System.Text;
-using Hone.Formats.TrainingData;
 
 namespace Hone.Formats.Tests.TrainingData;
 

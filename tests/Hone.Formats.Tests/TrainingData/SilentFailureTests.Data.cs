@@ -1,5 +1,3 @@
-using Hone.Formats.TrainingData;
-
 namespace Hone.Formats.Tests.TrainingData;
 
 /// <summary>What files as a whole hide.</summary>

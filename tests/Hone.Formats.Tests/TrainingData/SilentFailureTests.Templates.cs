@@ -1,5 +1,4 @@
 using Hone.Formats.Models;
-using Hone.Formats.TrainingData;
 
 namespace Hone.Formats.Tests.TrainingData;
 

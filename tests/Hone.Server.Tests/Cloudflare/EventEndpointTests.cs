@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Hone.Core.Finetunes;
 using Hone.Core.Store;
 

@@ -1,7 +1,6 @@
 using Hone.Formats.Jobs;
 using Hone.Training.Devices;
 using Hone.Training.Lora;
-using Hone.Training.Model;
 using Hone.Training.Training;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -3,7 +3,6 @@ using Hone.Formats.Inference;
 using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
 using Hone.Training.Generation;
-using Hone.Training.Lora;
 using Hone.Training.Tests.Model;
 using Hone.Training.Training;
 using static TorchSharp.torch;

@@ -1,5 +1,4 @@
 using Hone.Formats.Adapters;
-using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
 using Hone.Training.Lora;

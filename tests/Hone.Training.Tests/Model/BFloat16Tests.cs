@@ -4,7 +4,6 @@ using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
 using Hone.Training.Kernels;
 using Hone.Training.Lora;
-using Hone.Training.Model;
 using Hone.Training.Training;
 using TorchSharp;
 using static TorchSharp.torch;

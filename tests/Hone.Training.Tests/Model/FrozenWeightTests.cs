@@ -1,6 +1,5 @@
 using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
-using Hone.Training.Kernels;
 using Hone.Training.Lora;
 using Hone.Training.Model;
 using Hone.Training.Training;

@@ -1,10 +1,8 @@
 using System.Runtime.InteropServices;
 using Hone.Formats.Jobs;
-using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
 using Hone.Training.Lora;
-using Hone.Training.Model;
 using Hone.Training.Training;
 using static TorchSharp.torch;
 

@@ -3,7 +3,6 @@ using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
 using Hone.Formats.TrainingData;
 using Hone.Training.Lora;
-using Hone.Training.Model;
 using Hone.Training.Training;
 using static TorchSharp.torch;
 

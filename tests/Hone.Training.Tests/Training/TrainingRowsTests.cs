@@ -1,5 +1,4 @@
 using Hone.Formats.Jobs;
-using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
 using Hone.Training.Training;
 

@@ -7,7 +7,7 @@ internal abstract class PreTokenizer
     public abstract void Split(in AlignedText part, PieceSink next);
 }
 
-/// <summary>Takes the pieces that the pre-tokenizer at <see cref="Step"/> makes.</summary>
+/// <summary>Takes the pieces that the pre-tokenizer of one step makes.</summary>
 internal readonly struct PieceSink(EncodingRun run, int step)
 {
     public void Add(in AlignedText piece) => run.Word(piece, step);
