@@ -9,8 +9,8 @@ namespace Hone.Core.Inference;
 /// <summary>One model's engine over time: started at the first request, started again after a crash, ended when idle.</summary>
 internal sealed partial class Engine : IAsyncDisposable
 {
-    /// <summary>What an engine says at its end may name paths of the machine, which are not for whoever asks.</summary>
-    public const string InTheLog = "The server's log has its last words.";
+    /// <summary>What an engine says at its end, and why none starts, may name paths of the machine, which are not for whoever asks.</summary>
+    public const string InTheLog = "The server's log says more.";
 
     private static readonly TimeSpan[] RestartAfter = [TimeSpan.Zero, TimeSpan.Zero, TimeSpan.FromSeconds(0.5), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2)];
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(5);
@@ -135,7 +135,10 @@ internal sealed partial class Engine : IAsyncDisposable
             {
                 await ForgetAsync(starting);
                 if (attempt == 2)
-                    throw new EngineCrashedException($"The engine for {_modelId} does not take connections: {error.Message}.", error);
+                {
+                    LogUnreachable(_logger, _modelId, error);
+                    throw new EngineCrashedException($"The engine for {_modelId} does not take connections. {InTheLog}", error);
+                }
             }
         }
     }
@@ -174,7 +177,8 @@ internal sealed partial class Engine : IAsyncDisposable
             }
             if (error is EngineException)
                 throw;
-            throw new EngineUnavailableException($"The engine for {_modelId} could not be started: {error.Message}", TimeSpan.FromSeconds(1), error);
+            LogNotStarted(_logger, _modelId, error);
+            throw new EngineUnavailableException($"The engine for {_modelId} could not be started. {InTheLog}", TimeSpan.FromSeconds(1), error);
         }
     }
 
@@ -276,4 +280,10 @@ internal sealed partial class Engine : IAsyncDisposable
 
     [LoggerMessage(3112, LogLevel.Information, "The engine for {ModelId} had nothing to do and is ended")]
     private static partial void LogIdle(ILogger logger, string modelId);
+
+    [LoggerMessage(3113, LogLevel.Error, "The engine for {ModelId} does not take connections")]
+    private static partial void LogUnreachable(ILogger logger, string modelId, Exception error);
+
+    [LoggerMessage(3114, LogLevel.Error, "The engine for {ModelId} could not be started")]
+    private static partial void LogNotStarted(ILogger logger, string modelId, Exception error);
 }

@@ -44,10 +44,11 @@ internal static unsafe partial class Dequantizer
     {
         for (; blocks > 0; blocks--, x += 144)
         {
+            Vector128<float> scale = Scale(x), minimum = -Scale(x + 2);
             (ulong scales, ulong minimums) = StoredBlocks.SixBits(x + 4);
             for (int group = 0; group < 8; group++, y += 32, scales >>= 8, minimums >>= 8)
             {
-                Vector128<float> d = Scale(x) * (byte)scales, m = -(Scale(x + 2) * (byte)minimums);
+                Vector128<float> d = scale * (byte)scales, m = minimum * (byte)minimums;
                 byte* q = x + 16 + group / 2 * 32;
                 Store(Nibbles(q, group), d, m, y);
                 Store(Nibbles(q + 16, group), d, m, y + 16);
@@ -60,10 +61,11 @@ internal static unsafe partial class Dequantizer
     {
         for (; blocks > 0; blocks--, x += 176)
         {
+            Vector128<float> scale = Scale(x), minimum = -Scale(x + 2);
             (ulong scales, ulong minimums) = StoredBlocks.SixBits(x + 4);
             for (int group = 0; group < 8; group++, y += 32, scales >>= 8, minimums >>= 8)
             {
-                Vector128<float> d = Scale(x) * (byte)scales, m = -(Scale(x + 2) * (byte)minimums);
+                Vector128<float> d = scale * (byte)scales, m = minimum * (byte)minimums;
                 byte* q = x + 48 + group / 2 * 32;
                 Store(Nibbles(q, group) | Fifth(x + 16, group), d, m, y);
                 Store(Nibbles(q + 16, group) | Fifth(x + 32, group), d, m, y + 16);

@@ -15,6 +15,8 @@ internal sealed partial class MemoryLimit : IDisposable
 
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(10);
 
+    private const int Data = 2; // RLIMIT_DATA
+
     private readonly ManualResetEvent _over = new(false);
 
     /// <param name="onReached">Called once at most: here, where the bound is too small to begin with, or on a thread of its own.</param>
@@ -30,22 +32,24 @@ internal sealed partial class MemoryLimit : IDisposable
             onReached();
             return;
         }
-        var watch = new Thread(() => Watch(file, bound, onReached)) { IsBackground = true, Name = "memory" };
+        if (GetLimit(Data, out Limit before) != 0)
+            throw new InvalidOperationException($"Cannot read the limit of the memory: {Marshal.GetLastPInvokeErrorMessage()}.");
+        var watch = new Thread(() => Watch(file, bound, before, onReached)) { IsBackground = true, Name = "memory" };
         watch.Start();
-        const int Data = 2; // RLIMIT_DATA
-        var limit = new Limit { Current = (ulong)bytes, Maximum = (ulong)bytes };
-        if (SetLimit(Data, in limit) != 0)
+        if (SetLimit(Data, before with { Current = Math.Min((ulong)bytes, before.Maximum) }) != 0)
             throw new InvalidOperationException($"Cannot limit the memory to {megabytes} MiB: {Marshal.GetLastPInvokeErrorMessage()}.");
     }
 
     public void Dispose() => _over.Set();
 
-    private void Watch(SafeFileHandle file, long bound, Action onReached)
+    private void Watch(SafeFileHandle file, long bound, Limit before, Action onReached)
     {
         while (!_over.WaitOne(LookEvery))
         {
             if (PrivateBytes(file) >= bound)
             {
+                // Who is refused memory from here on may hold a lock that it takes to tell of it.
+                _ = SetLimit(Data, before);
                 onReached();
                 return;
             }
@@ -63,7 +67,7 @@ internal sealed partial class MemoryLimit : IDisposable
     }
 
     [StructLayout(LayoutKind.Sequential)]
-    private struct Limit
+    private record struct Limit
     {
         public ulong Current;
         public ulong Maximum;
@@ -71,4 +75,7 @@ internal sealed partial class MemoryLimit : IDisposable
 
     [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
     private static partial int SetLimit(int resource, in Limit limit);
+
+    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
+    private static partial int GetLimit(int resource, out Limit limit);
 }
