@@ -26,8 +26,8 @@ public static unsafe class WideBlocks
         float* scales = stackalloc float[StoredBlocks.Scales], halves = StoredBlocks.HalfValues;
         for (nint i = first, end = first + blocks; i < end; i++, target += StoredBlocks.Values)
         {
-            if (TBlock.IsPrepared && i % 8 == 0)
-                TBlock.Prepare(row, i, halves, scales);
+            if (TBlock.IsPrepared && (i % 8 == 0 || i == first))
+                TBlock.Prepare(row, i & -8, halves, scales);
             TBlock.Read(row, i, TBlock.IsPrepared ? scales : halves, out Vector512<float> w0, out Vector512<float> w1);
             w0.Store(target);
             w1.Store(target + 16);

@@ -53,15 +53,15 @@ public static unsafe class StoredBlocks
     public static bool Has(GgmlType type) => Avx2.IsSupported && type is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16 or GgmlType.Q4_0 or GgmlType.Q4_1 or GgmlType.Q5_0
         or GgmlType.Q5_1 or GgmlType.Q8_0 or GgmlType.IQ4_NL or GgmlType.Q4_K or GgmlType.Q5_K or GgmlType.Q6_K;
 
-    /// <summary>Of a row some blocks; where they are prepared, <paramref name="first"/> is a multiple of 8.</summary>
+    /// <summary>Of a row some times 32 values.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Widen<TBlock>(byte* row, nint first, nint blocks, float* target) where TBlock : struct, INarrowBlock
     {
         float* scales = stackalloc float[Scales], halves = HalfValues;
         for (nint i = first, end = first + blocks; i < end; i++, target += Values)
         {
-            if (TBlock.IsPrepared && i % 8 == 0)
-                TBlock.Prepare(row, i, halves, scales);
+            if (TBlock.IsPrepared && (i % 8 == 0 || i == first))
+                TBlock.Prepare(row, i & -8, halves, scales);
             Widen<TBlock>(row, i, TBlock.IsPrepared ? scales : halves, target);
         }
     }

@@ -10,11 +10,10 @@ namespace Hone.Formats.Models;
 /// </summary>
 public readonly unsafe struct StoredMatrix
 {
-    /// <summary>Types with longer blocks are widened by whole rows: a panel of a product would widen most of a block in vain.</summary>
-    private const int LongestPart = 32;
-
     /// <summary>Of a run that is asked for, before the one that is widened.</summary>
     private const int RowsAhead = 16;
+
+    private const int CacheLine = 64;
 
     /// <summary>No file's type.</summary>
     private const GgmlType FourBits = (GgmlType)(-1);
@@ -48,11 +47,14 @@ public readonly unsafe struct StoredMatrix
 
     public int Columns { get; }
 
-    /// <summary>Values that are widened together: 1, 32 or 256 of a row.</summary>
+    /// <summary>Values of a block: 1, 32 or 256 of a row.</summary>
     public int Block { get; }
 
-    /// <summary>Whether short runs of a row are worth widening by themselves.</summary>
-    public bool HasParts => Block <= LongestPart;
+    /// <summary>Values that are widened together: of what is widened in registers at most 32, else a block's.</summary>
+    public int Run => StoredBlocks.Has(_type) ? Math.Min(Block, StoredBlocks.Values) : Block;
+
+    /// <summary>Whether products widen it as they pack it. A panel of what has longer runs would widen most of one in vain.</summary>
+    public bool HasParts => Run <= StoredBlocks.Values;
 
     /// <param name="permutedHeads">As in <see cref="GgufFile.Stored"/>.</param>
     internal static StoredMatrix? Of(byte* data, GgmlType type, int rows, int columns, int permutedHeads = 0) =>
@@ -72,7 +74,7 @@ public readonly unsafe struct StoredMatrix
             _fourBit.Widen((long)row * Columns + column, count, target);
     }
 
-    /// <summary>The same run of several rows, each <paramref name="stride"/> behind the one before.</summary>
+    /// <summary>A run of several rows, each <paramref name="stride"/> behind the one before; <paramref name="column"/> and <paramref name="count"/> are multiples of <see cref="Run"/>.</summary>
     public void WidenRows(int row, int rows, int column, int count, float* target, nint stride)
     {
         switch (Avx512F.IsSupported ? _type : GgmlType.F64)
@@ -113,8 +115,9 @@ public readonly unsafe struct StoredMatrix
     {
         if (!Sse.IsSupported || _fourBit is not null)
             return;
-        byte* first = Address(row) + (long)(column / Block) * _blockBytes, last = first + (long)(count / Block) * _blockBytes - 1;
-        Sse.Prefetch0(first);
+        byte* values = Address(row), first = values + (long)(column / Block) * _blockBytes, last = values + (long)((column + count + Block - 1) / Block) * _blockBytes - 1;
+        for (byte* line = first; line < last; line += CacheLine)
+            Sse.Prefetch0(line);
         Sse.Prefetch0(last);
     }
 

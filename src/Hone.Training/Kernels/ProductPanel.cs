@@ -50,7 +50,7 @@ internal static unsafe class ProductPanel
     /// <summary>A panel of Wᵀ with W [columns, depth] stored.</summary>
     private static void PackStored(StoredRows stored, int column, int k, int depth, float* panel)
     {
-        int width = ProductTile.Columns, from = k / stored.Block * stored.Block, to = (k + depth + stored.Block - 1) / stored.Block * stored.Block;
+        int width = ProductTile.Columns, from = k / stored.Run * stored.Run, to = (k + depth + stored.Run - 1) / stored.Run * stored.Run;
         int columns = Math.Min(width, stored.Rows - column);
         Matrix rows = Scratch.Take(RowsSlot, columns, to - from);
         stored.WidenRows(column, columns, from, to - from, rows.Data, rows.Stride);

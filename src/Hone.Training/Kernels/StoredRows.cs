@@ -15,7 +15,7 @@ internal sealed unsafe class StoredRows(StoredMatrix[] parts)
     public bool HasParts { get; } = parts.All(p => p.HasParts);
 
     /// <summary>Runs of columns begin and end at its multiples.</summary>
-    public int Block { get; } = parts.Max(p => p.Block);
+    public int Run { get; } = parts.Max(p => p.Run);
 
     /// <summary>A run of columns of several rows.</summary>
     public void WidenRows(int row, int rows, int column, int count, float* target, nint stride)

@@ -23,6 +23,17 @@ internal sealed record PrecisionChoice(BasePrecision Precision, string Why)
         && model.LinearModules.All(m => model.Stored(m.Name + ".weight") is { Block: > 1, HasParts: true } stored && StoredBlocks.Has(stored.Type))
             ? new PrecisionChoice(BasePrecision.AsStored, Why + "; the same numbers in less memory")
             : this;
+
+    /// <summary>float32's numbers from what the file has, where a copy of them would have no room; null: it has.</summary>
+    /// <param name="recompute">Whether the run may.</param>
+    /// <param name="available">Bytes that the trainer may still take.</param>
+    public static PrecisionChoice? WithoutRoom(BaseModel model, TrainSettings settings, EncodedRowFile rows, bool recompute, long available)
+    {
+        PassSize pass = RunMemory.LargestPass(settings, rows);
+        long copied = RunMemory.Needed(model, settings with { Precision = BasePrecision.Float32 }, pass, recompute), stored = RunMemory.Needed(model, settings with { Precision = BasePrecision.AsStored }, pass, recompute);
+        return RunMemory.Fits(copied, available) || stored >= copied ? null
+            : new PrecisionChoice(BasePrecision.AsStored, $"float32 takes about {RunMemory.Gb(copied)} GB, and {RunMemory.Gb(available)} GB are free; the same numbers in about {RunMemory.Gb(stored)} GB");
+    }
 }
 
 /// <summary>What <c>recompute: auto</c> comes to with these rows on this machine.</summary>
@@ -32,27 +43,31 @@ internal sealed record RecomputeChoice(bool Recompute, string Why)
     /// <summary>With it, at least, the largest pass has room.</summary>
     public bool Fits { get; private init; } = true;
 
-    /// <summary>Of the memory that is free; the rest is for what no formula knows.</summary>
-    private const double Share = 0.9;
-
     /// <param name="available">Bytes that the trainer may still take.</param>
     /// <param name="onDevice">They are a device's.</param>
     public static RecomputeChoice Of(BaseModel model, TrainSettings settings, EncodedRowFile rows, long available, bool onDevice = false)
     {
-        PassSize pass = Largest(settings, rows);
-        long plain = Needed(model, settings, pass, recompute: false, onDevice), less = Needed(model, settings, pass, recompute: true, onDevice);
-        string needs = string.Create(CultureInfo.InvariantCulture, $"a pass of up to {pass.Tokens:N0} tokens takes about {Gb(plain)} GB, and {Gb(available)} GB are free");
-        if (plain <= Share * available)
+        PassSize pass = RunMemory.LargestPass(settings, rows);
+        long plain = RunMemory.Needed(model, settings, pass, recompute: false, onDevice), less = RunMemory.Needed(model, settings, pass, recompute: true, onDevice);
+        string needs = string.Create(CultureInfo.InvariantCulture, $"a pass of up to {pass.Tokens:N0} tokens takes about {RunMemory.Gb(plain)} GB, and {RunMemory.Gb(available)} GB are free");
+        if (RunMemory.Fits(plain, available))
             return new RecomputeChoice(false, needs);
-        return new RecomputeChoice(true, string.Create(CultureInfo.InvariantCulture,
-            $"{needs}; about {Gb(less)} GB with it{(less > Share * available ? ", which may be too much too: lower max_length, or set precision to nf4 or as_stored" : "")}"))
-        {
-            Fits = less <= Share * available,
-        };
+        bool fits = RunMemory.Fits(less, available);
+        string advice = settings.Precision == BasePrecision.AsStored ? "lower max_length" : "lower max_length, or set precision to nf4 or as_stored";
+        return new RecomputeChoice(true, $"{needs}; about {RunMemory.Gb(less)} GB with it{(fits ? "" : ", which may be too much too: " + advice)}") { Fits = fits };
     }
+}
+
+/// <summary>What a run takes of the memory.</summary>
+file static class RunMemory
+{
+    /// <summary>Of the memory that is free; the rest is for what no formula knows.</summary>
+    private const double Share = 0.9;
+
+    public static bool Fits(long needed, long available) => needed <= Share * available;
 
     /// <summary>The largest pass that these rows can make, as if they shared nothing.</summary>
-    private static PassSize Largest(TrainSettings settings, EncodedRowFile rows)
+    public static PassSize LargestPass(TrainSettings settings, EncodedRowFile rows)
     {
         int longestItem = 0, longestRow = 0, trained = 0;
         for (int i = 0; i < rows.Count; i += settings.RowsAnItem)
@@ -72,7 +87,7 @@ internal sealed record RecomputeChoice(bool Recompute, string Why)
     }
 
     /// <summary>Without the file's pages, which go when memory is short.</summary>
-    private static long Needed(BaseModel model, TrainSettings settings, PassSize pass, bool recompute, bool onDevice)
+    public static long Needed(BaseModel model, TrainSettings settings, PassSize pass, bool recompute, bool onDevice = false)
     {
         LinearModule[] adapted = [.. model.LinearModules.Where(m => settings.TargetModules.Any(t => m.Name == t || m.Name.EndsWith('.' + t, StringComparison.Ordinal)))];
         LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => settings.ModulesToSave.Any(w => m.Name == w || m.Name.EndsWith('.' + w, StringComparison.Ordinal)))];
@@ -85,7 +100,7 @@ internal sealed record RecomputeChoice(bool Recompute, string Why)
         return use.Weights + use.Adapter / 2 + 2 * (use.Tokens + use.Work);
     }
 
-    private static string Gb(long bytes) => (bytes / 1e9).ToString("f1", CultureInfo.InvariantCulture);
+    public static string Gb(long bytes) => (bytes / 1e9).ToString("f1", CultureInfo.InvariantCulture);
 }
 
 /// <summary>The settings that are left to Hone and need the machine to be chosen.</summary>
@@ -106,13 +121,14 @@ internal static class MachineChoices
         }
         if (device is not null)
             settings = settings.With(device);
+        long available = MachineMemory.AvailableBytes(job.MemoryLimitMb);
         if (job.Config.Precision is null)
         {
-            settings = OfCheckpoint(settings, isOfCheckpoint)
-                ?? settings.With(PrecisionProbe.Choose(model, settings, rows, ProbeCache.Of(job.CacheFolder, job.ModelSha256), checksLosses, cancellation).OrAsStored(model, settings.UseDora));
+            settings = OfCheckpoint(settings, isOfCheckpoint) ?? settings.With(PrecisionChoice.WithoutRoom(model, settings, rows, job.Config.Recompute ?? true, available)
+                ?? PrecisionProbe.Choose(model, settings, rows, ProbeCache.Of(job.CacheFolder, job.ModelSha256), checksLosses, cancellation).OrAsStored(model, settings.UseDora));
         }
         if (job.Config.Recompute is null)
-            settings = settings.With(RecomputeChoice.Of(model, settings, rows, MachineMemory.AvailableBytes(job.MemoryLimitMb)));
+            settings = settings.With(RecomputeChoice.Of(model, settings, rows, available));
         return settings;
     }
 

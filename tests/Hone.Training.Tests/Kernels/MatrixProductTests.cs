@@ -1,3 +1,5 @@
+using Hone.Formats.Gguf;
+using Hone.Formats.Models;
 using Hone.Training.Kernels;
 using static TorchSharp.torch;
 
@@ -5,6 +7,35 @@ namespace Hone.Training.Tests.Kernels;
 
 public sealed unsafe class MatrixProductTests
 {
+    /// <summary>Stored weights, widened run by run as they are packed, also where a panel's depth ends within a block of 256: the bits of the widened ones.</summary>
+    [Theory]
+    [InlineData(GgmlType.F16)]
+    [InlineData(GgmlType.Q4_1)]
+    [InlineData(GgmlType.Q8_0)]
+    [InlineData(GgmlType.Q4_K)]
+    [InlineData(GgmlType.Q5_K)]
+    [InlineData(GgmlType.Q6_K)]
+    public void Run_StoredMatrix_BitsOfTheWidenedOne(GgmlType type)
+    {
+        const int Rows = 330, Columns = 2_304;
+        Cores.Use(2);
+        var random = new SplitMix64(7);
+        using var scope = NewDisposeScope();
+        RowProductTests.WithStored(type, Rows, Columns, () => (uint)random.Next() & 0xBFBF_BFBF, stored =>
+        {
+            Assert.True(stored.HasParts);
+            Matrix values = Matrix.Of(empty(Rows, Columns));
+            Widen(stored, values);
+            foreach (bool turned in new[] { true, false })
+            {
+                Matrix x = Matrix.Of(rand(70, turned ? Columns : Rows) - 0.5), ofStored = Matrix.Of(empty(70, turned ? Rows : Columns)), ofWidened = Matrix.Of(empty(70, turned ? Rows : Columns));
+                MatrixProduct.Run(ofStored, false, new ProductTerm(x, new StoredRows([stored]), turned));
+                MatrixProduct.Run(ofWidened, false, new ProductTerm(x, values, turned));
+                Assert.Equal(ofWidened.All().ToArray(), ofStored.All().ToArray());
+            }
+        });
+    }
+
     /// <summary>Sums of terms of any shape and orientation, on columns of a wider matrix, equal float64 sums.</summary>
     [Fact]
     public void Run_RandomTerms_EqualsFloat64Sums()
@@ -91,5 +122,11 @@ public sealed unsafe class MatrixProductTests
         MatrixProduct.Run(Matrix.Of(many), false, term);
         Cores.Use(2);
         Assert.Equal(Reference.Floats(one), Reference.Floats(many));
+    }
+
+    private static unsafe void Widen(StoredMatrix stored, Matrix target)
+    {
+        for (int row = 0; row < stored.Rows; row++)
+            stored.WidenRow(row, 0, stored.Columns, target.Data + row * target.Stride);
     }
 }

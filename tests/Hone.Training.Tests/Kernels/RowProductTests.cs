@@ -172,7 +172,7 @@ public sealed class RowProductTests
     }
 
     /// <summary>A matrix in a file whose bytes are those of the words.</summary>
-    private static void WithStored(GgmlType type, int rows, int columns, Func<uint> word, Action<StoredMatrix> run)
+    internal static void WithStored(GgmlType type, int rows, int columns, Func<uint> word, Action<StoredMatrix> run)
     {
         string path = Path.Combine(Path.GetTempPath(), $"hone-{Guid.NewGuid():N}.gguf");
         try

@@ -48,6 +48,19 @@ public sealed class MachineChoicesTests : IDisposable
         Assert.Empty(Directory.GetFiles(_folder));
     }
 
+    /// <summary>Float32's copy of the weights has no room; the file's own blocks have.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Complete_NoRoomForFloat32_TakesTheStoredWeights(bool dora)
+    {
+        using EncodedRowFile rows = Rows(8, 50);
+        var config = new TrainingConfig { NEpochs = 3, UseDora = dora };
+        TrainSettings settings = MachineChoices.Complete(Settings(config, rows), Job(config) with { MemoryLimitMb = 700 }, _model, rows, null, null, checksLosses: true, TestContext.Current.CancellationToken);
+        Assert.Equal(BasePrecision.AsStored, settings.Precision);
+        Assert.Matches("^auto: float32 takes about 0.[89] GB, and 0.7 GB are free; the same numbers in about 0.[1-5] GB$", settings.Origins.Single(s => s.Key == "precision").Origin);
+    }
+
     [Fact]
     public void Complete_Given_IsLeftAlone()
     {
