@@ -124,6 +124,9 @@ public sealed class BaseModel : IDisposable
     /// <inheritdoc cref="ModelWeights.Stored"/>
     public StoredMatrix? Stored(string huggingFaceName) => _weights.Stored(huggingFaceName);
 
+    /// <summary>Products widen every layer's matrices as they pack them; see <see cref="StoredMatrix.HasParts"/>.</summary>
+    public bool HasParts => ModelTensors.Of(Config).Where(t => t.IsProjection).All(t => Stored(t.Name) is { HasParts: true });
+
     /// <inheritdoc cref="ModelWeights.FindNotFinite"/>
     public IReadOnlyList<string> FindNotFinite(CancellationToken cancellationToken) => _weights.FindNotFinite(cancellationToken);
 

@@ -57,7 +57,7 @@ public sealed record AdapterSize(IReadOnlyCollection<LinearModule> Adapted, int 
 /// Memory from a model's shapes; <c>hone models check</c> and <c>hone estimate</c> both reckon with it. With D the hidden size, F the feed-forward width, H query heads, K key-value heads, d a head's
 /// width, V the vocabulary, L layers and N tokens a pass, in numbers of 4 bytes:
 /// <list type="bullet">
-/// <item>weights: all parameters once (a tied output matrix is the embedding); or, as stored, a layer's widest projection, widened;</item>
+/// <item>weights: all parameters once (a tied output matrix is the embedding); or, as stored, a layer's widest projection, widened, and not even that where products widen what they pack;</item>
 /// <item>adapter: its parameters, four times while training;</item>
 /// <item>kept for the backward pass: N · L · (2·D + H·d + (H + 2K)·d + 2·F + Σrank), 2·D more with norms behind the block's halves, no 2·F with experts, Σout more with DoRA,
 /// and H · pairs of attention's probabilities a layer where these are few enough to be kept;</item>
@@ -96,7 +96,8 @@ public static partial class ModelMemory
     /// <param name="storedBytes">Of the model's files, see <see cref="ModelFiles.Stamp"/>.</param>
     /// <param name="pass">The largest one.</param>
     /// <param name="asStored">The weights stay as the file stores them.</param>
-    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, AdapterSize adapter, PassSize pass, bool asStored = false)
+    /// <param name="hasParts"><see cref="BaseModel.HasParts"/></param>
+    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, AdapterSize adapter, PassSize pass, bool asStored = false, bool hasParts = false)
     {
         long heads = (long)config.Heads * config.HeadDim, pairsOfHeads = (long)config.KeyValueHeads * config.HeadDim, qkv = heads + 2 * pairsOfHeads, hidden = config.HiddenSize;
         long normsBehind = config.BlockNorms == BlockNorms.Before ? 0 : 2 * hidden;
@@ -110,7 +111,8 @@ public static partial class ModelMemory
         long head = Math.Min(ChunkLabels, pass.Labels) * (long)config.VocabularySize * logits + 4 * pass.Labels * hidden;
         return new MemoryUse
         {
-            Weights = asStored ? WidenedProjection(config) : Weights(config),
+            // DoRA's norms read whole matrices.
+            Weights = asStored ? WidenedProjection(config, hasParts && !adapter.Dora) : Weights(config),
             File = storedBytes,
             Adapter = Number * CopiesInTraining * adapter.Parameters,
             Tokens = Number * (pass.Tokens * kept + (probabilities <= KeptProbabilities ? config.Layers * probabilities : 0)),
@@ -121,13 +123,14 @@ public static partial class ModelMemory
     /// <summary>Of an engine, which holds the base as its file stores it.</summary>
     /// <param name="answers">At the same time, each of <paramref name="tokens"/> with its prompt.</param>
     /// <param name="adapted">Of the adapter that answers; none for the base alone.</param>
-    public static MemoryUse OfServing(ModelConfig config, long storedBytes, IReadOnlyCollection<LinearModule> adapted, int rank, int answers, int tokens)
+    /// <param name="hasParts"><see cref="BaseModel.HasParts"/></param>
+    public static MemoryUse OfServing(ModelConfig config, long storedBytes, IReadOnlyCollection<LinearModule> adapted, int rank, int answers, int tokens, bool hasParts = false)
     {
         long room = (tokens + PageTokens - 1L) / PageTokens * PageTokens;
         long qkv = (config.Heads + 2L * config.KeyValueHeads) * config.HeadDim;
         return new MemoryUse
         {
-            Weights = WidenedProjection(config),
+            Weights = WidenedProjection(config, hasParts),
             File = storedBytes,
             Adapter = Number * TrainableParameters(adapted, rank),
             Tokens = KeptBeginnings + Number * answers * room * config.Layers * 2L * config.KeyValueHeads * config.HeadDim,
@@ -139,7 +142,7 @@ public static partial class ModelMemory
     private static long Widest(ModelConfig config) => Enumerable.Range(0, config.Layers)
         .Max(layer => config.HasExperts(layer) ? (long)config.Experts!.IntermediateSize * config.Experts.PerToken : config.IntermediateSize);
 
-    private static long WidenedProjection(ModelConfig config) => Number * 2 * Widest(config) * config.HiddenSize;
+    private static long WidenedProjection(ModelConfig config, bool hasParts) => hasParts ? 0 : Number * 2 * Widest(config) * config.HiddenSize;
 
     private static long Weights(ModelConfig config) => Number * ModelTensors.Of(config).Sum(tensor => tensor.Shape.Aggregate(1L, (a, b) => a * b));
 }

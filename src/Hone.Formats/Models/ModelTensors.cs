@@ -4,7 +4,11 @@ namespace Hone.Formats.Models;
 /// <param name="GgufName">Null where no GGUF that can be read has it.</param>
 /// <param name="PermutedHeads">Over 0: GGUF of llama models holds the rows in the order of neighbouring rotary pairs, for so many heads.</param>
 /// <param name="Norm">A norm's weight.</param>
-internal sealed record ModelTensor(string Name, string? GgufName, long[] Shape, bool Linear = false, int PermutedHeads = 0, bool Norm = false);
+internal sealed record ModelTensor(string Name, string? GgufName, long[] Shape, bool Linear = false, int PermutedHeads = 0, bool Norm = false)
+{
+    /// <summary>A layer's matrix: one that can be adapted, or an expert's.</summary>
+    public bool IsProjection => Linear || Name.Contains(".experts.", StringComparison.Ordinal);
+}
 
 /// <summary>The tensors of a model, in the order of a forward pass.</summary>
 internal static class ModelTensors

@@ -103,7 +103,8 @@ public static class Estimator
         var size = new AdapterSize(
             [.. model.LinearModules.Where(m => adapter.Modules.ContainsKey(m.Name))], settings.Rank, settings.UseDora, [.. AdapterPlaces.Of(model.Config).Whole.Where(m => whole.Contains(m.Name))]);
         long stored = ModelFiles.Stamp(model.Path).Size;
-        return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, settings.Precision, settings.Recompute).Total);
+        bool hasParts = model.HasParts;
+        return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, settings.Precision, settings.Recompute, hasParts).Total);
     }
 
     /// <summary>The first passes of steps of few, of middling and of many tokens, with DPO's reference known.</summary>

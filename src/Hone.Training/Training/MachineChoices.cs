@@ -93,7 +93,7 @@ file static class RunMemory
         LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => settings.ModulesToSave.Any(w => m.Name == w || m.Name.EndsWith('.' + w, StringComparison.Ordinal)))];
         var adapter = new AdapterSize(adapted, settings.Rank, settings.UseDora, whole);
         if (!onDevice)
-            return ModelMemory.OfTraining(model.Config, 0, adapter, pass, settings.Precision, recompute).Total;
+            return ModelMemory.OfTraining(model.Config, 0, adapter, pass, settings.Precision, recompute, model.HasParts).Total;
         // The library's tape keeps about twice what Hone's own backward pass does; AdamW's moments stay with the CPU.
         BasePrecision held = settings.Precision.Form == WeightForm.BFloat16 ? settings.Precision : BasePrecision.Float32;
         MemoryUse use = ModelMemory.OfTraining(model.Config, 0, adapter, pass, held, recompute);

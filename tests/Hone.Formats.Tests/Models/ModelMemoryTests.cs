@@ -53,6 +53,8 @@ public sealed class ModelMemoryTests
         Assert.Equal(4 * 4 * (48 + 48), ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass).Adapter - plain.Adapter);
         Assert.Equal(4 * 4 * 160 * 48, ModelMemory.OfTraining(Small, 0, s_adapter with { Whole = [new("lm_head", 48, 160)] }, s_pass).Adapter - plain.Adapter);
         Assert.Equal(4 * 2 * 80 * 48, ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, asStored: true).Weights);
+        Assert.Equal(0, ModelMemory.OfTraining(Small, 0, s_adapter, s_pass, asStored: true, hasParts: true).Weights);
+        Assert.Equal(4 * 2 * 80 * 48, ModelMemory.OfTraining(Small, 0, s_adapter with { Dora = true }, s_pass, asStored: true, hasParts: true).Weights);
         var experts = new ExpertConfig { Count = 4, PerToken = 2, IntermediateSize = 30, Normalize = true, Module = "mlp", Names = ["gate_proj", "up_proj", "down_proj"], Layers = [false, true] };
         Assert.Equal(4 * 100 * 2 * 80, plain.Tokens - Of(Small with { Experts = experts }).Tokens); // experts keep nothing
 

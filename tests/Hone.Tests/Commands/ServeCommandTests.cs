@@ -85,7 +85,7 @@ public sealed class ServeCommandTests : IDisposable
         string engine = Assert.Single(Directory.EnumerateDirectories("/proc"), p => Is(p, "cmdline", "engine") && Is(p, "status", $"PPid:\t{server.Id}\n"));
         long taken = 1024 * long.Parse(File.ReadLines(Path.Combine(engine, "status")).First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
         using BaseModel model = BaseModel.Open(Path.Combine(Repository.Root, "models", "SmolLM2-135M-Instruct.Q4_1.gguf"));
-        long reckoned = ModelMemory.OfServing(model.Config, ModelFiles.Stamp(model.Path).Size, [], 0, answers: 1, Tokens).Total;
+        long reckoned = ModelMemory.OfServing(model.Config, ModelFiles.Stamp(model.Path).Size, [], 0, answers: 1, Tokens, model.HasParts).Total;
         Assert.InRange(reckoned, 0.85 * taken, 1.15 * taken);
 
         static bool Is(string process, string file, string text)

@@ -23,7 +23,9 @@ public sealed unsafe class MatrixProductTests
         using var scope = NewDisposeScope();
         RowProductTests.WithStored(type, Rows, Columns, () => (uint)random.Next() & 0xBFBF_BFBF, stored =>
         {
-            Assert.True(stored.HasParts);
+            Assert.Equal(stored.Block <= StoredBlocks.Values || System.Runtime.Intrinsics.X86.Avx2.IsSupported, stored.HasParts);
+            if (!stored.HasParts)
+                return;
             Matrix values = Matrix.Of(empty(Rows, Columns));
             Widen(stored, values);
             foreach (bool turned in new[] { true, false })

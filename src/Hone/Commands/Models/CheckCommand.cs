@@ -85,7 +85,7 @@ internal sealed class CheckCommand : CliCommand
     }
 
     private static string Memory(CheckedMemory memory) =>
-        $"about {Sizes.Text(memory.Total)} for {memory.For} (weights {Sizes.Text(memory.Weights)}, file {Sizes.Text(memory.File)}, adapter {Sizes.Text(memory.Adapter)}, tokens {Sizes.Text(memory.Tokens + memory.Work)})";
+        $"about {Sizes.Text(memory.Total)} for {memory.For} ({(memory.Weights > 0 ? $"weights {Sizes.Text(memory.Weights)}, " : "")}file {Sizes.Text(memory.File)}, adapter {Sizes.Text(memory.Adapter)}, tokens {Sizes.Text(memory.Tokens + memory.Work)})";
 
     private static string Tokens(IReadOnlyList<string> tokens) => tokens.Count == 0 ? "-" : string.Join(' ', tokens);
 

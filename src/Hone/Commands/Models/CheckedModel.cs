@@ -97,7 +97,7 @@ internal sealed record CheckedModel
             Adapts = [.. model.LinearModules.GroupBy(m => (Name: m.Name[(m.Name.LastIndexOf('.') + 1)..], m.Out, m.In)).Select(g => new AdaptedModule(g.Key.Name, [g.Key.Out, g.Key.In], g.Count()))],
             Rank8 = Adapter(model, bytes, 8),
             Rank16 = Adapter(model, bytes, 16),
-            Serve = CheckedMemory.Of(string.Create(CultureInfo.InvariantCulture, $"one answer, {answer:N0} tokens with its prompt"), ModelMemory.OfServing(config, bytes, model.LinearModules, 16, answers: 1, answer)),
+            Serve = CheckedMemory.Of(string.Create(CultureInfo.InvariantCulture, $"one answer, {answer:N0} tokens with its prompt"), ModelMemory.OfServing(config, bytes, model.LinearModules, 16, answers: 1, answer, model.HasParts)),
             Tokenizes = Tokenize(model),
         };
     }
