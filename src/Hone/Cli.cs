@@ -2,12 +2,13 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using Hone.Commands;
 
 namespace Hone;
 
 /// <summary>The command tree, the exit codes and what a failure looks like: 0, 1 with one line and a hint on standard error, 2 for wrong usage, 130 when interrupted.</summary>
-internal static class Cli
+internal static partial class Cli
 {
     public const int Failure = 1, Usage = 2, Interrupted = 130;
 
@@ -61,13 +62,19 @@ internal static class Cli
         : parse.CommandResult.Command is CliCommand command ? [.. command.UsageErrors(parse)]
         : [];
 
-    /// <summary>The parser takes an option that it does not know for an argument, where there is room for one. Behind <c>--</c> it is one.</summary>
+    /// <summary>
+    /// The parser takes an option that it does not know for an argument, where there is room for one. Behind <c>--</c> it is one, and so is what no option looks like:
+    /// "-2 + 5 is?" to <c>hone run</c>.
+    /// </summary>
     private static IReadOnlyList<string> UnknownOptions(ParseResult parse)
     {
         var before = parse.Tokens.TakeWhile(token => token.Type != TokenType.DoubleDash).ToHashSet<object>(ReferenceEqualityComparer.Instance);
         return [.. parse.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens)
-            .Where(token => token.Value is ['-', _, ..] && before.Contains(token)).Select(token => $"Unrecognized option '{token.Value}'.")];
+            .Where(token => before.Contains(token) && OptionName().IsMatch(token.Value)).Select(token => $"Unrecognized option '{token.Value}'; behind -- it is an argument.")];
     }
+
+    [GeneratedRegex(@"^--?[A-Za-z][\w-]*(=|$)")]
+    private static partial Regex OptionName();
 
     /// <summary>Of a value that cannot be read the parser names the .NET type that it wants.</summary>
     private static string Message(ParseError error)

@@ -91,7 +91,8 @@ public sealed class CliTests
     [InlineData("lint", "Required argument")]
     [InlineData("lint a.jsonl --typo", "Unrecognized option '--typo'")]
     [InlineData("finetune get --typo", "Unrecognized option '--typo'")]
-    [InlineData("run -m p", "Unrecognized option '-m'")]
+    [InlineData("run -m p", "Unrecognized option '-m'; behind -- it is an argument")]
+    [InlineData("run m --typo=p", "Unrecognized option '--typo=p'")]
     [InlineData("lint a.jsonl b.jsonl c.jsonl", "at most one")]
     [InlineData("estimate a.jsonl --set rank", "KEY=VALUE")]
     [InlineData("estimate a.jsonl --threads 0", "--threads")]
@@ -115,6 +116,18 @@ public sealed class CliTests
         Assert.StartsWith("error: ", lines[0], StringComparison.Ordinal);
         Assert.Contains(named, lines[0], StringComparison.Ordinal);
         Assert.StartsWith("hint: `hone", lines[1], StringComparison.Ordinal);
+    }
+
+    /// <summary>It goes as far as the server, which is not there.</summary>
+    [Theory]
+    [InlineData("-2 + 5 is?")]
+    [InlineData("-- is a dash")]
+    [InlineData("--typo", "--")]
+    public async Task Bug_PromptThatBeginsWithADash_WasAnUnknownOption(string prompt, string? before = null)
+    {
+        CommandResult result = await CommandLine.RunAsync(["run", "--url", "http://127.0.0.1:1", "--account", "a", "--token", "t", "m", .. before is null ? Array.Empty<string>() : [before], prompt]);
+        Assert.Equal(Cli.Failure, result.Code);
+        Assert.Contains("127.0.0.1:1", result.Error, StringComparison.Ordinal);
     }
 
     /// <summary>Numbers that are none and paths that are empty.</summary>
