@@ -206,6 +206,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
         catch (TimeoutException)
         {
             how = $"closed the connection before the answer was complete{(error is null ? "" : $": {error.Message}")}";
+            LogCut(_logger, _child.Label, Id, error);
         }
         if (_hangs)
             how = $"gave no sign of life for {_settings.StallAfter.TotalSeconds:0.#} s and was ended. It is started again for the next request";
@@ -244,6 +245,9 @@ internal sealed partial class EngineProcess : IAsyncDisposable
 
     [LoggerMessage(3103, LogLevel.Warning, "hone {Label}, process {ProcessId}, has neither answered nor worked for {Time}; killing it")]
     private static partial void LogHangs(ILogger logger, string label, int processId, TimeSpan time);
+
+    [LoggerMessage(3105, LogLevel.Warning, "hone {Label}, process {ProcessId}, closed a connection before the answer was complete, and lives on")]
+    private static partial void LogCut(ILogger logger, string label, int processId, Exception? error);
 
     [LoggerMessage(3104, LogLevel.Error, "Engine for {ModelPath} {How}; its last words: {Words}")]
     private static partial void LogNotReady(ILogger logger, string modelPath, string how, string words);
