@@ -59,13 +59,16 @@ public sealed record AdapterSize(IReadOnlyCollection<LinearModule> Adapted, int 
 /// <list type="bullet">
 /// <item>weights: all parameters once (a tied output matrix is the embedding); or, as stored, a layer's widest projection, widened, and not even that where products widen what they pack;</item>
 /// <item>adapter: its parameters, four times while training;</item>
-/// <item>kept for the backward pass: N · L · (2·D + H·d + (H + 2K)·d + 2·F + Σrank), 2·D more with norms behind the block's halves, no 2·F with experts, Σout more with DoRA,
-/// and H · pairs of attention's probabilities a layer where these are few enough to be kept;</item>
-/// <item>within a layer's backward pass: N · (4·F + 7·D + H·d + (H + 2K)·d) and 2K·d for each key that a block meets, and the logits of up to 240 labels, V each;</item>
+/// <item>kept for the backward pass: N · (2·D + H·d + (H + 2K)·d + 2·F + Σrank) a layer, 2·D more with norms behind the block's halves, no 2·F with experts, Σout more with DoRA,
+/// and H · pairs of attention's probabilities where these are few enough to be kept; the last layer's D + H·d + 2·F for the labelled tokens alone; N · D with activations that are
+/// computed again, and one layer's;</item>
+/// <item>within a layer's backward pass: N · (4·F + 7·D + H·d + (H + 2K)·d) and 2K·d for each key that a block meets; the last layer's 4·(F + D) for the labelled tokens alone, and
+/// the logits of up to 240 labels, V each;</item>
+/// <item>within a layer of a pass that computes losses alone: N · (3·F + 5·D + H·d + (H + 2K)·d);</item>
 /// <item>answering: L · 2·K·d for each token in the cache, whose room is whole pages, and what an engine keeps of earlier ones.</item>
 /// </list>
 /// </summary>
-public static partial class ModelMemory
+public static class ModelMemory
 {
     /// <summary>The runtime, the tensor library, the tokenizer, and the code that the first pass compiles.</summary>
     public const long Runtime = 224L << 20;
@@ -78,6 +81,9 @@ public static partial class ModelMemory
 
     /// <summary>Of all prompts in a pass of an engine.</summary>
     public const int PromptTokens = 256;
+
+    /// <summary>Of a pass of a training; the rows of a larger step are computed in several, a longer row is a pass of its own.</summary>
+    public const int PassTokens = 2048;
 
     /// <summary>Labels whose logits exist at once.</summary>
     public const int ChunkLabels = 240;
@@ -94,49 +100,70 @@ public static partial class ModelMemory
     public static long TrainableParameters(IReadOnlyCollection<LinearModule> modules, int rank) => new AdapterSize(modules, rank, false, []).Parameters;
 
     /// <param name="storedBytes">Of the model's files, see <see cref="ModelFiles.Stamp"/>.</param>
-    /// <param name="pass">The largest one.</param>
-    /// <param name="asStored">The weights stay as the file stores them.</param>
+    /// <param name="pass">The largest one of a step.</param>
+    /// <param name="evaluated">Tokens of the largest pass that computes losses alone.</param>
     /// <param name="hasParts"><see cref="BaseModel.HasParts"/></param>
-    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, AdapterSize adapter, PassSize pass, bool asStored = false, bool hasParts = false)
+    public static MemoryUse OfTraining(ModelConfig config, long storedBytes, AdapterSize adapter, PassSize pass, int evaluated, BasePrecision precision, bool recompute, bool hasParts)
     {
-        long heads = (long)config.Heads * config.HeadDim, pairsOfHeads = (long)config.KeyValueHeads * config.HeadDim, qkv = heads + 2 * pairsOfHeads, hidden = config.HiddenSize;
-        long normsBehind = config.BlockNorms == BlockNorms.Before ? 0 : 2 * hidden;
-        long kept = 0, widest = Widest(config);
-        for (int layer = 0; layer < config.Layers; layer++)
-            kept += 2 * hidden + heads + qkv + normsBehind + (config.HasExperts(layer) ? 0 : 2L * config.IntermediateSize);
-        kept += adapter.Adapted.Sum(m => adapter.Rank + (adapter.Dora ? (long)m.Out : 0));
-        long probabilities = config.Heads * pass.Pairs;
-        long backward = pass.Tokens * (4 * widest + 7 * hidden + heads + qkv) + 2 * pairsOfHeads * pass.Keys;
-        int logits = (config.LogitSoftcap is null ? 1 : 2) + (adapter.Whole.Any(m => m.Name == Adapters.AdapterPlaces.Head) ? 1 : 0);
-        long head = Math.Min(ChunkLabels, pass.Labels) * (long)config.VocabularySize * logits + 4 * pass.Labels * hidden;
+        (long kept, long work) = OfPass(config, adapter, pass, recompute);
         return new MemoryUse
         {
-            // DoRA's norms read whole matrices.
-            Weights = asStored ? WidenedProjection(config, hasParts && !adapter.Dora) : Weights(config),
+            Weights = precision.Form switch
+            {
+                WeightForm.Float32 => Weights(config),
+                WeightForm.AsStored => WidenedProjection(config, hasParts && !adapter.Dora), // DoRA's norms read whole matrices
+                _ => RoundedWeights(config, precision),
+            },
             File = storedBytes,
             Adapter = Number * CopiesInTraining * adapter.Parameters,
-            Tokens = Number * (pass.Tokens * kept + (probabilities <= KeptProbabilities ? config.Layers * probabilities : 0)),
-            Work = Number * Math.Max(backward, head),
+            Tokens = Number * kept,
+            Work = Number * Math.Max(work, evaluated * (3 * Widest(config) + 5L * config.HiddenSize + Heads(config) + Qkv(config)) - kept),
         };
+    }
+
+    /// <summary>In numbers: what the layers below the last one keep at the end of a step's forward pass, and the most that lives beside it.</summary>
+    private static (long Kept, long Work) OfPass(ModelConfig config, AdapterSize adapter, PassSize pass, bool recompute)
+    {
+        long tokens = pass.Tokens, labelled = Math.Min(pass.Tokens, pass.Labels), hidden = config.HiddenSize, below = config.Layers - 1;
+        long attention = hidden + Qkv(config), kept = 0;
+        for (int layer = 0; layer < below; layer++)
+            kept += tokens * (attention + BehindAttention(layer));
+        long ofLast = tokens * attention + labelled * BehindAttention((int)below);
+        kept += tokens * adapter.Adapted.Sum(m => adapter.Rank + (adapter.Dora ? (long)m.Out : 0));
+        long probabilities = config.Heads * pass.Pairs;
+        kept += probabilities <= KeptProbabilities ? config.Layers * probabilities : 0;
+
+        long throughAttention = tokens * (3 * hidden + Heads(config) + Qkv(config)) + 2L * config.KeyValueHeads * config.HeadDim * pass.Keys, throughRest = 4 * (Widest(config) + hidden);
+        int logits = (config.LogitSoftcap is null ? 1 : 2) + (adapter.Whole.Any(m => m.Name == Adapters.AdapterPlaces.Head) ? 1 : 0);
+        long head = Math.Min(ChunkLabels, pass.Labels) * (long)config.VocabularySize * logits + 4 * pass.Labels * hidden;
+        long last = ofLast + Math.Max(head, throughAttention + labelled * throughRest), others = below == 0 ? 0 : throughAttention + tokens * throughRest;
+        return recompute && below > 0 ? (tokens * below * hidden, Math.Max(last, kept / below + others)) : (kept, Math.Max(last, others));
+
+        long BehindAttention(int layer) => hidden + Heads(config) + (config.BlockNorms == BlockNorms.Before ? 0 : 2 * hidden) + (config.HasExperts(layer) ? 0 : 2L * config.IntermediateSize);
     }
 
     /// <summary>Of an engine, which holds the base as its file stores it.</summary>
     /// <param name="answers">At the same time, each of <paramref name="tokens"/> with its prompt.</param>
     /// <param name="adapted">Of the adapter that answers; none for the base alone.</param>
     /// <param name="hasParts"><see cref="BaseModel.HasParts"/></param>
-    public static MemoryUse OfServing(ModelConfig config, long storedBytes, IReadOnlyCollection<LinearModule> adapted, int rank, int answers, int tokens, bool hasParts = false)
+    public static MemoryUse OfServing(ModelConfig config, long storedBytes, IReadOnlyCollection<LinearModule> adapted, int rank, int answers, int tokens, bool hasParts)
     {
         long room = (tokens + PageTokens - 1L) / PageTokens * PageTokens;
-        long qkv = (config.Heads + 2L * config.KeyValueHeads) * config.HeadDim;
         return new MemoryUse
         {
             Weights = WidenedProjection(config, hasParts),
             File = storedBytes,
             Adapter = Number * TrainableParameters(adapted, rank),
             Tokens = KeptBeginnings + Number * answers * room * config.Layers * 2L * config.KeyValueHeads * config.HeadDim,
-            Work = Number * (Math.Min(tokens, PromptTokens) * (3 * Widest(config) + 4L * config.HiddenSize + qkv) + answers * (long)config.VocabularySize),
+            Work = Number * (Math.Min(tokens, PromptTokens) * (3 * Widest(config) + 4L * config.HiddenSize + Qkv(config)) + answers * (long)config.VocabularySize),
         };
     }
+
+    /// <summary>Numbers of a token's queries in a layer.</summary>
+    private static long Heads(ModelConfig config) => (long)config.Heads * config.HeadDim;
+
+    /// <summary>Of its queries, keys and values.</summary>
+    private static long Qkv(ModelConfig config) => (config.Heads + 2L * config.KeyValueHeads) * config.HeadDim;
 
     /// <summary>Numbers of a token in a layer's feed-forward part, the widest layer's.</summary>
     private static long Widest(ModelConfig config) => Enumerable.Range(0, config.Layers)
@@ -145,4 +172,25 @@ public static partial class ModelMemory
     private static long WidenedProjection(ModelConfig config, bool hasParts) => hasParts ? 0 : Number * 2 * Widest(config) * config.HiddenSize;
 
     private static long Weights(ModelConfig config) => Number * ModelTensors.Of(config).Sum(tensor => tensor.Shape.Aggregate(1L, (a, b) => a * b));
+
+    /// <summary>
+    /// bfloat16: linear weights of 2 bytes a number. Four-bit blocks: half a byte, and 4 bytes a block of 64, or a little more than one with double quantisation; all else as
+    /// float32.
+    /// </summary>
+    private static long RoundedWeights(ModelConfig config, BasePrecision precision)
+    {
+        long linear = 0, others = 0;
+        foreach (ModelTensor tensor in ModelTensors.Of(config))
+        {
+            long elements = tensor.Shape.Aggregate(1L, (a, b) => a * b);
+            if (tensor.IsProjection)
+                linear += elements;
+            else
+                others += elements;
+        }
+        if (!precision.IsFourBit)
+            return 2 * linear + Number * others;
+        long blocks = linear / FourBit.FourBitMatrix.BlockValues;
+        return linear / 2 + (precision.DoubleQuant ? blocks + Number * blocks / FourBit.FourBitMatrix.NestedBlocks : Number * blocks);
+    }
 }

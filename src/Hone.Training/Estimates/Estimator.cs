@@ -20,6 +20,9 @@ public static class Estimator
     /// <summary>Steps that are packed to count their tokens; of longer epochs evenly chosen ones stand for all.</summary>
     private const int PackedSteps = 2000;
 
+    /// <summary>Passes of the rows, and of the validation rows, that are packed for the size of those that compute losses alone.</summary>
+    private const int EvaluatedPasses = 64;
+
     /// <summary>No further pass is probed after this time.</summary>
     private const double ProbeSeconds = 10;
 
@@ -84,6 +87,8 @@ public static class Estimator
             steps.Add((step, passes.Sum(p => (long)p.Tokens.Length)));
             sizes.UnionWith(passes.Select(PrefixTreeAttention.SizeOf));
         }
+        IEnumerable<IReadOnlyList<EncodedRow>> forwardAlone = [.. trainer.Passes(rows).Take(EvaluatedPasses), .. trainer.Passes(validation).Take(EvaluatedPasses)];
+        int largest = forwardAlone.Max(pass => PackedBatch.Pack(pass).Tokens.Length);
         double distinct = steps.Average(s => (double)s.Tokens) * settings.Steps;
         // 3
         (double rate, int probed, double seconds) = Probe(trainer, [.. steps.OrderBy(s => s.Tokens)], pairs, cancellation);
@@ -93,18 +98,18 @@ public static class Estimator
         // 4
         return new CostEstimate(
             items, validation.Count / settings.RowsAnItem, settings.Epochs, settings.BatchSize, settings.Steps, rows.Tokens * settings.Epochs, (long)distinct,
-            trained * settings.Epochs, distinct / rate + reference, forward * evaluated, PeakMemory(model, settings, adapter, sizes) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
+            trained * settings.Epochs, distinct / rate + reference, forward * evaluated, PeakMemory(model, settings, adapter, sizes, largest) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
     }
 
     /// <summary>In bytes, with the largest of the passes.</summary>
-    private static long PeakMemory(BaseModel model, TrainSettings settings, LoraAdapter adapter, HashSet<PassSize> passes)
+    private static long PeakMemory(BaseModel model, TrainSettings settings, LoraAdapter adapter, HashSet<PassSize> passes, int evaluated)
     {
         string[] whole = [.. new[] { adapter.Embedding?.Name, adapter.Head?.Name }.OfType<string>()];
         var size = new AdapterSize(
             [.. model.LinearModules.Where(m => adapter.Modules.ContainsKey(m.Name))], settings.Rank, settings.UseDora, [.. AdapterPlaces.Of(model.Config).Whole.Where(m => whole.Contains(m.Name))]);
         long stored = ModelFiles.Stamp(model.Path).Size;
         bool hasParts = model.HasParts;
-        return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, settings.Precision, settings.Recompute, hasParts).Total);
+        return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, evaluated, settings.Precision, settings.Recompute, hasParts).Total);
     }
 
     /// <summary>The first passes of steps of few, of middling and of many tokens, with DPO's reference known.</summary>
@@ -148,7 +153,7 @@ public static class Estimator
     private static double ForwardSeconds(Trainer trainer, EncodedRowFile rows, TrainSettings settings, CancellationToken cancellation)
     {
         var chosen = new List<int>();
-        for (int i = 0, tokens = 0; i < rows.Count && tokens < Trainer.MaxPassTokens / 4; i += settings.RowsAnItem)
+        for (int i = 0, tokens = 0; i < rows.Count && tokens < ModelMemory.PassTokens / 4; i += settings.RowsAnItem)
         {
             chosen.AddRange(Enumerable.Range(i, settings.RowsAnItem));
             tokens += rows[i].Tokens.Length * settings.RowsAnItem;

@@ -15,8 +15,8 @@ namespace Hone.Training.Training;
 internal sealed record PrecisionChoice(BasePrecision Precision, string Why)
 {
     /// <summary>
-    /// In place of float32 as_stored, which has its bits, where blocks are widened in registers as products pack them: as fast then, with less memory, and nothing is
-    /// widened before the first step. DoRA's norms read the whole matrices each step.
+    /// In place of float32 as_stored, which has its bits, where blocks are widened in registers as products pack them: as fast then (K-quants with few tokens a step a tenth
+    /// slower), with less memory, and nothing is widened before the first step. DoRA's norms read the whole matrices each step.
     /// </summary>
     public PrecisionChoice OrAsStored(BaseModel model, bool usesDora) =>
         Precision.Form == WeightForm.Float32 && !usesDora && Avx512F.IsSupported
@@ -27,10 +27,9 @@ internal sealed record PrecisionChoice(BasePrecision Precision, string Why)
     /// <summary>float32's numbers from what the file has, where a copy of them would have no room; null: it has.</summary>
     /// <param name="recompute">Whether the run may.</param>
     /// <param name="available">Bytes that the trainer may still take.</param>
-    public static PrecisionChoice? WithoutRoom(BaseModel model, TrainSettings settings, EncodedRowFile rows, bool recompute, long available)
+    public static PrecisionChoice? WithoutRoom(RunMemory memory, bool recompute, long available)
     {
-        PassSize pass = RunMemory.LargestPass(settings, rows);
-        long copied = RunMemory.Needed(model, settings with { Precision = BasePrecision.Float32 }, pass, recompute), stored = RunMemory.Needed(model, settings with { Precision = BasePrecision.AsStored }, pass, recompute);
+        long copied = memory.Needed(BasePrecision.Float32, recompute), stored = memory.Needed(BasePrecision.AsStored, recompute);
         return RunMemory.Fits(copied, available) || stored >= copied ? null
             : new PrecisionChoice(BasePrecision.AsStored, $"float32 takes about {RunMemory.Gb(copied)} GB, and {RunMemory.Gb(available)} GB are free; the same numbers in about {RunMemory.Gb(stored)} GB");
     }
@@ -45,29 +44,54 @@ internal sealed record RecomputeChoice(bool Recompute, string Why)
 
     /// <param name="available">Bytes that the trainer may still take.</param>
     /// <param name="onDevice">They are a device's.</param>
-    public static RecomputeChoice Of(BaseModel model, TrainSettings settings, EncodedRowFile rows, long available, bool onDevice = false)
+    public static RecomputeChoice Of(RunMemory memory, BasePrecision precision, long available, bool onDevice = false)
     {
-        PassSize pass = RunMemory.LargestPass(settings, rows);
-        long plain = RunMemory.Needed(model, settings, pass, recompute: false, onDevice), less = RunMemory.Needed(model, settings, pass, recompute: true, onDevice);
-        string needs = string.Create(CultureInfo.InvariantCulture, $"a pass of up to {pass.Tokens:N0} tokens takes about {RunMemory.Gb(plain)} GB, and {RunMemory.Gb(available)} GB are free");
+        long plain = memory.Needed(precision, recompute: false, onDevice), less = memory.Needed(precision, recompute: true, onDevice);
+        string needs = string.Create(CultureInfo.InvariantCulture, $"a pass of up to {memory.LargestPass.Tokens:N0} tokens takes about {RunMemory.Gb(plain)} GB, and {RunMemory.Gb(available)} GB are free");
         if (RunMemory.Fits(plain, available))
             return new RecomputeChoice(false, needs);
         bool fits = RunMemory.Fits(less, available);
-        string advice = settings.Precision == BasePrecision.AsStored ? "lower max_length" : "lower max_length, or set precision to nf4 or as_stored";
+        string advice = precision == BasePrecision.AsStored ? "lower max_length" : "lower max_length, or set precision to nf4 or as_stored";
         return new RecomputeChoice(true, $"{needs}; about {RunMemory.Gb(less)} GB with it{(fits ? "" : ", which may be too much too: " + advice)}") { Fits = fits };
     }
 }
 
-/// <summary>What a run takes of the memory.</summary>
-file static class RunMemory
+/// <summary>What a run with these rows takes of the memory, whatever is left to choose.</summary>
+internal sealed class RunMemory
 {
     /// <summary>Of the memory that is free; the rest is for what no formula knows.</summary>
     private const double Share = 0.9;
 
+    private readonly ModelConfig _model;
+    private readonly AdapterSize _adapter;
+    private readonly bool _hasParts;
+    private readonly int _evaluated;
+
+    public RunMemory(BaseModel model, TrainSettings settings, EncodedRowFile rows)
+    {
+        LinearModule[] adapted = [.. model.LinearModules.Where(m => settings.TargetModules.Any(t => m.Name == t || m.Name.EndsWith('.' + t, StringComparison.Ordinal)))];
+        LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => settings.ModulesToSave.Any(w => m.Name == w || m.Name.EndsWith('.' + w, StringComparison.Ordinal)))];
+        (_model, _adapter, _hasParts) = (model.Config, new AdapterSize(adapted, settings.Rank, settings.UseDora, whole), model.HasParts);
+        (LargestPass, _evaluated) = Largest(settings, rows);
+    }
+
+    /// <summary>Of a step: that these rows can make, as if they shared nothing.</summary>
+    public PassSize LargestPass { get; }
+
     public static bool Fits(long needed, long available) => needed <= Share * available;
 
-    /// <summary>The largest pass that these rows can make, as if they shared nothing.</summary>
-    public static PassSize LargestPass(TrainSettings settings, EncodedRowFile rows)
+    /// <summary>Without the file's pages, which go when memory is short.</summary>
+    public long Needed(BasePrecision precision, bool recompute, bool onDevice = false)
+    {
+        if (!onDevice)
+            return ModelMemory.OfTraining(_model, 0, _adapter, LargestPass, _evaluated, precision, recompute, _hasParts).Total;
+        // The library's tape keeps about twice what Hone's own backward pass does; AdamW's moments stay with the CPU.
+        BasePrecision held = precision.Form == WeightForm.BFloat16 ? precision : BasePrecision.Float32;
+        MemoryUse use = ModelMemory.OfTraining(_model, 0, _adapter, LargestPass, _evaluated, held, recompute, _hasParts);
+        return use.Weights + use.Adapter / 2 + 2 * (use.Tokens + use.Work);
+    }
+
+    private static (PassSize Step, int Evaluated) Largest(TrainSettings settings, EncodedRowFile rows)
     {
         int longestItem = 0, longestRow = 0, trained = 0;
         for (int i = 0; i < rows.Count; i += settings.RowsAnItem)
@@ -82,22 +106,9 @@ file static class RunMemory
             }
             longestItem = Math.Max(longestItem, item);
         }
-        int tokens = (int)Math.Max(longestItem, Math.Min(Trainer.MaxPassTokens, (long)longestItem * settings.BatchSize));
-        return PassSize.Of(Math.Max(1, tokens / Math.Max(1, longestRow)), longestRow, Math.Max(1, trained));
-    }
-
-    /// <summary>Without the file's pages, which go when memory is short.</summary>
-    public static long Needed(BaseModel model, TrainSettings settings, PassSize pass, bool recompute, bool onDevice = false)
-    {
-        LinearModule[] adapted = [.. model.LinearModules.Where(m => settings.TargetModules.Any(t => m.Name == t || m.Name.EndsWith('.' + t, StringComparison.Ordinal)))];
-        LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => settings.ModulesToSave.Any(w => m.Name == w || m.Name.EndsWith('.' + w, StringComparison.Ordinal)))];
-        var adapter = new AdapterSize(adapted, settings.Rank, settings.UseDora, whole);
-        if (!onDevice)
-            return ModelMemory.OfTraining(model.Config, 0, adapter, pass, settings.Precision, recompute, model.HasParts).Total;
-        // The library's tape keeps about twice what Hone's own backward pass does; AdamW's moments stay with the CPU.
-        BasePrecision held = settings.Precision.Form == WeightForm.BFloat16 ? settings.Precision : BasePrecision.Float32;
-        MemoryUse use = ModelMemory.OfTraining(model.Config, 0, adapter, pass, held, recompute);
-        return use.Weights + use.Adapter / 2 + 2 * (use.Tokens + use.Work);
+        int tokens = (int)Math.Max(longestItem, Math.Min(ModelMemory.PassTokens, (long)longestItem * settings.BatchSize));
+        int evaluated = (int)Math.Max(longestItem, Math.Min(ModelMemory.PassTokens, rows.Tokens));
+        return (PassSize.Of(Math.Max(1, tokens / Math.Max(1, longestRow)), longestRow, Math.Max(1, trained)), evaluated);
     }
 
     public static string Gb(long bytes) => (bytes / 1e9).ToString("f1", CultureInfo.InvariantCulture);
@@ -112,9 +123,11 @@ internal static class MachineChoices
     public static TrainSettings Complete(
         TrainSettings settings, JobSpec job, BaseModel model, EncodedRowFile rows, TrainingDevice? device, Func<TrainSettings, bool>? isOfCheckpoint, bool checksLosses, CancellationToken cancellation)
     {
+        TrainSettings given = settings;
+        var memory = new Lazy<RunMemory>(() => new RunMemory(model, given, rows));
         if (device is { Device: not null })
         {
-            (TrainSettings there, RecomputeChoice recompute) = OnDevice(settings, job, model, rows, device, isOfCheckpoint);
+            (TrainSettings there, RecomputeChoice recompute) = OnDevice(settings, job, memory.Value, device, isOfCheckpoint);
             if (recompute.Fits)
                 return there;
             device = TrainingDevice.OnCpu($"{device.Name}: {recompute.Why}");
@@ -124,21 +137,21 @@ internal static class MachineChoices
         long available = MachineMemory.AvailableBytes(job.MemoryLimitMb);
         if (job.Config.Precision is null)
         {
-            settings = OfCheckpoint(settings, isOfCheckpoint) ?? settings.With(PrecisionChoice.WithoutRoom(model, settings, rows, job.Config.Recompute ?? true, available)
+            settings = OfCheckpoint(settings, isOfCheckpoint) ?? settings.With(PrecisionChoice.WithoutRoom(memory.Value, job.Config.Recompute ?? true, available)
                 ?? PrecisionProbe.Choose(model, settings, rows, ProbeCache.Of(job.CacheFolder, job.ModelSha256), checksLosses, cancellation).OrAsStored(model, settings.UseDora));
         }
         if (job.Config.Recompute is null)
-            settings = settings.With(RecomputeChoice.Of(model, settings, rows, available));
+            settings = settings.With(RecomputeChoice.Of(memory.Value, settings.Precision, available));
         return settings;
     }
 
     private static (TrainSettings Settings, RecomputeChoice Recompute) OnDevice(
-        TrainSettings settings, JobSpec job, BaseModel model, EncodedRowFile rows, TrainingDevice device, Func<TrainSettings, bool>? isOfCheckpoint)
+        TrainSettings settings, JobSpec job, RunMemory memory, TrainingDevice device, Func<TrainSettings, bool>? isOfCheckpoint)
     {
         settings = settings.With(device);
         if (job.Config.Precision is null)
             settings = OfCheckpoint(settings, isOfCheckpoint) ?? settings.With(device.Precision);
-        RecomputeChoice recompute = RecomputeChoice.Of(model, settings, rows, device.FreeBytes, onDevice: true);
+        RecomputeChoice recompute = RecomputeChoice.Of(memory, settings.Precision, device.FreeBytes, onDevice: true);
         return (job.Config.Recompute is null ? settings.With(recompute) : settings, recompute);
     }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Hone.Formats.Jobs;
+using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
 using Hone.Training.Lora;
 using Hone.Training.Model;
@@ -29,9 +30,6 @@ internal sealed class Trainer(
     TrainingDecoder decoder, LoraAdapter adapter, AdamW optimizer, TrainSettings settings,
     IReadOnlyList<EncodedRow> rows, IReadOnlyList<EncodedRow> validation)
 {
-    /// <summary>Tokens of one pass; the rows of a larger step are computed in several.</summary>
-    public const int MaxPassTokens = 2048;
-
     /// <summary>Of an epoch's steps, how many lie above the first where nothing is learnt.</summary>
     private const double AboveShare = 0.9;
 
@@ -279,7 +277,7 @@ internal sealed class Trainer(
         foreach (EncodedRow[] item in rows.Chunk(_rowsAnItem))
         {
             int length = item.Sum(r => r.Tokens.Length);
-            if (pass.Count > 0 && tokens + length > MaxPassTokens)
+            if (pass.Count > 0 && tokens + length > ModelMemory.PassTokens)
             {
                 yield return pass;
                 (pass, tokens) = ([], 0);

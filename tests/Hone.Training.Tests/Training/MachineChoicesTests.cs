@@ -22,7 +22,7 @@ public sealed class MachineChoicesTests : IDisposable
     public void Recompute_Auto_FollowsTheMemoryThatIsFree(int tokens, int batch, double gigabytes, bool expected)
     {
         using EncodedRowFile rows = Rows(batch, tokens);
-        RecomputeChoice choice = RecomputeChoice.Of(_model, Settings(new TrainingConfig { BatchSize = batch, Rank = 8 }, rows), rows, (long)(gigabytes * 1e9));
+        RecomputeChoice choice = Recompute(new TrainingConfig { BatchSize = batch, Rank = 8 }, rows, (long)(gigabytes * 1e9));
         Assert.Equal(expected, choice.Recompute);
         Assert.Contains("are free", choice.Why, StringComparison.Ordinal);
     }
@@ -31,7 +31,7 @@ public sealed class MachineChoicesTests : IDisposable
     public void Recompute_MemoryThatDoesNotDoEither_SaysWhatWould()
     {
         using EncodedRowFile rows = Rows(1, 8192);
-        Assert.Contains("as_stored", RecomputeChoice.Of(_model, Settings(new TrainingConfig(), rows), rows, 1_000_000_000).Why, StringComparison.Ordinal);
+        Assert.Contains("as_stored", Recompute(new TrainingConfig(), rows, 1_000_000_000).Why, StringComparison.Ordinal);
     }
 
     /// <summary>Float32's numbers without a probe: from the stored blocks where that is as fast, which it is not with DoRA.</summary>
@@ -135,6 +135,12 @@ public sealed class MachineChoicesTests : IDisposable
 
     private TrainSettings Complete(TrainingConfig config, EncodedRowFile rows) =>
         MachineChoices.Complete(Settings(config, rows), Job(config), _model, rows, null, null, checksLosses: true, TestContext.Current.CancellationToken);
+
+    private RecomputeChoice Recompute(TrainingConfig config, EncodedRowFile rows, long available)
+    {
+        TrainSettings settings = Settings(config, rows);
+        return RecomputeChoice.Of(new RunMemory(_model, settings, rows), settings.Precision, available);
+    }
 
     private TrainSettings Settings(TrainingConfig config, EncodedRowFile rows) => TrainSettings.Resolve(config, _model.Config, "job", rows.Count, rows.TrainedTokens, false);
 

@@ -108,7 +108,7 @@ internal sealed record CheckedModel
         var pass = PassSize.Of(RowsAStep, row, RowsAStep * row / 2);
         return new CheckedAdapter(
             ModelMemory.TrainableParameters(model.LinearModules, rank),
-            CheckedMemory.Of(string.Create(CultureInfo.InvariantCulture, $"steps of {RowsAStep} rows of {row:N0} tokens, half of them learnt"), ModelMemory.OfTraining(model.Config, bytes, new AdapterSize(model.LinearModules, rank, Dora: false, []), pass)));
+            CheckedMemory.Of(string.Create(CultureInfo.InvariantCulture, $"steps of {RowsAStep} rows of {row:N0} tokens, half of them learnt"), ModelMemory.OfTraining(model.Config, bytes, new AdapterSize(model.LinearModules, rank, Dora: false, []), pass, ModelMemory.PassTokens, BasePrecision.Float32, recompute: false, model.HasParts)));
     }
 
     private static CheckedSample Tokenize(BaseModel model)
