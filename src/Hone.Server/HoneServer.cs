@@ -8,6 +8,7 @@ using Hone.Server.Cloudflare;
 using Hone.Server.Hosting;
 using Hone.Server.OpenAI;
 using Hone.Server.Requests;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging.Console;
 using Scalar.AspNetCore;
 
@@ -60,6 +61,7 @@ public static class HoneServer
 
     private static void AddServices(IServiceCollection services, HoneServerOptions options)
     {
+        services.AddSingleton<IMemoryPoolFactory<byte>, ConnectionMemory>();
         services.AddRoutingCore();
         services.AddHostedService<DataFolderOwner>();
         services.AddHoneCore(options.Core);
