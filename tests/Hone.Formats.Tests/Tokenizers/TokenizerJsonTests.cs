@@ -22,6 +22,16 @@ public sealed class TokenizerJsonTests
         Assert.Equal([9], tokenizer.Encode("<s><x>", recognizeSpecialTokens: false).Ids);
     }
 
+    /// <summary>As in Command R's file: they say where offsets begin and end in a processor that its template replaces.</summary>
+    [Fact]
+    public void Read_TemplateWithAByteLevelsFlags_IsTheTemplate()
+    {
+        JsonObject json = SmallTokenizerJson.Bytes();
+        foreach (string flag in new[] { "add_prefix_space", "trim_offsets", "use_regex" })
+            json["post_processor"]![flag] = true;
+        Assert.Equal([8, 4, 5], SmallTokenizerJson.Read(json).Encode("ab ab", addSpecialTokens: true).Ids);
+    }
+
     [Fact]
     public void Read_Characters_FallsBackToBytes()
     {

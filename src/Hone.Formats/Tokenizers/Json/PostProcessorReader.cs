@@ -24,18 +24,10 @@ internal static class PostProcessorReader
                     Read(item, vocabulary, beginning, end); // each puts its tokens around those of the one before
                 break;
             case "ByteLevel":
-                fields.Flag("add_prefix_space", true);
-                fields.Flag("trim_offsets", true);
-                fields.Flag("use_regex", true);
                 break;
             case "RobertaProcessing" or "BertProcessing":
                 beginning.Insert(0, Token(fields, "cls", vocabulary));
                 end.Add(Token(fields, "sep", vocabulary));
-                if (type[0] == 'R')
-                {
-                    fields.Flag("trim_offsets", true);
-                    fields.Flag("add_prefix_space", true);
-                }
                 break;
             case "TemplateProcessing":
                 Template(fields, vocabulary, beginning, end);
@@ -43,6 +35,10 @@ internal static class PostProcessorReader
             default:
                 throw fields.Error("type", $"is {JsonFields.Quote(type)}. Supported are Sequence, ByteLevel, TemplateProcessing, RobertaProcessing and BertProcessing.");
         }
+        // These change offsets alone; Command R's template still has the ones of the ByteLevel that it was.
+        fields.Flag("add_prefix_space", true);
+        fields.Flag("trim_offsets", true);
+        fields.Flag("use_regex", true);
         fields.Done();
     }
 
