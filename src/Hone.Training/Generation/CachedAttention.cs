@@ -30,7 +30,7 @@ internal sealed unsafe class CachedAttention : Attention
         using Profile.Measure measured = Profile.Of(Operation.Attention);
         if (saved is not null)
             throw new InvalidOperationException("Attention with a cache has no backward pass.");
-        Tensor result = TensorPool.Empty(qkv.shape[0], _shape.QueryWidth); // [N, H·d]
+        Tensor result = TensorPool.Empty(qkv.size(0), _shape.QueryWidth); // [N, H·d]
         bool rowByRow = RowProduct.IsUsed;
         Matrix all = Matrix.Of(qkv), target = Matrix.Of(result);
         int pairs = _shape.KeyValueHeads, turns = _streams.Count * pairs;

@@ -224,7 +224,8 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         }
         if (last.Count == 0)
             return;
-        Tensor logits = decoder.Logits(hidden.index_select(0, tensor(last)), Adapters(answering)); // [S, V]
+        Tensor answered = last.Count == tokens.Length ? hidden : hidden.index_select(0, tensor(last));
+        Tensor logits = decoder.Logits(answered, Adapters(answering)); // [S, V]
         Matrix of = Matrix.Of(logits);
         for (int s = 0; s < answering.Count; s++)
             answering[s].Stream.Advance(of.Row(s));

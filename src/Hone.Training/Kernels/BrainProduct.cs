@@ -9,9 +9,9 @@ namespace Hone.Training.Kernels;
 /// <summary>A bfloat16 matrix [rows, columns] in a tensor's memory.</summary>
 internal sealed unsafe class BrainMatrix(Tensor values) : IDisposable
 {
-    public int Rows { get; } = (int)values.shape[0];
+    public int Rows { get; } = (int)values.size(0);
 
-    public int Columns { get; } = (int)values.shape[1];
+    public int Columns { get; } = (int)values.size(1);
 
     public Tensor Values => values;
 

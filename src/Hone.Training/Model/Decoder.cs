@@ -82,7 +82,7 @@ internal sealed class Decoder : TrainingDecoder
     {
         using var scope = NewDisposeScope();
         Tensor normed = _finalNorm.Forward(hidden).Y;
-        if (adapters is [{ Start: 0, Adapter: var only } whole] && whole.Length == hidden.shape[0])
+        if (adapters is [{ Start: 0, Adapter: var only } whole] && whole.Length == hidden.size(0))
             return HeadOf(only).Forward(normed).MoveToOuterDisposeScope();
         Tensor logits = _head.Forward(normed);
         foreach (AdapterRows rows in adapters.Where(a => a.Adapter.Head is not null))
@@ -124,8 +124,8 @@ internal sealed class Decoder : TrainingDecoder
             Tensor last = x.index_select(0, rowOfLabel);                    // [M, D]
             (Tensor normed, Tensor inverseRms) = _finalNorm.Forward(last);
             (TLoss loss, Tensor dNormed) = head(normed);
-            Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms, TensorPool.Zeros(last.shape)); // [M, D]
-            Tensor? dx = TensorPool.Zeros(x.shape).PlusRowsInPlace(rowOfLabel, dLast); // [U, D]
+            Tensor dLast = _finalNorm.Backward(dNormed, last, inverseRms, TensorPool.ZerosLike(last)); // [M, D]
+            Tensor? dx = TensorPool.ZerosLike(x).PlusRowsInPlace(rowOfLabel, dLast); // [U, D]
             WholeMatrix? embedding = adapter.Embedding;
             int lowest = embedding is null ? LowestAdapted(adapter) : 0;
             for (int l = _layers.Length - 1; l >= lowest; l--)

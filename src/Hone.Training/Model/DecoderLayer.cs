@@ -82,7 +82,7 @@ internal sealed class DecoderLayer(
         if (wanted is not null)
         {
             dAttended = TensorPool.Zeros(saved.Qkv.size(0), dAttended.size(1)).index_copy_(0, wanted, dAttended);
-            dMiddle = TensorPool.Zeros(saved.Input.shape).index_copy_(0, wanted, dMiddle);
+            dMiddle = TensorPool.ZerosLike(saved.Input).index_copy_(0, wanted, dMiddle);
         }
         Tensor dQkv = attention.Backward(index, dAttended, saved.Qkv, saved.Attention);          // [N, (H + 2K)·d]
         positions.TurnBack(dQkv, _turnedHeads, shape);
@@ -115,7 +115,7 @@ internal sealed class DecoderLayer(
         norm is null ? TensorPool.Clone(dy).PlusInPlace(passed) : norm.Backward(dy, x, saved.InverseRms!, passed);
 
     private static Tensor BackwardAfter(RmsNorm? norm, Tensor dy, SavedNorm saved) =>
-        norm is null ? dy : norm.Backward(dy, saved.Input!, saved.InverseRms!, TensorPool.Zeros(dy.shape));
+        norm is null ? dy : norm.Backward(dy, saved.Input!, saved.InverseRms!, TensorPool.ZerosLike(dy));
 
     public void Dispose()
     {

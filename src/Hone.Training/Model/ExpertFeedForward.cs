@@ -25,7 +25,7 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Froz
 
     public override Tensor Forward(Tensor x, IReadOnlyList<AdapterRows> adapters, SavedFeedForward? saved)
     {
-        Tensor result = TensorPool.Zeros(x.shape);
+        Tensor result = TensorPool.ZerosLike(x);
         foreach (Share share in Shares(Probabilities(x)))
         {
             using var scope = NewDisposeScope();
@@ -38,7 +38,7 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Froz
 
     public override Tensor Backward(Tensor dy, Func<Tensor> x, LoraAdapter adapter, SavedFeedForward saved)
     {
-        Tensor input = x(), dx = TensorPool.Zeros(input.shape);
+        Tensor input = x(), dx = TensorPool.ZerosLike(input);
         float[][] p = Probabilities(input);
         var dWeights = new float[p.Length, config.Count];
         List<Share> shares = Shares(p);
@@ -108,7 +108,7 @@ internal sealed class ExpertFeedForward(ExpertConfig config, Tensor router, Froz
 
     private static Tensor Product(Tensor x, Operand weight, bool transposed)
     {
-        Tensor y = TensorPool.Empty(x.shape[0], transposed ? weight.Rows : weight.Columns);
+        Tensor y = TensorPool.Empty(x.size(0), transposed ? weight.Rows : weight.Columns);
         MatrixProduct.Run(Matrix.Of(y), false, new ProductTerm(Matrix.Of(x), weight, Transposed: transposed));
         return y;
     }

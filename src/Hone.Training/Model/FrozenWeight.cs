@@ -181,7 +181,7 @@ internal sealed class WidenBuffer : IDisposable
     public Matrix Take(int rows, int columns)
     {
         long length = (long)rows * columns;
-        if (_values is null || _values.shape[0] < length)
+        if (_values is null || _values.size(0) < length)
         {
             _values?.Dispose();
             _values = empty(length).DetachFromDisposeScope();

@@ -29,7 +29,7 @@ internal sealed class HeadNorm(Tensor queryWeight, Tensor keyWeight, double epsi
     /// <param name="saved">Receives the queries and keys before the norm, and 1 / rms.</param>
     public void Forward(Tensor qkv, SavedHeadNorm? saved)
     {
-        Tensor inverse = TensorPool.Empty(qkv.shape[0], Units);
+        Tensor inverse = TensorPool.Empty(qkv.size(0), Units);
         if (saved is not null)
         {
             saved.Input = TensorPool.Clone(qkv.narrow(1, 0, shape.KeyColumn(shape.KeyValueHeads))).DetachFromDisposeScope();

@@ -17,7 +17,7 @@ internal sealed class OutputHead(FrozenWeight weight, double multiplier, double?
     /// <returns>[M, V]</returns>
     public Tensor Forward(Tensor normed)
     {
-        Tensor logits = TensorPool.Empty(normed.shape[0], Vocabulary);
+        Tensor logits = TensorPool.Empty(normed.size(0), Vocabulary);
         Matrix rows = Matrix.Of(logits);
         Run(Matrix.Of(normed), rows);
         if (softcap is not null)
