@@ -37,19 +37,26 @@ public sealed record TemplateFeatures
         const string Tool = """[{"type":"function","function":{"name":"zqMARKERzq","description":"d","parameters":{"type":"object","properties":{"a":{"type":"string","description":"d"}},"required":["a"]}}}]""";
         return new TemplateFeatures
         {
-            System = Shows($$"""[{"role":"system","content":"{{Marker}}"},{"role":"user","content":"Hi"}]""", null),
+            System = ShowsSystem(template, model.BosToken, model.EosToken),
             Tools = Shows(Plain, Tool),
             ToolCalls = Shows("""[{"role":"user","content":"Hi"},{"role":"assistant","content":"","tool_calls":[{"id":"abcdef123","type":"function","function":{"name":"zqMARKERzq","arguments":{"a":"b"}}}]}]""", null),
-            GenerationMarks = Render(template, model, Plain, null) is { GenerationSpans.Count: > 0 },
+            GenerationMarks = Render(template, model.BosToken, model.EosToken, Plain, null) is { GenerationSpans.Count: > 0 },
             OwnToolTemplate = template.ForTools is not null,
             EndOfTurn = Models.EndOfTurn.Find(template, model.Tokenizer, model.BosToken, model.EosToken) is { } id ? model.Tokenizer.TokenText(id) : null,
         };
 
-        bool Shows(string messages, string? given) => Render(template, model, messages, given)?.Text.Contains(Marker, StringComparison.Ordinal) is true;
+        bool Shows(string messages, string? given) => TemplateFeatures.Shows(template, model.BosToken, model.EosToken, messages, given);
     }
 
+    /// <inheritdoc cref="System"/>
+    internal static bool ShowsSystem(ChatTemplate? template, string? bosToken, string? eosToken) =>
+        template is not null && Shows(template, bosToken, eosToken, $$"""[{"role":"system","content":"{{Marker}}"},{"role":"user","content":"Hi"}]""", null);
+
+    private static bool Shows(ChatTemplate template, string? bosToken, string? eosToken, string messages, string? tools) =>
+        Render(template, bosToken, eosToken, messages, tools)?.Text.Contains(Marker, StringComparison.Ordinal) is true;
+
     /// <summary>Null where the template refuses.</summary>
-    private static RenderedChat? Render(ChatTemplate template, BaseModel model, string messages, string? tools)
+    private static RenderedChat? Render(ChatTemplate template, string? bosToken, string? eosToken, string messages, string? tools)
     {
         try
         {
@@ -57,8 +64,8 @@ public sealed record TemplateFeatures
             {
                 Messages = JsonElement.Parse(messages),
                 Tools = tools is null ? null : JsonElement.Parse(tools),
-                BosToken = model.BosToken,
-                EosToken = model.EosToken,
+                BosToken = bosToken,
+                EosToken = eosToken,
                 Limits = s_limits,
             }, CancellationToken.None);
         }

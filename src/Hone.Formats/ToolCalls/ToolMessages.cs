@@ -21,17 +21,22 @@ public static class ToolMessages
     /// <param name="format">How the model calls functions; null where neither tools nor messages have any.</param>
     /// <param name="hasSystem">It shows a system message.</param>
     /// <exception cref="MessageException"/>
-    public static JsonElement Prepare(JsonElement messages, JsonElement? tools, ToolCallFormat? format, bool hasSystem)
+    public static JsonElement Prepare(JsonElement messages, JsonElement? tools, ToolCallFormat? format, bool hasSystem) =>
+        JsonSerializer.SerializeToElement(new JsonArray([.. PrepareEach(messages, tools, format, hasSystem).Select(m => m.Message)]));
+
+    /// <inheritdoc cref="Prepare"/>
+    /// <returns>Each with the place of the message that it was, or that it begins with; null for one that describes functions.</returns>
+    internal static IEnumerable<(JsonObject Message, int? From)> PrepareEach(JsonElement messages, JsonElement? tools, ToolCallFormat? format, bool hasSystem)
     {
         ToolRendering rendering = format?.Rendering ?? ToolRendering.None;
         bool asText = rendering.HasFlag(ToolRendering.CallsAsText);
         if (JsonText.FirstInvalid(JsonMarshal.GetRawUtf8Value(messages)) >= 0)
             throw new MessageException("'messages' hold a string that is no Unicode text.");
         var prepared = new List<JsonObject>();
-        int index = 0;
-        foreach (JsonNode? node in Parse(messages))
+        var from = new List<int?>();
+        foreach ((int index, JsonNode? node) in Parse(messages).Index())
         {
-            string path = $"messages[{index++}]";
+            string path = $"messages[{index}]";
             if (node is not JsonObject message)
                 throw new MessageException($"'{path}' must be an object.");
             message["content"] = Content(message["content"], path);
@@ -42,11 +47,16 @@ public static class ToolMessages
             if (asText && prepared.Count > 0 && IsResult(message) && IsResult(prepared[^1]))
                 prepared[^1]["content"] = $"{prepared[^1]["content"]}\n{message["content"]}";
             else
+            {
                 prepared.Add((JsonObject)message.DeepClone());
+                from.Add(index);
+            }
         }
         if (rendering.HasFlag(ToolRendering.FunctionsAsText) && tools is { } given && given.GetArrayLength() > 0)
             Describe(prepared, given, format!.Example, hasSystem);
-        return JsonSerializer.SerializeToElement(new JsonArray([.. prepared]));
+        if (prepared.Count > from.Count)
+            from.Insert(0, null);
+        return prepared.Zip(from);
     }
 
     private static JsonValue? Content(JsonNode? content, string path)
@@ -120,7 +130,7 @@ public static class ToolMessages
     {
         if (message["tool_calls"] is JsonArray calls)
         {
-            IEnumerable<string> written = calls.Select(c => $"<tool_call>\n{{\"name\": {c!["function"]!["name"]!.ToJsonString()}, \"arguments\": {c["function"]!["arguments"]!.ToJsonString()}}}\n</tool_call>");
+            IEnumerable<string> written = calls.Select(c => $"<tool_call>\n{{\"name\": {c!["function"]!["name"]!.ToJsonString(s_readable)}, \"arguments\": {c["function"]!["arguments"]!.ToJsonString(s_readable)}}}\n</tool_call>");
             message["content"] = string.Join('\n', written.Prepend($"{message["content"]}").Where(t => t.Length > 0));
             message.Remove("tool_calls");
         }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Hone.Formats.ToolCalls;
 
 namespace Hone.Formats.TrainingData;
 
@@ -14,7 +15,7 @@ internal sealed class Conversation
     private static readonly JsonSerializerOptions s_node = new() { Encoder = s_writing.Encoder };
 
     private readonly List<string> _json = [];
-    private readonly string? _tools;
+    private string? _tools;
 
     private Conversation(JsonElement owner) => _tools = ToolsOf(owner);
 
@@ -28,7 +29,10 @@ internal sealed class Conversation
 
     public List<Message> Messages { get; } = [];
 
+    /// <summary>For the template; null where it is given none.</summary>
     public JsonElement? Tools => _tools is null ? null : JsonElement.Parse(_tools);
+
+    public bool HasTools => _tools is not null || Messages.Exists(m => m.Call is not null || m.Role == "tool");
 
     public static Conversation OfChat(JsonElement row)
     {
@@ -73,6 +77,25 @@ internal sealed class Conversation
 
     /// <summary>Null keys are left to the template instead of being dropped: some tell a tool call by them.</summary>
     public bool KeepNulls { get; set; }
+
+    /// <summary>Functions, calls and results as the model is given them when it answers: what its template does not show is written into the messages.</summary>
+    /// <param name="showsSystem">The template shows system messages.</param>
+    public void WriteTools(ToolCallFormat format, bool showsSystem)
+    {
+        Message[] given = [.. Messages];
+        (JsonObject Message, int? From)[] prepared = [.. ToolMessages.PrepareEach(First(given.Length), Tools, format, showsSystem)];
+        _json.Clear();
+        Messages.Clear();
+        foreach ((JsonObject message, int? from) in prepared)
+        {
+            Message was = from is { } index ? given[index] : new("system", null, Learnt: false, Call: null, "$.tools");
+            _json.Add(message.ToJsonString(s_node));
+            Messages.Add(was with { Role = (string)message["role"]!, Content = (string?)message["content"], Call = message.ContainsKey("tool_calls") ? was.Call : null });
+        }
+        if (format.Rendering.HasFlag(ToolRendering.FunctionsAsText))
+            _tools = null;
+        KeepNulls = format.Rendering.HasFlag(ToolRendering.NullContent);
+    }
 
     /// <summary>Empty texts instead of null contents, for templates that add texts up.</summary>
     public void ReplaceNullContents()

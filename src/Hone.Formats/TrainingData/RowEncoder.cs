@@ -2,6 +2,7 @@ using Hone.Formats.ChatTemplates;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.Tokenizers;
+using Hone.Formats.ToolCalls;
 
 namespace Hone.Formats.TrainingData;
 
@@ -16,6 +17,7 @@ public sealed class RowEncoder
     private readonly Tokenizer _tokenizer;
     private readonly SpecialTokens _special;
     private readonly TurnFinder? _turns;
+    private readonly Lazy<(ToolCallFormat Format, bool ShowsSystem)> _calls;
     private readonly string? _eosToken;
     private readonly string _trainOn;
     private readonly bool _strict;
@@ -27,6 +29,7 @@ public sealed class RowEncoder
         _tokenizer = tokenizer;
         _special = new SpecialTokens(tokenizer);
         _turns = template is null ? null : new TurnFinder(template, _special, bosToken, eosToken, clock ?? TimeProvider.System);
+        _calls = new(() => (ToolCallFormat.Of(template, tokenizer, bosToken, eosToken), TemplateFeatures.ShowsSystem(template, bosToken, eosToken)), isThreadSafe: false);
         _eosToken = eosToken;
         _trainOn = config.TrainOn ?? "assistant";
         _strict = config.Strict ?? true;
@@ -123,6 +126,8 @@ public sealed class RowEncoder
             scope.Error(null, "no_chat_template", "the base model has no chat template, and these rows are conversations.", "Use {\"text\":…} rows, or a base model that was trained to chat.");
             return [];
         }
+        if (conversation.HasTools)
+            conversation.WriteTools(_calls.Value.Format, _calls.Value.ShowsSystem);
         var whole = Whole(conversation, _turns, cancellationToken);
         Unshown(conversation, whole.Text, scope);
         if (_trainOn == "everything")
@@ -144,6 +149,11 @@ public sealed class RowEncoder
                     scope.Warn(message.Path, "tool_call_not_shown", "the base model's chat template does not show tool calls: the message is not learnt.", "Train a base model with tools, or write the call into content.");
                 else
                     scope.Error(message.Path, "answer_not_shown", "the base model's chat template does not show this answer.", "Train another base model, or change the message.");
+                continue;
+            }
+            if (message.Call is not null && turn.EndOfTurn is null)
+            {
+                scope.Warn(message.Path, "tool_call_without_end", "the base model's chat template writes no end-of-turn token after this call: the message is not learnt.", "Train another base model, or mend its template.");
                 continue;
             }
             Judge(turn, message, scope);

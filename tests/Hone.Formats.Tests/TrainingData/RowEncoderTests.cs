@@ -168,15 +168,27 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
         Assert.Contains("Roles must alternate", error.Message, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void Encode_ToolCallTheTemplateHides_IsSaidAndNeverLearntAsEmpty()
+    /// <summary>As the model is asked when it answers: the template shows neither functions nor calls.</summary>
+    [Theory]
+    [InlineData("null", "look_up", "")]
+    [InlineData("\"I look.\"", "look_up", "I look.\n")]
+    [InlineData("null", "end", "")]
+    public void Bug_ToolsThatTheTemplateHides_WereNotInTheRow(string content, string name, string shown)
     {
-        const string Json = """{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"look_up","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c","content":"1"},{"role":"assistant","content":"Yes."}]}""";
+        string row = ToolRow.Replace("CONTENT", content, StringComparison.Ordinal).Replace("NAME", name, StringComparison.Ordinal);
+        var encoding = rows.Encode(row.Replace("TOOLS", "[]", StringComparison.Ordinal));
+        Assert.Empty(encoding.Warnings);
+        string conversation = "⟦" + shown + "<tool_call>\n{\"name\": \"" + name + "\", \"arguments\": {\"é\":1}}\n</tool_call><|im_end|>⟧\n<|im_start|>user\n<tool_response>\n1\n</tool_response><|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n";
+        Assert.Equal(Head + conversation, rows.Marked(Assert.Single(encoding.Rows)));
 
-        var encoding = rows.Encode(Json);
-        Assert.Equal(["tool_call_not_shown"], encoding.Warnings.Select(w => w.Code));
-        Assert.Equal(Head + "<|im_end|>\n<|im_start|>tool\n1<|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n", rows.Marked(Assert.Single(encoding.Rows)));
+        string described = rows.Marked(Assert.Single(rows.Encode(row.Replace("TOOLS", """[{"type":"function","function":{"name":"look_up"}}]""", StringComparison.Ordinal)).Rows));
+        Assert.EndsWith("<|im_start|>user\nHi?<|im_end|>\n<|im_start|>assistant\n" + conversation, described, StringComparison.Ordinal);
+        Assert.StartsWith("<|im_start|>system\nYou can call these functions, given as JSON Schema:\n<tools>\n{\"name\":\"look_up\"}\n</tools>", described, StringComparison.Ordinal);
+    }
 
+    [Fact]
+    public void Encode_ToolCallThatTheTemplateWrites_IsItsOwn()
+    {
         const string Tools = """
             {%- for m in messages -%}
             <|im_start|>{{ m.role }}
@@ -185,25 +197,30 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
             {%- if add_generation_prompt %}<|im_start|>assistant
             {% endif -%}
             """;
-        var control = rows.Encode(Json, template: Tools);
-        Assert.Empty(control.Warnings);
-        Assert.Contains("""assistant⏎⟦<tool_call>{"name": "look_up", "arguments": {"a": 1}}</tool_call><|im_end|>⟧⏎""", rows.Marked(Assert.Single(control.Rows)).Replace('\n', '⏎'), StringComparison.Ordinal);
+        var encoding = rows.Encode(ToolRow.Replace("CONTENT", "null", StringComparison.Ordinal).Replace("NAME", "look_up", StringComparison.Ordinal).Replace("TOOLS", "[]", StringComparison.Ordinal), template: Tools);
+        Assert.Empty(encoding.Warnings);
+        Assert.Contains("""assistant⏎⟦<tool_call>{"name": "look_up", "arguments": {"é": 1}}</tool_call><|im_end|>⟧⏎<|im_start|>tool⏎1""", rows.Marked(Assert.Single(encoding.Rows)).Replace('\n', '⏎'), StringComparison.Ordinal);
     }
 
-    /// <summary>What stands beside the hidden call would teach to stop where the call belongs; a tool's name may be a word of the template.</summary>
-    [Theory]
-    [InlineData("\"I look.\"", "look_up", "I look.")]
-    [InlineData("null", "end", "")]
-    public void Bug_MessageWithAHiddenToolCall_WasLearntWithoutTheCall(string content, string name, string shown)
+    /// <summary>As DeepSeek V3's for a single call: learnt, it would teach never to stop.</summary>
+    [Fact]
+    public void Encode_ToolCallThatTheTemplateDoesNotEnd_IsSaidAndNotLearnt()
     {
-        string row = """{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":CONTENT,"tool_calls":[{"id":"c","type":"function","function":{"name":"NAME","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"1"},{"role":"assistant","content":"Yes."}]}"""
-            .Replace("CONTENT", content, StringComparison.Ordinal).Replace("NAME", name, StringComparison.Ordinal);
-
-        var encoding = rows.Encode(row);
-
-        Assert.Equal(["tool_call_not_shown"], encoding.Warnings.Select(w => w.Code));
-        Assert.Equal(Head + shown + "<|im_end|>\n<|im_start|>tool\n1<|im_end|>\n<|im_start|>assistant\n⟦Yes.<|im_end|>⟧\n", rows.Marked(Assert.Single(encoding.Rows)));
+        const string Open = """
+            {%- for m in messages -%}
+            <|im_start|>{{ m.role }}
+            {{ m.content or '' }}{% for c in m.tool_calls or [] %}<tool_call>{{ {'name': c.function.name, 'arguments': c.function.arguments} | tojson }}</tool_call>{% else %}<|im_end|>{% endfor %}
+            {% endfor -%}
+            {%- if add_generation_prompt %}<|im_start|>assistant
+            {% endif -%}
+            """;
+        var encoding = rows.Encode(ToolRow.Replace("CONTENT", "null", StringComparison.Ordinal).Replace("NAME", "look_up", StringComparison.Ordinal).Replace("TOOLS", "[]", StringComparison.Ordinal), template: Open);
+        Assert.Equal(["tool_call_without_end"], encoding.Warnings.Select(w => w.Code));
+        Assert.EndsWith("</tool_call><|im_start|>tool\n1<|im_end|><|im_start|>assistant\n⟦Yes.<|im_end|>⟧", rows.Marked(Assert.Single(encoding.Rows)), StringComparison.Ordinal);
     }
+
+    private const string ToolRow =
+        """{"tools":TOOLS,"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":CONTENT,"tool_calls":[{"id":"c","type":"function","function":{"name":"NAME","arguments":"{\"é\":1}"}}]},{"role":"tool","tool_call_id":"c","content":"1"},{"role":"assistant","content":"Yes."}]}""";
 
     [Fact]
     public void Encode_Preference_GivesBothAnswersToOneConversation()
