@@ -29,6 +29,6 @@ public sealed record HoneServerOptions
     /// <summary>The least that is logged. Default <see cref="LogLevel.Information"/>, which has a line for each request.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 
-    /// <summary>How long requests in flight may take to end when the server stops. Default 10 seconds.</summary>
-    public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(10);
+    /// <summary>How long requests in flight may take to end when the server stops. Default 8 seconds, which end before the 10 that containers are given.</summary>
+    public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(8);
 }

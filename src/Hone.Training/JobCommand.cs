@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Hone.Formats;
+using Hone.Formats.Files;
 using Hone.Formats.Jobs;
 using Hone.Training.Devices;
 using Hone.Training.Kernels;
@@ -73,6 +74,7 @@ internal static class JobCommand
         LibtorchException => new TrainerEvent.Failed("bad_libtorch", e.Message),
         InvalidFileException => new TrainerEvent.Failed("bad_model", e.Message),
         OutOfMemoryException => OutOfMemory(e.Message),
+        IOException when AtomicFile.IsFull(e) => new TrainerEvent.Failed(JobFiles.DiskFull, "The disk is full."),
         ExternalException when e.Message.Contains("CUDA out of memory", StringComparison.Ordinal) => new TrainerEvent.Failed(
             "out_of_memory", $"The device's memory ran out: lower max_length or batch_size, or set recompute. ({e.Message.Split('\n')[0]})"),
         ExternalException or InvalidOperationException when e.Message.Contains("alloc", StringComparison.OrdinalIgnoreCase) => OutOfMemory(e.Message),

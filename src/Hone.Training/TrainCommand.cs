@@ -139,7 +139,7 @@ public static class TrainCommand
             }
             catch (IOException e) when (AtomicFile.IsFull(e))
             {
-                Warn($"{what} could not be written: {e.Message}");
+                Warn($"{what} could not be written: the server's disk is full.");
             }
         }
 

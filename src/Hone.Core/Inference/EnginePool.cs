@@ -7,9 +7,9 @@ using Microsoft.Extensions.Logging;
 namespace Hone.Core.Inference;
 
 /// <summary>The engines of a server: one child a base model, started on first use, many adapters in each.</summary>
-public sealed class EnginePool : IAsyncDisposable
+public sealed partial class EnginePool : IAsyncDisposable
 {
-    private const string SocketFolderPrefix = "hone-engine-";
+    private const string SocketFolderPrefix = "hone-engine-", OwnerFile = "owner";
 
     /// <summary>What sockaddr_un holds, without its final zero.</summary>
     private const int MaxSocketPath = 107;
@@ -108,27 +108,47 @@ public sealed class EnginePool : IAsyncDisposable
     {
         lock (_lock)
         {
-            if (_sockets is null)
+            // Where a cleaner of old temporary files has been, there is none any more.
+            if (_sockets is null || !Directory.Exists(_sockets.FullName))
             {
                 _sockets = OperatingSystem.IsWindows() || Encoding.UTF8.GetByteCount(Path.GetTempPath()) < MaxSocketPath - 40
                     ? Directory.CreateTempSubdirectory(SocketFolderPrefix)
                     : Directory.CreateDirectory($"/tmp/{SocketFolderPrefix}{Guid.NewGuid():n}", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-                File.WriteAllText(SocketFolderNote, _sockets.FullName);
+                NoteSockets(_sockets.FullName);
             }
             return Path.Combine(_sockets.FullName, $"{++_socketCount}");
         }
     }
 
-    /// <summary>The sockets of a server that was killed.</summary>
+    /// <summary>A note that cannot be written costs a folder that is left behind, should the server be killed.</summary>
+    private void NoteSockets(string folder)
+    {
+        try
+        {
+            File.WriteAllText(Path.Combine(folder, OwnerFile), Owner);
+            File.WriteAllText(SocketFolderNote, folder);
+        }
+        catch (IOException error)
+        {
+            LogNotNoted(_logger, folder, error);
+        }
+    }
+
+    /// <summary>The sockets of a server that was killed. A copy of a data folder has the note too: what it names is the original's, which may be running.</summary>
     private void RemoveLeftovers()
     {
         if (!File.Exists(SocketFolderNote))
             return;
-        string folder = File.ReadAllText(SocketFolderNote);
-        if (Path.GetFileName(folder).StartsWith(SocketFolderPrefix, StringComparison.Ordinal) && Directory.Exists(folder))
+        string folder = File.ReadAllText(SocketFolderNote), owner = Path.Combine(folder, OwnerFile);
+        if (Path.GetFileName(folder).StartsWith(SocketFolderPrefix, StringComparison.Ordinal) && File.Exists(owner) && File.ReadAllText(owner) == Owner)
             Directory.Delete(folder, recursive: true);
         File.Delete(SocketFolderNote);
     }
+
+    private string Owner => Path.GetFullPath(_settings.DataFolder);
+
+    [LoggerMessage(3121, LogLevel.Warning, "The folder of the engines' sockets, {Folder}, could not be noted: should this process be killed, it stays")]
+    private static partial void LogNotNoted(ILogger logger, string folder, Exception error);
 
     /// <param name="Content">As it was when the engine was made; null: there was no file.</param>
     private sealed record Loaded(string Path, (long Size, DateTime ModifiedAt)? Content, Engine Engine);

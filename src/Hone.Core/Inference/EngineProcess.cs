@@ -146,7 +146,8 @@ internal sealed partial class EngineProcess : IAsyncDisposable
         await _looks.DisposeAsync();
         await _child.DisposeAsync();
         await _drain;
-        File.Delete(_socket);
+        if (File.Exists(_socket))
+            File.Delete(_socket);
     }
 
     /// <summary>Ends it where nothing has come from it since the last look. A long prompt is silent, but takes more processor time than the runtime's own threads.</summary>

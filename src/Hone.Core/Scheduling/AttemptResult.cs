@@ -17,6 +17,9 @@ internal abstract record AttemptResult
     /// <summary>Worth another try.</summary>
     public sealed record Crashed(string Reason) : AttemptResult;
 
+    /// <summary>For want of space on the disk; not the job's fault.</summary>
+    public sealed record DiskFull : AttemptResult;
+
     /// <summary>Held back by the user, with a checkpoint of where it was.</summary>
     public sealed record Paused : AttemptResult;
 

@@ -52,6 +52,11 @@ internal sealed partial class JobAttempt(
             {
                 result = new AttemptResult.Interrupted();
             }
+            catch (StorageException error) when (error.Problem == StorageProblem.DiskFull)
+            {
+                LogDiskFull(logger, error, job.FinetuneId);
+                result = new AttemptResult.DiskFull();
+            }
             catch (Exception error)
             {
                 LogFault(logger, error, job.FinetuneId);
@@ -193,6 +198,7 @@ internal sealed partial class JobAttempt(
             lease.Ended.ThrowIfCancellationRequested();
             return last switch
             {
+                TrainerEvent.Failed { Code: JobFiles.DiskFull } => new AttemptResult.DiskFull(),
                 TrainerEvent.Failed failed => new AttemptResult.Rejected(failed.Code, failed.Text),
                 TrainerEvent.Paused => new AttemptResult.Paused(),
                 _ when !isTrainer && child.WasKilled && pause.IsCancellationRequested => new AttemptResult.Paused(),
@@ -266,7 +272,8 @@ internal sealed partial class JobAttempt(
         catch (StorageException error)
         {
             // A full disk may have room again before the training ends, which needs no checkpoint to end well.
-            await events.AddAsync(new NewEvent($"The checkpoint of step {checkpoint.AtStep} could not be stored: {error.Message}", "warn"), null, lease.Ended);
+            LogNotStored(logger, error, job.FinetuneId, checkpoint.AtStep);
+            await events.AddAsync(new NewEvent($"The checkpoint of step {checkpoint.AtStep} could not be stored: {Why(error)}.", "warn"), null, lease.Ended);
         }
     }
 
@@ -307,7 +314,8 @@ internal sealed partial class JobAttempt(
         }
         catch (StorageException error)
         {
-            await events.AddAsync(new NewEvent($"The adapter of step {adapter.AtStep} could not be stored: {error.Message}", "warn"), null, lease.Ended);
+            LogNotStored(logger, error, job.FinetuneId, adapter.AtStep);
+            await events.AddAsync(new NewEvent($"The adapter of step {adapter.AtStep} could not be stored: {Why(error)}.", "warn"), null, lease.Ended);
         }
     }
 
@@ -364,6 +372,8 @@ internal sealed partial class JobAttempt(
                 return await queue.FailAsync(id, job.Fence, rejected.Code, rejected.Message, CancellationToken.None);
             case AttemptResult.Paused:
                 return await queue.ReleaseAsync(id, job.Fence, TimeSpan.Zero, reason: null, countAttempt: false, CancellationToken.None);
+            case AttemptResult.DiskFull:
+                return await queue.ReleaseAsync(id, job.Fence, settings.RetryWhenFull, "The server's disk is full. No attempt is used up; the job goes on once there is space.", countAttempt: false, CancellationToken.None);
             case AttemptResult.Crashed crashed:
                 TimeSpan pause = settings.RetryAfter[Math.Min(job.Attempt, settings.RetryAfter.Count) - 1];
                 return await queue.ReleaseAsync(id, job.Fence, pause, crashed.Reason, countAttempt: true, CancellationToken.None);
@@ -389,6 +399,9 @@ internal sealed partial class JobAttempt(
         string words = child.LastErrors() is { Length: > 0 } text ? $" Its last words: {text}" : "";
         return $"{Who(command)} ended with {exit}{Where()}.{why}{words}";
     }
+
+    /// <summary>Where the data folder lies is the log's to say.</summary>
+    private static string Why(StorageException error) => error.Problem == StorageProblem.DiskFull ? "the server's disk is full" : "the server's data folder cannot be written";
 
     private static string Who(string command) => command == TrainerProcess.Prove ? "The proof of the adapter" : "The trainer";
 

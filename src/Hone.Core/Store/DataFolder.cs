@@ -26,6 +26,13 @@ public sealed partial class DataFolder(HoneCoreOptions options)
     /// <summary>This process has the folder to itself.</summary>
     internal bool IsHeld { get; private set; }
 
+    /// <summary>From now on what this process and its children write is this user's alone, also in a data folder that somebody else made and others may enter.</summary>
+    public static void KeepPrivate()
+    {
+        if (!OperatingSystem.IsWindows())
+            _ = SetMask(0b000_111_111);
+    }
+
     /// <summary>Makes the folder (mode 0700) when it is missing. Throws <see cref="StorageException"/>.</summary>
     public void Create()
     {
@@ -123,6 +130,9 @@ public sealed partial class DataFolder(HoneCoreOptions options)
         int read = RandomAccess.Read(handle, text, 0);
         return int.TryParse(text[..read].TrimEnd((byte)'\n'), CultureInfo.InvariantCulture, out int id) ? $" (process {id})" : "";
     }
+
+    [LibraryImport("libc", EntryPoint = "umask")]
+    private static partial uint SetMask(uint mask);
 
     [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);

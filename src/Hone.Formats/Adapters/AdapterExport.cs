@@ -51,7 +51,7 @@ public sealed class AdapterExport : IDisposable
         if (adapter.Config.UseDora)
             throw new InvalidFileException("llama.cpp has no DoRA. Take the merged weights.");
         if (adapter.Config.LoraBias)
-            throw new InvalidFileException("llama.cpp has no biases on adapters (lora_bias). Take the merged weights.");
+            throw new InvalidFileException("llama.cpp has no biases on adapters (lora_bias). Take the PEFT files, or the merged weights where the base has biases too.");
         if (adapter.Whole.Count > 0)
             throw new InvalidFileException($"llama.cpp's adapters cannot replace {string.Join(" and ", adapter.Whole.Select(m => m.Name))} (modules_to_save). Take the merged weights.");
         Dictionary<string, ModelTensor> places = ModelTensors.Of(model.Config).Where(t => t.Linear).ToDictionary(t => t.Name[..^WeightSuffix.Length]);

@@ -8,4 +8,7 @@ public static class JobFiles
 
     /// <summary>The line on a trainer's standard input that asks it to write a checkpoint and go.</summary>
     public const string PauseLine = "pause";
+
+    /// <summary>The code of a failure that is not the job's.</summary>
+    public const string DiskFull = "disk_full";
 }

@@ -17,6 +17,8 @@ internal sealed class SafetensorsHeader(MappedFile file, string shownName, int m
         if (file.Length < 8)
             throw Invalid($"it has {file.Length} bytes; the length of the header alone takes 8", 0, "The file is cut; fetch it again.");
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(file.Slice(0, 8));
+        if (file.Length < 1024 && file.Slice(0, 8).SequenceEqual("version "u8))
+            throw Invalid("it is a pointer of Git LFS, not the file itself", 0, "Fetch it with `git lfs pull`.");
         if (length > (ulong)maxBytes)
             throw Invalid($"its header claims {length} bytes; at most {maxBytes} are accepted", 0, "Give a file in safetensors format.");
         if (length > (ulong)(file.Length - 8))

@@ -33,7 +33,7 @@ internal sealed class LineReader(Stream stream, int maxLineBytes = LineReader.De
             int found = _buffer.AsSpan(_start + scanned, _end - _start - scanned).IndexOf((byte)'\n');
             if (found >= 0)
             {
-                line = Take(lineOffset, scanned + found, tooLong);
+                line = Take(lineOffset, scanned + found, tooLong || scanned + found > maxLineBytes);
                 _start += scanned + found + 1;
                 return true;
             }

@@ -196,7 +196,7 @@ internal sealed partial class MessageValidator(RowScope scope, RowFingerprint fi
             scope.Warn(weight, At(".weight"), "weight_ignored", role == "assistant" ? "weight has no effect in preference rows." : $"weight has no effect on a {role} message: only assistant messages are learnt.", "Take it out.");
         if (value == 0)
             fingerprint.Add('0');
-        return value != 0;
+        return value != 0 || place != MessageRole.Conversation;
     }
 
     private void Body(Message message, string? role, bool trained)

@@ -131,7 +131,7 @@ public sealed class RowEncoder
         var whole = Whole(conversation, _turns, cancellationToken);
         Unshown(conversation, whole.Text, scope);
         if (_trainOn == "everything")
-            return [Encode(row, whole.Text, [(0, whole.Text.Length, null)], keepText, scope)];
+            return [Encode(row, whole.Text, Everything(conversation, whole, row.Kind == RowKind.Preference, cancellationToken), keepText, scope)];
         if (whole.IsGenerationMisplaced)
             scope.Warn(null, "generation_marks_lost", "the chat template marks answers (generation blocks) inside a macro, a filter or a set block, where their place is unknown: the marks are not used, answers are found by the prompt before them.", "Check the sample that hone lint shows.");
 
@@ -168,6 +168,23 @@ public sealed class RowEncoder
         if (spans.Count > 0 || rows.Count == 0)
             rows.Add(Encode(row, whole.Text, spans, keepText, scope));
         return rows;
+    }
+
+    /// <summary>All but the answers that have the weight 0.</summary>
+    private List<(int Start, int End, string? Path)> Everything(Conversation conversation, RenderedChat whole, bool pair, CancellationToken cancellationToken)
+    {
+        var spans = new List<(int Start, int End, string? Path)>();
+        int start = 0;
+        for (int i = 0; i < conversation.Messages.Count && !pair; i++)
+        {
+            if (conversation.Messages[i] is not { IsAssistant: true, Learnt: false } || _turns!.Find(conversation, i, whole, cancellationToken) is not { } turn
+                || !whole.Text.AsSpan().StartsWith(turn.Text.AsSpan(0, turn.End), StringComparison.Ordinal))
+                continue;
+            spans.Add((start, turn.Start, null));
+            start = turn.End;
+        }
+        spans.Add((start, whole.Text.Length, null));
+        return spans;
     }
 
     private static RenderedChat Whole(Conversation conversation, TurnFinder turns, CancellationToken cancellationToken)

@@ -24,9 +24,12 @@ public static class TrainingConfigParser
     [
         ("epochs", "n_epochs"), ("num_train_epochs", "n_epochs"), ("num_epochs", "n_epochs"), ("per_device_train_batch_size", "batch_size"), ("lr", "learning_rate"), ("r", "rank"), ("lora_r", "rank"),
         ("lora_rank", "rank"), ("lora_alpha", "alpha"), ("lora_dropout", "dropout"), ("lr_scheduler_type", "lr_scheduler"), ("max_seq_length", "max_length"), ("max_seq_len", "max_length"),
-        ("cutoff_len", "max_length"), ("context_length", "max_length"), ("random_seed", "seed"), ("eval_steps", "eval_every"), ("save_steps", "checkpoint_steps"), ("clip", "max_grad_norm"),
+        ("cutoff_len", "max_length"), ("model_max_length", "max_length"), ("sequence_len", "max_length"), ("context_length", "max_length"), ("random_seed", "seed"), ("eval_steps", "eval_every"), ("save_steps", "checkpoint_steps"), ("clip", "max_grad_norm"),
         ("dtype", "precision"), ("scheduler", "lr_scheduler"), ("modules", "target_modules"),
         ("bnb_4bit_quant_type", "precision"), ("load_in_4bit", "precision"), ("quantization", "precision"), ("bnb_4bit_use_double_quant", "use_double_quant"), ("double_quant", "use_double_quant"),
+        ("torch_dtype", "precision"), ("bf16", "precision"), ("fp16", "precision"), ("load_in_8bit", "precision"), ("warmup_steps", "warmup_ratio"), ("learning_rate_scheduler", "lr_scheduler"),
+        ("dpo_beta", "beta"), ("rslora", "use_rslora"), ("dora", "use_dora"), ("train_on_inputs", "train_on"), ("assistant_only_loss", "train_on"), ("completion_only_loss", "train_on"),
+        ("micro_batch_size", "batch_size"), ("train_batch_size", "batch_size"), ("gradient_accumulation_steps", "batch_size"), ("early_stopping", "stop_when_worse"), ("eval_strategy", "eval_every"),
         ("gradient_checkpointing", "recompute"), ("activation_checkpointing", "recompute"), ("recompute_activations", "recompute"),
     ];
 
@@ -131,7 +134,7 @@ public static class TrainingConfigParser
 
         public long? Long(long from, long to)
         {
-            string range = to == int.MaxValue ? $"{from} or more" : $"from {from} to {to}";
+            string range = $"from {from} to {to}";
             if (value.ValueKind != JsonValueKind.Number)
                 return Wrong<long>($"a whole number, {range}");
             // 3.0 and 3e0 are whole too.

@@ -68,7 +68,8 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         catch (Exception e)
         {
             var error = Describe(e);
-            if (error.Status >= 500)
+            // The pool has logged what befell an engine.
+            if (error.Status >= 500 && e is not EngineUnavailableException)
                 LogFailure(e);
             if (context.Response.HasStarted)
             {

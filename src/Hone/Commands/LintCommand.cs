@@ -33,7 +33,7 @@ internal sealed class LintCommand : CliCommand
     public override IEnumerable<string> UsageErrors(ParseResult parse)
     {
         string[] files = parse.GetRequiredValue(_files);
-        int rows = files.Count(file => !IsConfig(file));
+        int rows = files.Count(file => !InputFile.IsConfig(file));
         if (files.Length - rows > 1 || rows == 0 || rows + (parse.GetValue(_validation) is null ? 0 : 1) > 2)
             yield return "Name the training rows, at most one file of validation rows, and at most one training_config.json.";
     }
@@ -41,11 +41,11 @@ internal sealed class LintCommand : CliCommand
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
         string[] files = parse.GetRequiredValue(_files);
-        string[] rows = [.. files.Where(file => !IsConfig(file)).Concat(parse.GetValue(_validation) is { } validation ? [validation] : [])];
+        string[] rows = [.. files.Where(file => !InputFile.IsConfig(file)).Concat(parse.GetValue(_validation) is { } validation ? [validation] : [])];
         foreach (string file in files.Union(rows))
             InputFile.MustExist(file);
         using BaseModel model = await LocalModel.OpenAsync(parse.GetRequiredValue(_model), parse.GetValue(_data), cancellationToken);
-        string? configFile = files.FirstOrDefault(IsConfig);
+        string? configFile = files.FirstOrDefault(InputFile.IsConfig);
         LintReport report = Lint(rows, configFile, model, cancellationToken);
         string json = report.ToJson();
         if (parse.GetValue(_json))
@@ -72,6 +72,4 @@ internal sealed class LintCommand : CliCommand
         LintReport report = Linter.Lint(new LintRequest { TrainingPath = rows[0], ValidationPath = rows.ElementAtOrDefault(1), Model = model, Config = config }, cancellationToken);
         return errors.Count == 0 ? report : report with { Errors = [.. errors.Select(error => error with { File = "config" }), .. report.Errors] };
     }
-
-    private static bool IsConfig(string file) => file.EndsWith(".json", StringComparison.OrdinalIgnoreCase);
 }

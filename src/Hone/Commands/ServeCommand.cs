@@ -66,10 +66,11 @@ internal sealed class ServeCommand : CliCommand
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
         NativeHeap.Share();
+        DataFolder.KeepPrivate();
         IPEndPoint listen = ServeOptions.Parse(parse.GetRequiredValue(_listen)).Address!;
         string data = DataPath.Resolve(parse.GetValue(_data));
         LimitOptions.Limits limits = _limits.Read(parse, data);
-        bool started = false;
+        bool started = false, isFirst = !File.Exists(Path.Combine(data, Client.Credentials.FileName));
         await using WebApplication app = HoneServer.Build(new HoneServerOptions
         {
             Listen = listen,
@@ -111,7 +112,7 @@ internal sealed class ServeCommand : CliCommand
             terminal.Note($"warning: the file of {ModelCatalog.EmbeddedId} is missing; it belongs in the folder models beside or above the program, {AppContext.BaseDirectory}.");
         string url = UrlOf(app);
         Core.Accounts.Credentials? credentials = await app.Services.GetRequiredService<FirstRun>().EnsureCredentialsAsync(url, stop.Token);
-        Announce(terminal, parse.GetValue(_json), url, data, credentials);
+        Announce(terminal, parse.GetValue(_json), url, data, credentials, isFirst);
         try
         {
             await Task.Delay(Timeout.InfiniteTimeSpan, stop.Token);
@@ -124,7 +125,8 @@ internal sealed class ServeCommand : CliCommand
         return asked ? 0 : throw new CliException("The server stopped by itself.", "its log above says why.");
     }
 
-    private static void Announce(Terminal terminal, bool json, string url, string data, Core.Accounts.Credentials? credentials)
+    /// <param name="isFirst">The token is new: said once, so that no journal has it of every start.</param>
+    private static void Announce(Terminal terminal, bool json, string url, string data, Core.Accounts.Credentials? credentials, bool isFirst)
     {
         if (json)
         {
@@ -140,7 +142,7 @@ internal sealed class ServeCommand : CliCommand
         terminal.Line($"  export CLOUDFLARE_BASE_URL={url}/client/v4");
         terminal.Line(credentials is null
             ? "  export CLOUDFLARE_API_TOKEN=…     (`hone tokens create` makes one; this data folder has no credentials.json)"
-            : $"  export CLOUDFLARE_API_TOKEN={credentials.Token}");
+            : isFirst ? $"  export CLOUDFLARE_API_TOKEN={credentials.Token}" : "  export CLOUDFLARE_API_TOKEN=…     (credentials.json has it)");
         if (credentials is not null)
             terminal.Line($"The account is {credentials.AccountId}; {Path.Combine(data, Client.Credentials.FileName)} holds all of it.");
         terminal.Output.Flush();

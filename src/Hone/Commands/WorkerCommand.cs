@@ -25,6 +25,7 @@ internal sealed class WorkerCommand : CliCommand
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
+        DataFolder.KeepPrivate();
         string data = DataPath.Resolve(parse.GetValue(_data));
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "Hone.Worker" });
         builder.Logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning)

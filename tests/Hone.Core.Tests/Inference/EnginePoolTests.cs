@@ -253,15 +253,31 @@ public sealed class EnginePoolTests : IDisposable
         Assert.False(File.Exists(note));
     }
 
-    [Fact]
-    public async Task Construct_AfterAKilledServer_RemovesItsSockets()
+    /// <summary>Not another folder's, whose note a copy of the data has.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Construct_AfterAKilledServer_RemovesItsSockets(bool isOwn)
     {
         DirectoryInfo left = Directory.CreateTempSubdirectory("hone-engine-");
+        await File.WriteAllTextAsync(Path.Combine(left.FullName, "owner"), isOwn ? _scripted.Folder : left.FullName, Now);
         await File.WriteAllTextAsync(Path.Combine(_scripted.Folder, "engine-sockets"), left.FullName, Now);
 
         await using EnginePool pool = Pool();
 
-        Assert.False(Directory.Exists(left.FullName));
+        Assert.Equal(!isOwn, Directory.Exists(left.FullName));
+        if (!isOwn)
+            left.Delete(recursive: true);
+    }
+
+    [Fact]
+    public async Task Bug_SocketFolderThatACleanerTook_EndedAllAnswers()
+    {
+        await using EnginePool pool = Pool();
+        int first = await ProcessAsync(pool);
+        Directory.Delete(await File.ReadAllTextAsync(Path.Combine(_scripted.Folder, "engine-sockets"), Now), recursive: true);
+
+        Assert.NotEqual(first, await ProcessAsync(pool));
     }
 
     private EnginePool Pool(Func<EngineSettings, EngineSettings>? change = null, string model = "model.gguf", TimeProvider? clock = null)

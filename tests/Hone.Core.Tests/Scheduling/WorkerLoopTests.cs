@@ -244,6 +244,21 @@ public sealed class WorkerLoopTests
     }
 
     [Theory]
+    [InlineData("")]
+    [InlineData("finish\n[prove]\n")]
+    public async Task Bug_FullDisk_UsedUpTheAttempts(string script)
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\nresumed\n{script}failed disk_full The disk is full.\nexit 1");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        await fixture.SeeAsync(id, e => e.Message.Contains("disk is full", StringComparison.Ordinal));
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Queued, 0), (row.State, row.Attempts));
+    }
+
+    [Theory]
     [InlineData("resumed\nstep 4 4\nfinish\ndeaf\n[prove]\nproven\ndeaf", "Ready")]
     [InlineData("resumed\nfailed not_finite The loss is NaN.\ndeaf", "Failed")]
     public async Task Job_TrainerHangsAfterItsLastWord_IsTakenAtItsWord(string script, string state)

@@ -61,6 +61,7 @@ public sealed class SafetensorsDamageTests : IDisposable
     [InlineData(-1, 64, "its header claims 18446744073709551615 bytes")]
     [InlineData(57, 64, "its header claims 57 bytes, but 56 bytes are left")]
     [InlineData(0, 64, "does not start with '{'")]
+    [InlineData(0x206e6f6973726576, 134, "a pointer of Git LFS")] // "version "
     public void Open_HeaderLength_IsNotBelieved(long claimed, long length, string message)
     {
         string path = _folder.File("a.safetensors");

@@ -101,10 +101,12 @@ public sealed class LinterFileTests
         Assert.Equal((1, "mixed_kinds", "prompt/completion row in a file of chat rows."), (error.Line, error.Code, error.Message));
     }
 
-    [Fact]
-    public void Lint_LineOverTheLimit_IsSkippedAndNamed()
+    [Theory]
+    [InlineData(1 << 20)]
+    [InlineData((1 << 16) + 1)] // ends within what is read at once
+    public void Lint_LineOverTheLimit_IsSkippedAndNamed(int length)
     {
-        using var stream = new MemoryStream([.. "short\n"u8, .. Enumerable.Repeat((byte)'x', 1 << 20), (byte)'\n', .. "next"u8]);
+        using var stream = new MemoryStream([.. "short\n"u8, .. Enumerable.Repeat((byte)'x', length), (byte)'\n', .. "next"u8]);
         using var reader = new LineReader(stream, maxLineBytes: 1 << 16);
 
         Assert.True(reader.TryRead(out var first));
@@ -112,7 +114,7 @@ public sealed class LinterFileTests
         Assert.True(reader.TryRead(out var second));
         Assert.Equal((2, 6L, true), (second.Number, second.Offset, second.TooLong));
         Assert.True(reader.TryRead(out var third));
-        Assert.Equal((3, 6L + (1 << 20) + 1, false), (third.Number, third.Offset, third.TooLong));
+        Assert.Equal((3, 6L + length + 1, false), (third.Number, third.Offset, third.TooLong));
         Assert.Equal("next"u8, third.Bytes.Span);
         Assert.False(reader.TryRead(out _));
     }

@@ -127,6 +127,10 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
 
         Assert.Equal(row.Tokens.Length - 1, row.TrainedTokens);
         Assert.False(row.Trained[0]);
+
+        const string Weighted = """{"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":"A","weight":0},{"role":"user","content":"B"},{"role":"assistant","content":"C"}]}""";
+        string marked = rows.Marked(Assert.Single(rows.Encode(Weighted, new TrainingConfig { TrainOn = "everything" }).Rows));
+        Assert.EndsWith("<|im_start|>assistant\n⟧A<|im_end|>⟦\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\nC<|im_end|>\n⟧", marked, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -84,6 +84,14 @@ public sealed class TrainingConfigParserTests
     }
 
     [Theory]
+    [InlineData("learning_rate_scheduler", "lr_scheduler")]
+    [InlineData("warmup_steps", "warmup_ratio")]
+    [InlineData("torch_dtype", "precision")]
+    [InlineData("train_on_inputs", "train_on")]
+    public void Parse_OtherTrainersName_NamesHones(string theirs, string ours) =>
+        Assert.Equal($"Did you mean {ours}?", Assert.Single(TrainingConfigParser.Parse(Encoding.UTF8.GetBytes($"{{\"{theirs}\":1}}")).Errors).Hint);
+
+    [Theory]
     [InlineData("", "file_empty")]
     [InlineData(" \n", "file_empty")]
     [InlineData("[]", "config_not_object")]

@@ -28,6 +28,22 @@ public sealed class LintCommandTests
         Assert.Equal(report.Ok ? 0 : 1, result.Code);
     }
 
+    [Theory]
+    [InlineData("""{"prompt":"a","completion":"b"}""", 0)]
+    [InlineData("""[{"prompt":"a","completion":"b"}]""", 1)]
+    public async Task Bug_RowsNamedJson_WereTakenForAConfig(string text, int code)
+    {
+        using var folder = new TemporaryFolder();
+        string rows = folder.At("rows.json"), config = folder.At("settings.json");
+        File.WriteAllText(rows, string.Join('\n', Enumerable.Range(0, 10).Select(i => text.Replace("\"a\"", $"\"{i}\"", StringComparison.Ordinal))));
+        File.WriteAllText(config, """{"rank":4}""");
+
+        CommandResult result = await CommandLine.RunAsync("lint", rows, config);
+
+        Assert.True(code == result.Code, result.Output + result.Error);
+        Assert.Equal(code == 1, result.Output.Contains("array", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Pretty_BrokenRow_NamesFileLineAndWhatToDo()
     {

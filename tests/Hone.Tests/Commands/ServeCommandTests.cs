@@ -21,13 +21,18 @@ public sealed class ServeCommandTests : IDisposable
     public async Task Serve_FirstRun_PrintsWhatClientsNeedAndEndsCleanly()
     {
         string data = _folder.At("data");
+        if (!OperatingSystem.IsWindows())
+            Directory.CreateDirectory(data, Open); // as somebody else made it
         await using var server = new HoneProcess("serve", "--listen", "http://127.0.0.1:0", "--data", data);
         string url = (await server.LineWithAsync("Hone listens on ")).Split(' ')[3].TrimEnd(';');
         string token = (await server.LineWithAsync("CLOUDFLARE_API_TOKEN=")).Split('=')[1];
 
         string credentials = Path.Combine(data, "credentials.json");
         if (!OperatingSystem.IsWindows())
-            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(credentials));
+        {
+            foreach (string path in Directory.EnumerateFileSystemEntries(data, "*", SearchOption.AllDirectories))
+                Assert.Equal(UnixFileMode.None, File.GetUnixFileMode(path) & Open & ~Own);
+        }
         JsonElement file = JsonElement.Parse(File.ReadAllText(credentials));
         Assert.Equal((url, token), (file.GetProperty("url").GetString(), file.GetProperty("token").GetString()));
         CommandResult models = await CommandLine.RunAsync("models", "list", "--data", data);
@@ -41,7 +46,13 @@ public sealed class ServeCommandTests : IDisposable
         server.Signal(Terminate);
         Assert.Equal(0, await server.ExitAsync());
         await HoneProcess.NobodyUsesAsync(data);
+
+        await using var again = new HoneProcess("serve", "--listen", "http://127.0.0.1:0", "--data", data);
+        Assert.DoesNotContain(token, await again.LineWithAsync("CLOUDFLARE_API_TOKEN="), StringComparison.Ordinal);
     }
+
+    private const UnixFileMode Own = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+    private const UnixFileMode Open = Own | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
 
     /// <summary>The account stands before the port is open, so that nobody who reads the credentials file is refused.</summary>
     [Fact]

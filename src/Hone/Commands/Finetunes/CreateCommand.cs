@@ -60,7 +60,9 @@ internal sealed class CreateCommand : CliCommand
         {
             if (await Uploads.SendAsync(client, finetune.Id, file, terminal, quiet: json, cancellationToken) is var code and not 0)
             {
-                terminal.Note($"hint: mend it, then `hone finetune upload {finetune.Name} …`, or `hone finetune delete {finetune.Name}`.");
+                // What is stored cannot be replaced: a config that its weights do not fit stays.
+                terminal.Note(parse.GetValue(_adapter) is not null ? $"hint: mend it, `hone finetune delete {finetune.Name}`, and create it again."
+                    : $"hint: mend it, then `hone finetune upload {finetune.Name} …`, or `hone finetune delete {finetune.Name}`.");
                 return code;
             }
         }
