@@ -21,10 +21,10 @@ internal sealed partial class JobAttempt
     [LoggerMessage(3055, LogLevel.Error, "Job {Job}: the worker could not carry out the attempt")]
     private static partial void LogFault(ILogger logger, Exception error, Guid job);
 
-    [LoggerMessage(3060, LogLevel.Error, "Job {Job}: the disk is full; the attempt is made again once there is space")]
+    [LoggerMessage(3048, LogLevel.Error, "Job {Job}: the disk is full; the attempt is made again once there is space")]
     private static partial void LogDiskFull(ILogger logger, Exception error, Guid job);
 
-    [LoggerMessage(3061, LogLevel.Warning, "Job {Job}: what the trainer wrote at step {Step} could not be stored")]
+    [LoggerMessage(3049, LogLevel.Warning, "Job {Job}: what the trainer wrote at step {Step} could not be stored")]
     private static partial void LogNotStored(ILogger logger, Exception error, Guid job, int step);
 
     [LoggerMessage(3056, LogLevel.Debug, "Job {Job}: the checkpoint of step {Step} was replaced before it was read")]

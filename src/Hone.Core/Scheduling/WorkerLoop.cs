@@ -12,7 +12,13 @@ public sealed partial class WorkerLoop(
     SqliteJobQueue queue, HoneStore store, StoreSignals signals, BlobStore blobs, ModelCatalog models, WorkerSettings settings, ILogger<WorkerLoop> logger, TimeProvider clock)
     : BackgroundService
 {
+    /// <summary>What goes wrong with each poll, as on a full disk, is logged this often.</summary>
+    private static readonly TimeSpan SayAgainAfter = TimeSpan.FromMinutes(1);
+
     private readonly HashSet<Task> _running = [];
+
+    /// <summary>Since then polls have failed; null: the last one has not.</summary>
+    private long? _saidAt;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -86,9 +92,14 @@ public sealed partial class WorkerLoop(
         }
         catch (Exception error) when (!stopping.IsCancellationRequested)
         {
-            LogNotClaimed(logger, error);
+            if (_saidAt is not { } said || clock.GetElapsedTime(said) >= SayAgainAfter)
+            {
+                LogNotClaimed(logger, error);
+                _saidAt = clock.GetTimestamp();
+            }
             return false;
         }
+        _saidAt = null;
         if (job is null)
             return false;
         var attempt = new JobAttempt(job, claimedAt, queue, store, signals, blobs, models, settings, logger, clock);
