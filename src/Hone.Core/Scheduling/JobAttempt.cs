@@ -52,7 +52,7 @@ internal sealed partial class JobAttempt(
             {
                 result = new AttemptResult.Interrupted();
             }
-            catch (StorageException error) when (error.Problem == StorageProblem.DiskFull)
+            catch (Exception error) when (StorageException.From(error, settings.DataFolder) is { Problem: StorageProblem.DiskFull })
             {
                 LogDiskFull(logger, error, job.FinetuneId);
                 result = new AttemptResult.DiskFull();

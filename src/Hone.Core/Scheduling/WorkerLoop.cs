@@ -17,7 +17,7 @@ public sealed partial class WorkerLoop(
 
     private readonly HashSet<Task> _running = [];
 
-    /// <summary>Since then polls have failed; null: the last one has not.</summary>
+    /// <summary>When it was last said that polls fail; null: the last one has not.</summary>
     private long? _saidAt;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hone.Formats.Files;
+using Hone.Formats.TrainingData;
 
 namespace Hone.Formats.Adapters;
 
@@ -66,7 +67,7 @@ internal sealed class AdapterConfigParser
         }
         catch (JsonException e)
         {
-            return Failed($"it is no valid JSON: {e.Message}");
+            return Failed($"it is no valid JSON: {JsonSyntax.Explain(json.Span, e).TrimEnd('.')}");
         }
         catch (InvalidOperationException) // a string with invalid UTF-8 or half a surrogate pair
         {

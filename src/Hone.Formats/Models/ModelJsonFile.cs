@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hone.Formats.Files;
+using Hone.Formats.TrainingData;
 
 namespace Hone.Formats.Models;
 
@@ -22,7 +23,7 @@ internal static class ModelJsonFile
         }
         catch (JsonException e)
         {
-            throw new InvalidFileException($"{path}: it is no valid JSON: {e.Message} Get the file anew.", e);
+            throw new InvalidFileException($"{path}: it is no valid JSON: {JsonSyntax.Explain(json, e)} Get the file anew.", e);
         }
         catch (InvalidOperationException e) // a name with invalid UTF-8 or half a surrogate pair
         {

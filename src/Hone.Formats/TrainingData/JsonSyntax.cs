@@ -32,6 +32,14 @@ internal sealed class JsonSyntax(string whole)
     private readonly Frame[] _frames = new Frame[MaxDepth + 1];
     private readonly List<Name> _names = [];
 
+    /// <summary>What is wrong with a file that the parser refuses, and what to do.</summary>
+    public static string Explain(ReadOnlySpan<byte> json, JsonException refused)
+    {
+        var faults = new List<JsonFault>();
+        new JsonSyntax("file").Check(json, faults);
+        return faults is [var first, ..] ? $"byte {first.Offset}: {first.Message.Replace("not JSON: ", "", StringComparison.Ordinal)} {first.Hint}" : refused.Message;
+    }
+
     /// <returns>Can the bytes be parsed? Faults may be found either way.</returns>
     public bool Check(ReadOnlySpan<byte> json, List<JsonFault> faults)
     {

@@ -56,6 +56,7 @@ public sealed class AdapterConfigTests
     [InlineData("", "no valid JSON")]
     [InlineData("[]", "$ is an array of 0; wanted is an object")]
     [InlineData("""{"r":8,"r":16}""", "no valid JSON")]
+    [InlineData("""{"r":8,}""", "comma before the closing bracket. Take the comma out. Write")]
     [InlineData("""{"r":"8","lora_alpha":true,"target_modules":{}}""", "$.r is '8'", "$.lora_alpha is true", "$.target_modules is an object")]
     [InlineData("""{"r":8.5,"lora_alpha":1e999,"target_modules":[]}""", "$.r is 8.5", "$.lora_alpha is 1e999", "$.target_modules is empty")]
     [InlineData("""{"r":99999999999,"lora_alpha":null}""", "$.r is 99999999999", "$.lora_alpha is missing", "$.target_modules is missing")]

@@ -223,6 +223,15 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
         Assert.EndsWith("</tool_call><|im_start|>tool\n1<|im_end|><|im_start|>assistant\n⟦Yes.<|im_end|>⟧", rows.Marked(Assert.Single(encoding.Rows)), StringComparison.Ordinal);
     }
 
+    /// <summary>As text they have 64 levels of their own, in the conversation a few more.</summary>
+    [Fact]
+    public void Bug_ArgumentsNestedAsDeepAsARow_WereAFault()
+    {
+        string deep = string.Concat(Enumerable.Repeat("{\\\"a\\\":", 63)) + "1" + new string('}', 63);
+        string row = ToolRow.Replace("{\\\"é\\\":1}", deep, StringComparison.Ordinal).Replace("CONTENT", "null", StringComparison.Ordinal).Replace("NAME", "look_up", StringComparison.Ordinal).Replace("TOOLS", "[]", StringComparison.Ordinal);
+        Assert.Equal("nested_too_deeply", Assert.Single(rows.Encode(row).Errors).Code);
+    }
+
     private const string ToolRow =
         """{"tools":TOOLS,"messages":[{"role":"user","content":"Hi?"},{"role":"assistant","content":CONTENT,"tool_calls":[{"id":"c","type":"function","function":{"name":"NAME","arguments":"{\"é\":1}"}}]},{"role":"tool","tool_call_id":"c","content":"1"},{"role":"assistant","content":"Yes."}]}""";
 

@@ -41,7 +41,7 @@ public sealed class LintCommandTests
         CommandResult result = await CommandLine.RunAsync("lint", rows, config);
 
         Assert.True(code == result.Code, result.Output + result.Error);
-        Assert.Equal(code == 1, result.Output.Contains("array", StringComparison.Ordinal));
+        Assert.Equal(code == 1, result.Output.Contains("the line holds a list", StringComparison.Ordinal));
     }
 
     [Fact]

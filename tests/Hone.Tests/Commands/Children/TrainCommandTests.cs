@@ -47,10 +47,11 @@ public sealed class TrainCommandTests
         await using var process = new HoneProcess("train", disk.Path);
         string said = await process.RestAsync();
         foreach (string what in (string[])["The checkpoint of step 1", "The adapter of step 1", "The checkpoint of step 2"])
-            Assert.Contains($"{what} could not be written: No space left on device", said, StringComparison.Ordinal);
-        // The adapter itself is what the job is for.
-        Assert.Equal(70, await process.ExitAsync());
-        Assert.StartsWith("IOException: No space left on device", (await process.ErrorAsync()).TrimEnd().Split('\n')[^1], StringComparison.Ordinal);
+            Assert.Contains($"{what} could not be written: the server\\u0027s disk is full.", said, StringComparison.Ordinal);
+        // The adapter itself is what the job is for: its worker tries again once there is space.
+        Assert.Equal(1, await process.ExitAsync());
+        JsonElement last = JsonElement.Parse(said.TrimEnd().Split('\n')[^1]);
+        Assert.Equal(("failed", JobFiles.DiskFull), (last.GetProperty("type").GetString(), last.GetProperty("code").GetString()));
         Assert.Empty(Directory.EnumerateFiles(disk.Path, "*.tmp", SearchOption.AllDirectories));
     }
 
