@@ -72,7 +72,11 @@ internal sealed class LoraAdapter : IDisposable
             offset += rows * columns;
             return (View(Parameters), Gradients is null ? null : View(Gradients));
 
-            Tensor View(Tensor flat) => flat.narrow(0, start, rows * columns).view(rows, columns).DetachFromDisposeScope();
+            Tensor View(Tensor flat)
+            {
+                using Tensor part = flat.narrow(0, start, rows * columns); // held while it is read: outside a scope the collector may free it meanwhile
+                return part.view(rows, columns).DetachFromDisposeScope();
+            }
         }
     }
 
@@ -310,7 +314,8 @@ internal sealed record LoraPart(string Module, int OutOffset, int Out, int RankO
             return Term(low);
         if (_turnedB is null)
         {
-            _turnedB = B.t().contiguous().DetachFromDisposeScope();
+            using Tensor turned = B.t(); // held while it is read
+            _turnedB = turned.contiguous().DetachFromDisposeScope();
             _turnedValues = Matrix.Of(_turnedB);
         }
         return new ProductTerm(low.ColumnRange(RankOffset, Rank), _turnedValues, Transposed: false, (float)Scale, OutOffset);
