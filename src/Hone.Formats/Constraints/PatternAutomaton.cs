@@ -5,7 +5,13 @@ internal sealed class PatternAutomaton
 {
     private const int MostSteps = 100_000;
 
+    /// <summary>Steps gone through to find the sets, all together: less than a second.</summary>
+    private const long MostWork = 10_000_000;
+
     private readonly string _path;
+    private long _work;
+    private int[] _seen = []; // by which closure last
+    private int _closure;
     private readonly List<List<int>> _free = []; // steps that take no symbol
     private readonly List<(CharacterSet Set, int Target)?> _takes = [];
 
@@ -92,6 +98,7 @@ internal sealed class PatternAutomaton
             return id;
         }
 
+        _seen = new int[_free.Count];
         IdOf(Closure([first], CharacterSet.Beginning));
         long count = 0;
         for (int s = 0; s < sets.Count; s++)
@@ -156,17 +163,24 @@ internal sealed class PatternAutomaton
     /// <param name="anchor">The anchor that holds there, however many stand in a row.</param>
     private int[] Closure(IReadOnlyCollection<int> states, int? anchor = null)
     {
-        var reached = new SortedSet<int>();
+        var reached = new List<int>();
         var work = new Stack<int>(states);
+        _closure++;
         while (work.TryPop(out int state))
         {
-            if (!reached.Add(state))
+            if (_seen[state] == _closure)
                 continue;
+            _seen[state] = _closure;
+            if (++_work > MostWork)
+                throw new SchemaException(_path, "the pattern takes too much work; use fewer repeats of what may be empty");
+            if (_takes[state] is not null || _free[state].Count == 0)
+                reached.Add(state);
             foreach (int next in _free[state])
                 work.Push(next);
             if (_takes[state] is { } taking && taking.Set.Ranges is [var (only, _)] && only == anchor)
                 work.Push(taking.Target);
         }
-        return [.. reached.Where(s => _takes[s] is not null || _free[s].Count == 0)];
+        reached.Sort();
+        return [.. reached];
     }
 }

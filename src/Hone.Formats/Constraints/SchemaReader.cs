@@ -13,6 +13,7 @@ internal sealed class SchemaReader
 {
     private const int MostSchemas = 10_000;
     private const int MostValues = 10_000;
+    private const int MostValueBytes = 1 << 18;
     private const int DeepestSchema = 200;
     private const decimal MostNumber = 1e28m;
 
@@ -22,9 +23,10 @@ internal sealed class SchemaReader
     ];
 
     private readonly JsonElement _root;
-    private readonly Dictionary<string, Schema> _byPath = [];
-    private int _count;
+    private readonly Dictionary<int, Schema> _byPlace = []; // where it begins in the root's bytes: paths are for people, and cut
+    private string? _resource; // the path of the $id below the root that references here would start at
     private int _values;
+    private long _valueBytes;
     private int _depth;
 
     private SchemaReader(JsonElement root) => _root = root;
@@ -44,8 +46,8 @@ internal sealed class SchemaReader
     /// <summary>A schema that holds where it holds itself says nothing.</summary>
     private void RefuseCircles()
     {
-        ILookup<Schema, Schema> users = _byPath.Values.SelectMany(s => s.Together.Select(other => (Used: other, By: s))).ToLookup(u => u.Used, u => u.By);
-        Dictionary<Schema, int> open = _byPath.Values.ToDictionary(s => s, s => s.Together.Count()); // references that are not known to end
+        ILookup<Schema, Schema> users = _byPlace.Values.SelectMany(s => s.Together.Select(other => (Used: other, By: s))).ToLookup(u => u.Used, u => u.By);
+        Dictionary<Schema, int> open = _byPlace.Values.ToDictionary(s => s, s => s.Together.Count()); // references that are not known to end
         var work = new Stack<Schema>(open.Where(s => s.Value == 0).Select(s => s.Key));
         while (work.TryPop(out Schema? ended))
         {
@@ -61,8 +63,8 @@ internal sealed class SchemaReader
 
     private void MarkFormats()
     {
-        ILookup<Schema, Schema> users = _byPath.Values.SelectMany(s => s.Parts.Select(part => (Used: part, By: s))).ToLookup(u => u.Used, u => u.By);
-        var work = new Stack<Schema>(_byPath.Values.Where(s => s.Format is not null));
+        ILookup<Schema, Schema> users = _byPlace.Values.SelectMany(s => s.Parts.Select(part => (Used: part, By: s))).ToLookup(u => u.Used, u => u.By);
+        var work = new Stack<Schema>(_byPlace.Values.Where(s => s.Format is not null));
         while (work.TryPop(out Schema? schema))
         {
             if (schema.HasFormat)
@@ -75,14 +77,18 @@ internal sealed class SchemaReader
 
     private Schema At(JsonElement element, string path)
     {
-        if (_byPath.TryGetValue(path, out Schema? known))
+        JsonMarshal.GetRawUtf8Value(_root).Overlaps(JsonMarshal.GetRawUtf8Value(element), out int place);
+        if (_byPlace.TryGetValue(place, out Schema? known))
             return known;
-        if (_count >= MostSchemas)
+        if (_byPlace.Count >= MostSchemas)
             throw new SchemaException(path, $"the schema has more than {MostSchemas:N0} subschemas; make it smaller");
         if (_depth >= DeepestSchema)
-            throw new SchemaException(path, $"the schema is nested deeper than {DeepestSchema} levels; make it flatter, or use $ref");
-        var schema = new Schema(_count++, path);
-        _byPath.Add(path, schema); // before its parts, which may refer to it
+            throw new SchemaException(path, $"the schema is nested deeper than {DeepestSchema} levels of schemas within or referring to each other; make it flatter");
+        var schema = new Schema(_byPlace.Count, path);
+        _byPlace.Add(place, schema); // before its parts, which may refer to it
+        string? outer = _resource;
+        if (place > 0 && IsResource(element))
+            _resource = Below(path, "$id");
         _depth++;
         switch (element.ValueKind)
         {
@@ -104,8 +110,11 @@ internal sealed class SchemaReader
                 throw Wrong(element, path, "a schema: an object, true or false");
         }
         _depth--;
+        _resource = outer;
         return schema;
     }
+
+    private static bool IsResource(JsonElement element) => element.ValueKind is JsonValueKind.Object && element.TryGetProperty("$id", out _);
 
     private void Keyword(Schema schema, JsonElement written, string name, JsonElement value, string path)
     {
@@ -167,6 +176,8 @@ internal sealed class SchemaReader
             throw new SchemaException(path, "it lists no value, so nothing satisfies it");
         if ((_values += values.Count) > MostValues)
             throw new SchemaException(path, $"the schema lists more than {MostValues:N0} values");
+        if ((_valueBytes += values.Sum(v => (long)JsonMarshal.GetRawUtf8Value(v).Length)) > MostValueBytes)
+            throw new SchemaException(path, $"the schema's values take more than {MostValueBytes >> 10} KiB");
         schema.Values = values;
     }
 
@@ -221,6 +232,8 @@ internal sealed class SchemaReader
     {
         if (reference != "#" && !reference.StartsWith("#/", StringComparison.Ordinal))
             throw new SchemaException(path, $"'{reference.Shown(60)}' cannot be followed: only references within the schema, such as #/$defs/item, are");
+        if (_resource is not null)
+            throw new SchemaException(path, $"'{reference.Shown(60)}' is a place within {_resource}'s part of the schema, which is not told apart here; take that $id out");
         (JsonElement target, string place) = (_root, "$");
         foreach (string part in reference.Split('/').Skip(1))
         {
@@ -231,8 +244,12 @@ internal sealed class SchemaReader
                 (target, place) = (target[index], $"{place}[{index}]");
             else
                 throw new SchemaException(path, $"'{reference.Shown(60)}' leads nowhere");
+            if (IsResource(target))
+                _resource = Below(place, "$id");
         }
-        return At(target, place);
+        Schema schema = At(target, place);
+        _resource = null;
+        return schema;
     }
 
     private static decimal Number(JsonElement value, string path) =>
@@ -272,7 +289,7 @@ internal sealed class SchemaReader
     }
 
     private static SchemaException Wrong(JsonElement value, string path, string wanted) =>
-        new(path, $"it is {value.ValueKind switch { JsonValueKind.Object => "an object", JsonValueKind.Array => "a list", JsonValueKind.String => "a string", JsonValueKind.Number => "a number", JsonValueKind.Null => "null", _ => "a boolean" }}, it must be {wanted}");
+        new(path, $"it is {value.ValueKind switch { JsonValueKind.Object => "an object", JsonValueKind.Array => "a list", JsonValueKind.String => "a string", JsonValueKind.Number => value.GetRawText().Shown(40), JsonValueKind.Null => "null", _ => "a boolean" }}, it must be {wanted}");
 
     private static string Below(string path, string name) =>
         name.Length is > 0 and < 60 && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '$' or '-') ? $"{path}.{name}" : $"{path}['{name.Shown(60)}']";

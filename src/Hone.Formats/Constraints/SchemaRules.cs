@@ -10,6 +10,7 @@ internal sealed class SchemaRules
 {
     private const int MostRules = 20_000;
     private const int MostLookUps = 200_000;
+    private const long MostTested = 1_000_000;
     private const long MostEdges = 1_000_000;
     private const int DeepestAny = 16;
     private const int DeepestLookAhead = 40;
@@ -23,6 +24,7 @@ internal sealed class SchemaRules
     private readonly HashSet<Rule> _unresolved = [];
     private int _depth;
     private int _lookUps;
+    private long _tested; // values, each against each schema that holds beside its list
     private long _edges;
 
     /// <summary>A schema that holds; of its groups <c>anyOf</c> (1) and <c>oneOf</c> (2) so many are taken care of by branches that hold beside it.</summary>
@@ -138,7 +140,11 @@ internal sealed class SchemaRules
         }
         JsonTypes types = parts.Aggregate(JsonTypes.All, (t, p) => t & p.Schema.Types);
         if (Array.Find(parts, p => p.Schema.Values is not null).Schema is { } listing)
+        {
+            if ((_tested += (long)listing.Values!.Count * parts.Length) > MostTested)
+                throw new SchemaException(listing.Path, "its values are many, and so are the alternatives that each is held against; make one of them fewer");
             AddLiterals(rule, listing.Values!.Where(v => Array.TrueForAll(parts, p => SchemaValues.Satisfies(v, p.Schema, s => AutomatonOf(s, isRead: true), branches: false))));
+        }
         else
             AddShapes(rule, types, parts);
     }

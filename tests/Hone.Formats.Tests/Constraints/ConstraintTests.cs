@@ -119,6 +119,11 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
         Assert.Equal(isNew, state.Mask()[vocabulary.TokenOf("\"")]);
     }
 
+    private const string Long = "a_name_that_error_messages_show_only_the_first_sixty_letters_of";
+
+    private const string AlikeForLong = """{"type":"object","properties":{""" + "\"" + Long + """A":{"$ref":"#/$defs/""" + Long + """A"},""" + "\"" + Long + """B":{"$ref":"#/$defs/""" + Long + """B"}},"$defs":{""" + "\"" + Long
+        + """A":{"const":1},""" + "\"" + Long + """B":{"const":"two"}}}""";
+
     [Theory]
     [InlineData("""{"type":"string","pattern":"^a{2}$"}""", "\"aa\"", true)]
     [InlineData("""{"type":"string","pattern":"^a{2}$"}""", "\"\\u0061a\"", true)]
@@ -199,6 +204,10 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
     [InlineData("""{"format":"duration","type":"string"}""", "\"P2DT\"", false)]
     [InlineData("""{"format":"hostname","type":"string"}""", "\"a-b.example\"", true)]
     [InlineData("""{"format":"hostname","type":"string"}""", "\"-a.example\"", false)]
+    [InlineData("""{"type":"object","properties":{"a\tb":{"const":1},"a b":{"const":"two"}},"additionalProperties":false}""", "{\"a\\tb\":1,\"a b\":\"two\"}", true)]
+    [InlineData("""{"type":"object","properties":{"a\tb":{"const":1},"a b":{"const":"two"}},"additionalProperties":false}""", "{\"a\\tb\":1,\"a b\":1}", false)]
+    [InlineData(AlikeForLong, "{\"" + Long + "A\":1,\"" + Long + "B\":\"two\"}", true)]
+    [InlineData(AlikeForLong, "{\"" + Long + "A\":1,\"" + Long + "B\":1}", false)]
     public void Accept_Text_IsTakenOrNot(string schema, string text, bool taken)
     {
         Rule rule = SchemaRules.Compile(JsonElement.Parse(schema));
@@ -226,7 +235,7 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
     [InlineData("""{"pattern":"a("}""", "has no ')'")]
     [InlineData("""{"items":[{}],"prefixItems":[{}]}""", "keep one of them")]
     [InlineData("""{"minItems":-1}""", "$.minItems")]
-    [InlineData("""{"minItems":3000000000}""", "$.minItems: it is a number, it must be an integer from 0 to 2,147,483,647")]
+    [InlineData("""{"minItems":3000000000}""", "$.minItems: it is 3000000000, it must be an integer from 0 to 2,147,483,647")]
     [InlineData("""{"pattern":"^a**$"}""", "there is nothing before '*' to repeat")]
     [InlineData("""{"pattern":"^a{2}{3}$"}""", "there is nothing before '{' to repeat")]
     [InlineData("""{"format":"ends_with","allOf":[{"pattern":"^a"},{"pattern":"b$"}],"type":"string"}""", null)]
@@ -239,9 +248,9 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
     [InlineData("""{"type":"string","format":"uri","maxLength":10}""", "nothing satisfies")]
     [InlineData("""{"type":"string","pattern":"^(aa)*$","minLength":3,"maxLength":3}""", "nothing satisfies")]
     [InlineData("""{"type":"string","format":"uri","minLength":2000}""", "$: its pattern or format and minLength together take more than 20,000 states")]
-    [InlineData("""{"minimum":1e-30}""", "$.minimum: it is a number, it must be one of at most 28 digits")]
-    [InlineData("""{"maximum":0.00000000000000000000000000001}""", "$.maximum: it is a number, it must be one of at most 28 digits")]
-    [InlineData("""{"exclusiveMinimum":79228162514264337593543950335}""", "$.exclusiveMinimum: it is a number, it must be one of at most 28 digits")]
+    [InlineData("""{"minimum":1e-30}""", "$.minimum: it is 1e-30, it must be one of at most 28 digits")]
+    [InlineData("""{"maximum":0.00000000000000000000000000001}""", "$.maximum: it is 0.00000000000000000000000000001, it must be one of at most 28 digits")]
+    [InlineData("""{"exclusiveMinimum":79228162514264337593543950335}""", "$.exclusiveMinimum: it is 79228162514264337593543950335, it must be one of at most 28 digits")]
     [InlineData("""{"minimum":1e-28,"maximum":2.50e3}""", null)]
     [InlineData("""{"type":"object","properties":{"a":{"type":"string","pattern":"^a$","minLength":2}},"required":["a"]}""", "$.properties.a: nothing satisfies")]
     [InlineData("""{"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]}""", "nothing satisfies")]
@@ -259,8 +268,14 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
     [InlineData("""{"enum":["0001-13-01"],"format":"date"}""", "nothing satisfies")]
     [InlineData("""{"enum":[1e-30],"maximum":0}""", "nothing satisfies")]
     [InlineData("""{"allOf":[{"enum":[1.0,{"a":1,"b":[2]}]},{"enum":[{"b":[2e0],"a":1}]}]}""", null)]
+    [InlineData("""{"$ref":"#/$defs/sub","$defs":{"x":{"const":1},"sub":{"$id":"http://e/sub","properties":{"v":{"$ref":"#/$defs/x"}},"$defs":{"x":{"const":2}}}}}""", "$.$defs.sub.properties.v.$ref: '#/$defs/x' is a place within $.$defs.sub.$id's part")]
+    [InlineData("""{"$ref":"#/$defs/sub/properties/v","$defs":{"x":{"const":1},"sub":{"$id":"http://e/sub","properties":{"v":{"$ref":"#/$defs/x"}}}}}""", "take that $id out")]
+    [InlineData("""{"$id":"http://e/all","$ref":"#/$defs/sub","$defs":{"x":{"const":1},"sub":{"$id":"http://e/sub","const":2}}}""", null)]
+    [InlineData("""{"pattern":"^((a?){100}){195}$"}""", "$.pattern: the pattern takes too much work")]
+    [InlineData("""{"pattern":"^(a?){5000}$"}""", "$.pattern: the pattern takes too much work")]
+    [InlineData("""{"pattern":"^([a-z]+ ?){1,60}$"}""", null)]
     [InlineData("false", "nothing satisfies")]
-    [InlineData("5", "$: it is a number, it must be a schema")]
+    [InlineData("5", "$: it is 5, it must be a schema")]
     [InlineData("""{"type":"string","title":"t","default":1,"examples":[],"$comment":"c","deprecated":true}""", null)]
     public void FindError_Schema_NamesKeywordAndPath(string schema, string? part)
     {
@@ -306,6 +321,21 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
         Assert.True(tokens.Count > 100, $"{tokens.Count} tokens");
         Assert.True(compiled <= 300, $"compiled in {compiled:f0} ms");
         Assert.True(tokens.Order().ElementAt(tokens.Count / 2) <= 1, $"{tokens.Order().ElementAt(tokens.Count / 2):f2} ms a token");
+    }
+
+    /// <summary>What would take minutes is refused, and soon.</summary>
+    [Fact]
+    public void Bug_FewBytesOfSchema_TookMinutes()
+    {
+        var values = new JsonArray([.. Enumerable.Range(0, 2000).Select(i => (JsonNode)i)]);
+        var ranges = new JsonArray([.. Enumerable.Range(0, 80).Select(i => (JsonNode)new JsonObject { ["minimum"] = 25 * i, ["maximum"] = 25 * i + 24 })]);
+        var alternatives = new JsonObject { ["enum"] = values, ["oneOf"] = ranges };
+        foreach ((string schema, string part) in new[] { (alternatives.ToJsonString(), "its values are many"), ("{\"enum\":[\"" + new string('x', 300_000) + "\"]}", "more than 256 KiB"), ("""{"pattern":"^(a?){3000}$"}""", "too much work") })
+        {
+            long began = Stopwatch.GetTimestamp();
+            Assert.Contains(part, ConstraintCheck.FindError(JsonElement.Parse(schema)), StringComparison.Ordinal);
+            Assert.True(Stopwatch.GetElapsedTime(began).TotalSeconds < 10, schema[..Math.Min(schema.Length, 60)]);
+        }
     }
 
     /// <summary>Of single strings, and of two lists that hold together.</summary>
