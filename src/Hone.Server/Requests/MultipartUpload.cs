@@ -58,7 +58,7 @@ internal sealed class MultipartUpload : IAsyncDisposable
                         spool = await SpoolAsync(section.Body, spoolFolder, cancellationToken);
                         break;
                     default:
-                        await section.Body.CopyToAsync(Stream.Null, cancellationToken);
+                        await SkipAsync(section, cancellationToken);
                         break;
                 }
             }
@@ -129,11 +129,7 @@ internal sealed class MultipartUpload : IAsyncDisposable
         {
             // Without a name it cannot outlive the process.
             File.Delete(path);
-            await Guard(async () =>
-            {
-                await part.CopyToAsync(file, 1 << 16, cancellationToken);
-                return 0;
-            });
+            await CopyAsync(part, file, cancellationToken);
             file.Position = 0;
             return file;
         }
@@ -146,6 +142,14 @@ internal sealed class MultipartUpload : IAsyncDisposable
 
     internal static Task<MultipartSection?> NextAsync(MultipartReader reader, CancellationToken cancellationToken) =>
         Guard(() => reader.ReadNextSectionAsync(cancellationToken));
+
+    private static Task SkipAsync(MultipartSection section, CancellationToken cancellationToken) => CopyAsync(section.Body, Stream.Null, cancellationToken);
+
+    private static async Task CopyAsync(Stream part, Stream target, CancellationToken cancellationToken) => await Guard(async () =>
+    {
+        await part.CopyToAsync(target, 1 << 16, cancellationToken);
+        return 0;
+    });
 
     /// <summary>What the reader throws about the form's own shape is the client's mistake.</summary>
     internal static async Task<T> Guard<T>(Func<Task<T>> read)
@@ -185,7 +189,7 @@ internal sealed class MultipartUpload : IAsyncDisposable
                     throw Refuse($"the form has more than {MaxParts} parts");
                 if (Kind(section) is not PartKind.Other)
                     throw Refuse("the form has a second file or file_name: upload files one by one");
-                await section.Body.CopyToAsync(Stream.Null, cancellationToken);
+                await SkipAsync(section, cancellationToken);
             }
             ended = true;
             return 0;

@@ -78,6 +78,9 @@ public sealed class AssetEndpointTests(RunningServer server) : IClassFixture<Run
         NothingIsLeftBehind();
     }
 
+    private static ByteArrayContent Written(string form) =>
+        new(Encoding.ASCII.GetBytes(form)) { Headers = { ContentType = MediaTypeHeaderValue.Parse("multipart/form-data; boundary=----hone-test") } };
+
     public static TheoryData<string, string> BrokenForms => new()
     {
         { "no name", "'file_name' is missing" },
@@ -91,6 +94,8 @@ public sealed class AssetEndpointTests(RunningServer server) : IClassFixture<Run
         { "name not utf-8", "not UTF-8" },
         { "long name", "longer than 4096 bytes" },
         { "many parts", "more than 16 parts" },
+        { "cut in a part", "before its closing boundary" },
+        { "cut in a head", "before its closing boundary" },
     };
 
     [Theory]
@@ -103,10 +108,12 @@ public sealed class AssetEndpointTests(RunningServer server) : IClassFixture<Run
         {
             "no name" => TestAccount.Form(("file", "f", Config)),
             "no file" => TestAccount.Form(("file_name", null, Name)),
-            "empty form" => new ByteArrayContent("------hone-test--\r\n"u8.ToArray()) { Headers = { ContentType = MediaTypeHeaderValue.Parse("multipart/form-data; boundary=----hone-test") } },
+            "empty form" => Written("------hone-test--\r\n"),
             "two files" => TestAccount.Form(("file_name", null, Name), ("file", "f", Config), ("file", "g", Config)),
             "two files first" => TestAccount.Form(("file", "f", Config), ("file", "g", Config), ("file_name", null, Name)),
             "two names" => TestAccount.Form(("file_name", null, Name), ("file_name", null, Name), ("file", "f", Config)),
+            "cut in a part" => Written("------hone-test\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\nabc"),
+            "cut in a head" => Written("------hone-test\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\nabc\r\n------hone-test\r\nContent-Disposition: form-data; na"),
             "json" => TestAccount.Text("{}"),
             "no boundary" => TestAccount.Text("x", "multipart/form-data"),
             "name not utf-8" => TestAccount.Form(("file_name", null, [0xFF, 0xFE]), ("file", "f", Config)),
