@@ -40,6 +40,8 @@ public static class EngineCommand
             Task generate = Task.Factory.StartNew(() => generator.Run(stop.Token), stop.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             Task first = await Task.WhenAny(listen, generate).ConfigureAwait(false);
             await stop.CancelAsync().ConfigureAwait(false);
+            // Until its pass is over it reads the weights.
+            await generate.ContinueWith(static _ => { }, TaskScheduler.Default).ConfigureAwait(false);
             await first.ConfigureAwait(false);
             return 0;
         }

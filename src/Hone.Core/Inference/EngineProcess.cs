@@ -98,7 +98,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
     public async IAsyncEnumerable<GenerateEvent> ExchangeAsync(Socket socket, GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await using var stream = new NetworkStream(socket, ownsSocket: true);
-        byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(request, EngineJson.Default.GenerateRequest), (byte)'\n'];
+        byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(request, EngineJson.Readable.GenerateRequest), (byte)'\n'];
         PipeReader reader = PipeReader.Create(stream, new StreamPipeReaderOptions(leaveOpen: true));
         bool sent = false;
         while (true)

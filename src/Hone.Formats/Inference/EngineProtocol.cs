@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -10,8 +11,10 @@ namespace Hone.Formats.Inference;
 /// </summary>
 public sealed record GenerateRequest
 {
-    // The source-generated reader gives an absent init-only property its type's default, not the one written here: those with another are settable.
+    /// <summary>Bytes of an API request that one is made of.</summary>
+    public const int LongestBody = 16 << 20;
 
+    // The source-generated reader gives an absent init-only property its type's default, not the one written here: those with another are settable.
 
     /// <summary>Plain text for the model. One of prompt and messages.</summary>
     public string? Prompt { get; init; }
@@ -111,4 +114,10 @@ public sealed record EngineReady(string Socket, int ProcessId, double LoadSecond
 [JsonSerializable(typeof(GenerateRequest))]
 [JsonSerializable(typeof(GenerateEvent))]
 [JsonSerializable(typeof(EngineReady))]
-public sealed partial class EngineJson : JsonSerializerContext;
+public sealed partial class EngineJson : JsonSerializerContext
+{
+    private static EngineJson? s_readable;
+
+    /// <summary>Letters beyond ASCII as they are, which keeps a long prompt as short as it came.</summary>
+    public static EngineJson Readable => s_readable ??= new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+}

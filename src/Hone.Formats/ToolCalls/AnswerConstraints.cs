@@ -22,6 +22,9 @@ public sealed class AnswerConstraints(BaseModel model)
     /// <summary>Whether a request's answer may call functions.</summary>
     public static bool MayCall(GenerateRequest request) => request.Tools is { ValueKind: JsonValueKind.Array } tools && tools.GetArrayLength() > 0 && request.ToolChoice != ToolChoice.None;
 
+    /// <summary>Whether it must.</summary>
+    public static bool MustCall(GenerateRequest request) => MayCall(request) && request.ToolChoice is not (null or ToolChoice.Auto);
+
     /// <summary>Tools as templates read them; null where the model is not told of any.</summary>
     /// <exception cref="SchemaException"/>
     public static JsonElement? ToolsOf(GenerateRequest request) => MayCall(request) ? ToolDefinitions.Read(request.Tools!.Value).Json : null;

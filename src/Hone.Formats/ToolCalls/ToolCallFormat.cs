@@ -208,7 +208,7 @@ public sealed partial class ToolCallFormat
         Node Object(ToolDefinition tool, string arguments) =>
             table.Sequence(table.Literal("\"" + tool.Name + "\","), table.Blank, table.Literal($"\"{arguments}\":"), table.Blank, table.Of(tool.Arguments), table.Space, table.Literal("}"));
         Node Named() => table.Sequence(table.Literal("{"), table.Space, table.Literal("\"name\":"), table.Blank, Each(t => Object(t, "arguments")));
-        Node More(Node call) => several ? table.Repeat(call, 0, -1) : table.End;
+        Node More(Node call) => several ? table.Repeat(call, 0, ToolDefinitions.MaxTools - 1) : table.End;
 
         switch (_kind)
         {

@@ -17,7 +17,6 @@ internal static class RunEndpoints
 {
     /// <summary>First segment of the model's id in <c>/client/v4/accounts/A/ai/run/@cf/author/model</c>.</summary>
     private const int ModelSegment = 6;
-    private const int MaxBody = 16 << 20;
 
     /// <summary>A recursive schema sets no bound to an answer's depth.</summary>
     private static readonly JsonDocumentOptions DeepJson = new() { MaxDepth = 10_000 };
@@ -27,7 +26,7 @@ internal static class RunEndpoints
         ApiError[] errors =
             [
                 ApiErrors.BadInput("'max_tokens' is 0, it must lie between 1 and 131072"), ApiErrors.NoSuchModel("@cf/none/none"), ApiErrors.FinetuneNotFound("nobody"),
-                ApiErrors.FinetuneNotReady("support-triage", "it is queued: its events tell how far it is"), ApiErrors.TooLong("the prompt is longer than the context"), ApiErrors.Busy, ApiErrors.TooLarge(MaxBody),
+                ApiErrors.FinetuneNotReady("support-triage", "it is queued: its events tell how far it is"), ApiErrors.TooLong("the prompt is longer than the context"), ApiErrors.Busy, ApiErrors.TooLarge(GenerateRequest.LongestBody),
                 ApiErrors.EngineFailed(500, "the engine ended in the middle of the answer"), ApiErrors.EngineFailed(503, "the engine does not start"),
             ];
         account.MapPost("/ai/run", RunGenericAsync).WithSummary("Run a model named in the body").TakesJson(RunFields.Generic, ApiExamples.RunGeneric)
@@ -41,7 +40,7 @@ internal static class RunEndpoints
     private static async Task<IResult> RunModelAsync(HttpContext context, RunServices services, CancellationToken cancellationToken)
     {
         string model = RawPath.From(context, ModelSegment);
-        var body = await JsonBody.ReadAsync(context, MaxBody, cancellationToken);
+        var body = await JsonBody.ReadAsync(context, GenerateRequest.LongestBody, cancellationToken);
         return body.Malformed is { } why
             ? ApiErrors.BadInput(why)
             : await RunAsync(context, services, model, body.Root, alone: false, cancellationToken);
@@ -49,7 +48,7 @@ internal static class RunEndpoints
 
     private static async Task<IResult> RunGenericAsync(HttpContext context, RunServices services, CancellationToken cancellationToken)
     {
-        var body = await JsonBody.ReadAsync(context, MaxBody, cancellationToken);
+        var body = await JsonBody.ReadAsync(context, GenerateRequest.LongestBody, cancellationToken);
         if (body.Malformed is { } why)
             return ApiErrors.BadInput(why);
         var fields = new BodyFields(body.Root);

@@ -35,11 +35,10 @@ internal sealed record RunnableModel(string Base, string? AdapterPath, string? A
 /// <param name="N">Answers to a prompt.</param>
 internal sealed record AskedModel(BodyFields Fields, string Name, RunnableModel Model, int N)
 {
-    private const int MaxBody = 16 << 20;
 
     public static async Task<(AskedModel? Asked, OpenAIError? Error)> ReadAsync(HttpContext context, RunServices services, BodyShape shape, CancellationToken cancellationToken)
     {
-        var (fields, error) = await OpenAIBody.ReadAsync(context, MaxBody, shape, ChatFields.Inert, cancellationToken);
+        var (fields, error) = await OpenAIBody.ReadAsync(context, GenerateRequest.LongestBody, shape, ChatFields.Inert, cancellationToken);
         if (fields is null)
             return (null, error);
         string name = ChatFields.Model.Read(fields)!;

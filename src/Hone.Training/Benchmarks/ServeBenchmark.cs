@@ -87,7 +87,7 @@ public static class ServeBenchmark
     private static double LoadMilliseconds(AdapterStore adapters, GenerateRequest request)
     {
         long began = Stopwatch.GetTimestamp();
-        adapters.Take(request)!.Dispose();
+        adapters.TakeAsync(request).GetAwaiter().GetResult()!.Dispose();
         return Stopwatch.GetElapsedTime(began).TotalMilliseconds;
     }
 

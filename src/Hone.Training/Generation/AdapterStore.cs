@@ -27,29 +27,49 @@ internal sealed class AdapterStore(Decoder decoder, int bound = 100, long maxByt
 
     /// <returns>The request's adapter, in memory until the use is disposed; null where it names none.</returns>
     /// <exception cref="Hone.Formats.InvalidFileException">The files do not fit each other or the base.</exception>
-    public AdapterUse? Take(GenerateRequest request)
+    public async Task<AdapterUse?> TakeAsync(GenerateRequest request)
     {
-        if (request.AdapterPath is null)
+        if (request.AdapterPath is not { } path)
             return null;
-        string key = request.AdapterKey ?? request.AdapterPath;
-        // Loading under the lock: two requests for one new adapter load it once.
+        string key = request.AdapterKey ?? path;
+        LinkedListNode<Entry>? node;
         lock (_lock)
         {
-            if (_byKey.TryGetValue(key, out LinkedListNode<Entry>? node))
+            // Two requests for one new adapter load it once. Loading is not under the lock, which the streams under way need to give theirs back.
+            if (_byKey.TryGetValue(key, out node))
             {
                 _recent.Remove(node);
                 _recent.AddFirst(node);
             }
             else
             {
-                node = _recent.AddFirst(new Entry(key, PeftAdapter.Load(request.AdapterPath, decoder)));
+                node = _recent.AddFirst(new Entry(key, Task.Run(() => PeftAdapter.Load(path, decoder))));
                 _byKey.Add(key, node);
-                _bytes += node.Value.Bytes;
             }
             node.Value.Users++;
-            while (_recent.Count > 1 && (_recent.Count > bound || _bytes > maxBytes))
-                Drop(_recent.Last!.Value);
-            return new AdapterUse(node.Value.Adapter, () => GiveBack(node.Value));
+        }
+        try
+        {
+            LoraAdapter adapter = await node.Value.Loading.ConfigureAwait(false);
+            lock (_lock)
+            {
+                node.Value.Adapter = adapter;
+                if (node.Value is { Bytes: 0, IsDropped: false } loaded)
+                    _bytes += loaded.Bytes = BytesOf(adapter);
+                while (_recent.Count > 1 && (_recent.Count > bound || _bytes > maxBytes))
+                    Drop(_recent.Last!);
+            }
+            return new AdapterUse(adapter, () => GiveBack(node.Value));
+        }
+        catch
+        {
+            lock (_lock)
+            {
+                node.Value.Users--;
+                if (!node.Value.IsDropped)
+                    Drop(node);
+            }
+            throw;
         }
     }
 
@@ -58,37 +78,44 @@ internal sealed class AdapterStore(Decoder decoder, int bound = 100, long maxByt
         lock (_lock)
         {
             while (_recent.Last is { } last)
-                Drop(last.Value);
+                Drop(last);
         }
     }
 
     /// <summary>Memory of an adapter that answers: its parameters, and each B turned.</summary>
     public static long BytesOf(LoraAdapter adapter) => (adapter.Parameters.numel() + adapter.Modules.Values.Sum(m => (long)m.Rank * m.Out)) * sizeof(float);
 
-    private void Drop(Entry entry)
+    private void Drop(LinkedListNode<Entry> node)
     {
+        Entry entry = node.Value;
         _byKey.Remove(entry.Key);
-        _recent.RemoveLast();
+        _recent.Remove(node);
         _bytes -= entry.Bytes;
         entry.IsDropped = true;
-        if (entry.Users == 0)
-            entry.Adapter.Dispose();
+        Free(entry);
     }
 
     private void GiveBack(Entry entry)
     {
         lock (_lock)
         {
-            if (--entry.Users == 0 && entry.IsDropped)
-                entry.Adapter.Dispose();
+            entry.Users--;
+            Free(entry);
         }
     }
 
-    private sealed class Entry(string key, LoraAdapter adapter)
+    private static void Free(Entry entry)
+    {
+        if (entry is { Users: 0, IsDropped: true })
+            entry.Adapter?.Dispose();
+    }
+
+    private sealed class Entry(string key, Task<LoraAdapter> loading)
     {
         public string Key => key;
-        public LoraAdapter Adapter => adapter;
-        public long Bytes { get; } = BytesOf(adapter);
+        public Task<LoraAdapter> Loading => loading;
+        public LoraAdapter? Adapter { get; set; } // null: loading still
+        public long Bytes { get; set; }
         public int Users { get; set; }
         public bool IsDropped { get; set; }
     }

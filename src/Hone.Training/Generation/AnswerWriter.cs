@@ -9,8 +9,9 @@ namespace Hone.Training.Generation;
 /// <param name="tokenizer">The model's.</param>
 /// <param name="stops">Texts that end the answer.</param>
 /// <param name="format">How calls are written; null where none can come.</param>
+/// <param name="mustCall">The answer is nothing but calls.</param>
 /// <param name="write">Takes the events.</param>
-internal sealed class AnswerWriter(Tokenizer tokenizer, IReadOnlyList<string> stops, ToolCallFormat? format, Action<GenerateEvent> write)
+internal sealed class AnswerWriter(Tokenizer tokenizer, IReadOnlyList<string> stops, ToolCallFormat? format, bool mustCall, Action<GenerateEvent> write)
 {
     private readonly TextStream _text = new(tokenizer, format is { BeginToken: null, OnlyAtStart: false } ? [.. stops, format.Begin] : stops);
     private readonly List<(TokenLogprob Entry, int Start)> _pending = []; // with where its text begins
@@ -66,7 +67,8 @@ internal sealed class AnswerWriter(Tokenizer tokenizer, IReadOnlyList<string> st
     /// <summary>No token follows.</summary>
     public void End()
     {
-        if (!_inCalls)
+        // The beginning of a call that was cut off is no text.
+        if (!_inCalls && !mustCall)
             Give(_head + _text.Flush(), end: true);
     }
 

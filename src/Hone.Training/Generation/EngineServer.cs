@@ -15,7 +15,8 @@ namespace Hone.Training.Generation;
 /// </summary>
 internal sealed partial class EngineServer(Generator generator, AdapterStore adapters)
 {
-    private const int LongestRequest = 16 << 20;
+    /// <summary>Over what the server takes, whose characters may be written as up to six bytes each here.</summary>
+    private const int LongestRequest = 6 * GenerateRequest.LongestBody + (1 << 20);
 
     private static readonly TimeSpan s_shortestPause = TimeSpan.FromMilliseconds(1), s_longestPause = TimeSpan.FromMilliseconds(16);
     private readonly AnswerConstraints _constraints = new(generator.Model);
@@ -37,6 +38,8 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
         using var hangUp = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         try
         {
+            // The listener goes on meanwhile, whatever a request takes to be read and prepared.
+            await Task.Yield();
             if (await ReadLineAsync(stream, hangUp.Token).ConfigureAwait(false) is not { } line)
                 return;
             Task watch = WatchAsync(stream, hangUp);
@@ -66,8 +69,8 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
         {
             GenerateRequest request = JsonSerializer.Deserialize(line.Span, EngineJson.Default.GenerateRequest) ?? throw new JsonException("The request is null.");
             Constraint? constraint = _constraints.For(request);
-            if (request is { Schema: not null, Stop.Count: > 0 })
-                throw new PromptException("stop would cut an answer that a schema governs: leave one of them out.");
+            if (request.Stop is { Count: > 0 } && (request.Schema is not null || AnswerConstraints.MustCall(request)))
+                throw new PromptException($"stop would cut an answer that {(request.Schema is not null ? "a schema" : "tool_choice")} governs: leave one of them out.");
             int vocabulary = generator.Model.Config.VocabularySize;
             if (request.LogitBias?.Keys.Where(t => t < 0 || t >= vocabulary).ToArray() is [var token, ..])
                 throw new PromptException($"'logit_bias' names the token {token}; the model has those from 0 to {vocabulary - 1}.");
@@ -76,7 +79,7 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
             if (prompt.Length >= context)
                 failure = new GenerateEvent.Failed("too_long", $"The prompt has {prompt.Length} tokens; the model's context holds {context}. Shorten the prompt.");
             else
-                stream = Start(request, prompt, constraint, cancellation, out failure);
+                (stream, failure) = await StartAsync(request, prompt, constraint, cancellation).ConfigureAwait(false);
         }
         catch (JsonException e)
         {
@@ -89,6 +92,11 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
         catch (Exception e) when (e is InvalidFileException or IOException)
         {
             failure = new GenerateEvent.Failed("bad_adapter", e.Message);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            await Console.Error.WriteLineAsync(e.ToString()).ConfigureAwait(false); // to the server's log
+            failure = new GenerateEvent.Failed("internal", "The engine could not begin this answer. The server's log has the details.");
         }
         if (failure is not null)
         {
@@ -116,20 +124,17 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static partial int Control(int descriptor, nuint request, out int value);
 
-    private GenerationStream? Start(GenerateRequest request, int[] prompt, Constraint? constraint, CancellationToken cancellation, out GenerateEvent.Failed? failure)
+    private async Task<(GenerationStream? Stream, GenerateEvent.Failed? Failure)> StartAsync(GenerateRequest request, int[] prompt, Constraint? constraint, CancellationToken cancellation)
     {
-        AdapterUse? use = adapters.Take(request);
+        AdapterUse? use = await adapters.TakeAsync(request).ConfigureAwait(false);
         ToolCallFormat? calls = AnswerConstraints.MayCall(request) ? _constraints.Format : null;
         var stream = new GenerationStream(generator.Model, request, prompt, use?.Adapter, cancellation, constraint, calls) { AdapterUse = use };
         if (stream.MostCacheBytes <= generator.MaxCacheBytes)
-        {
-            failure = null;
-            return stream;
-        }
-        failure = new GenerateEvent.Failed("too_long",
+            return (stream, null);
+        var failure = new GenerateEvent.Failed("too_long",
             $"Prompt and answer may take {stream.MostTokens} tokens, whose keys and values need {Mebibytes(stream.MostCacheBytes)} MiB; this engine holds {Mebibytes(generator.MaxCacheBytes)} MiB for all answers. Lower max_tokens or shorten the prompt.");
         stream.Dispose();
-        return null;
+        return (null, failure);
 
         static long Mebibytes(long bytes) => bytes >> 20;
     }

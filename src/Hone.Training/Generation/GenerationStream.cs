@@ -42,7 +42,7 @@ internal sealed class GenerationStream : IDisposable
         Cache = new KeyValueCache(model.Config);
         Events = new WakingReader(_events.Reader, OnTaken);
         _sampler = new Sampler(request, prompt);
-        _writer = new AnswerWriter(model.Tokenizer, request.Stop ?? [], calls, e => _events.Writer.TryWrite(e));
+        _writer = new AnswerWriter(model.Tokenizer, request.Stop ?? [], calls, AnswerConstraints.MustCall(request), e => _events.Writer.TryWrite(e));
         _constraint = constraint?.Start();
         _logprobs = request.Logprobs ? new TokenLogprobs(model.Tokenizer, request.TopLogprobs) : null;
         _limit = Math.Min(request.MaxTokens, model.Config.ContextLength - prompt.Length);

@@ -59,7 +59,7 @@ public sealed class AdapterStoreTests : IDisposable
     public void Take_EvictedWhileUsed_IsFreedWhenTheLastUseEnds()
     {
         using var store = new AdapterStore(_model.Decoder, 1);
-        AdapterUse first = store.Take(Request(0))!, second = store.Take(Request(0))!;
+        AdapterUse first = Use(store, 0), second = Use(store, 0);
         Assert.Same(first.Adapter, second.Adapter);
         float[] expected = Answer(first.Adapter);
         Take(store, 1);
@@ -71,13 +71,13 @@ public sealed class AdapterStoreTests : IDisposable
     }
 
     [Fact]
-    public void Take_BadFiles_ThrowsAndKeepsNothing()
+    public async Task Take_BadFiles_ThrowsAndKeepsNothing()
     {
         using var store = new AdapterStore(_model.Decoder);
         string folder = Path.Combine(s_folder, "nonexistent");
-        Assert.ThrowsAny<IOException>(() => store.Take(new GenerateRequest { AdapterPath = folder }));
+        await Assert.ThrowsAnyAsync<IOException>(() => store.TakeAsync(new GenerateRequest { AdapterPath = folder }));
         Assert.Equal(0, store.Count);
-        Assert.Null(store.Take(new GenerateRequest()));
+        Assert.Null(await store.TakeAsync(new GenerateRequest()));
     }
 
     /// <summary>Adapters are added to the rows that they belong to; who else is in the batch changes no bit.</summary>
@@ -100,9 +100,11 @@ public sealed class AdapterStoreTests : IDisposable
 
     private static LoraAdapter Take(AdapterStore store, int number)
     {
-        using AdapterUse use = store.Take(Request(number))!;
+        using AdapterUse use = Use(store, number);
         return use.Adapter;
     }
+
+    private static AdapterUse Use(AdapterStore store, int number) => store.TakeAsync(Request(number)).GetAwaiter().GetResult()!;
 
     /// <summary>Logits [V] of each stream behind a prompt of its own, computed in one batch.</summary>
     private float[][] NextToken((LoraAdapter Adapter, int Last)[] streams)

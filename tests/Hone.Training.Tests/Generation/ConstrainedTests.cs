@@ -87,6 +87,17 @@ public sealed class ConstrainedTests(EmbeddedBaseFixture fixture) : IClassFixtur
             Assert.Equal("tool_calls", Done(events).FinishReason);
     }
 
+    /// <summary>The beginning of a call that was cut off is no text.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    [InlineData(12)]
+    public void Bug_CallCutOffInItsMark_WasText(int tokens)
+    {
+        List<GenerateEvent> events = Answer(new GenerateRequest { Prompt = "What is the weather in Paris?", Tools = JsonElement.Parse(Tools), ToolChoice = "required", MaxTokens = tokens });
+        Assert.Equal(("", "length", tokens), (Text(events), Done(events).FinishReason, Done(events).CompletionTokens));
+    }
+
     [Fact]
     public void Advance_AutoAndNone_CallOnlyWhereTheModelMay()
     {

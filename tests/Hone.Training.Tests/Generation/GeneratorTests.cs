@@ -249,6 +249,8 @@ public sealed class GeneratorTests(EmbeddedBaseFixture fixture) : IClassFixture<
         Assert.Equal("too_long", failed.Code);
         Assert.Contains("8 MiB", failed.Message, StringComparison.Ordinal);
         Assert.Contains("max_tokens", failed.Message, StringComparison.Ordinal);
+        using StreamReader stopping = await AskAsync(path, new GenerateRequest { Prompt = "Hi", Tools = JsonElement.Parse("""[{"type":"function","function":{"name":"f"}}]"""), ToolChoice = "required", Stop = ["a"] });
+        Assert.Contains("that tool_choice governs", Assert.IsType<GenerateEvent.Failed>(await EventAsync(stopping)).Message, StringComparison.Ordinal);
         await _stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => listen);
         File.Delete(path);
