@@ -98,25 +98,33 @@ public sealed partial class FinetuneService
         IReadOnlyList<FinetuneAsset> assets = await ListAssetsAsync(id, cancellationToken);
         var errors = new List<string>();
         var warnings = new List<string>();
-        string? failedFile = null;
+        string? failure = null;
         foreach (string name in (string[])[AssetFiles.ValidationData, AssetFiles.TrainingData])
         {
             if (assets.FirstOrDefault(a => a.FileName == name) is not { } asset)
                 continue;
-            FinetuneAsset[] companions = [.. assets.Where(a => a.FileName == AssetFiles.ValidationData && name == AssetFiles.TrainingData)];
+            // Once it is known to be broken, the validation file is not held against the other.
+            FinetuneAsset[] companions = [.. assets.Where(a => a.FileName == AssetFiles.ValidationData && name == AssetFiles.TrainingData && failure is null)];
             AssetVerdict verdict = await check.RunAsync(finetune, name, new CheckedFile(blobs.PathOf(asset.Sha256), asset.Size), companions, cancellationToken);
+            string file = name == AssetFiles.TrainingData ? "training" : "validation";
             if (verdict.Errors.Count > 0)
-                failedFile ??= name == AssetFiles.TrainingData ? "training_file" : "validation_file";
-            errors.AddRange(verdict.Errors.Select(e => e.StartsWith(name, StringComparison.Ordinal) ? e : $"{name}: {e}"));
+                failure ??= $"invalid_{verdict.Report?.Errors[0].File ?? file}_file";
+            errors.AddRange(verdict.Report?.Errors.Select(e => (e with { File = e.File ?? file }).ToString()) ?? verdict.Errors);
             warnings.AddRange(verdict.Warnings);
         }
+        await EndValidationAsync(id, failure, errors, warnings, cancellationToken);
+    }
+
+    /// <summary>The job is queued; with a failure's code it fails with the errors.</summary>
+    internal async Task EndValidationAsync(Guid id, string? failure, IReadOnlyList<string> errors, IReadOnlyList<string> warnings, CancellationToken cancellationToken)
+    {
         bool queued = await writer.RunAsync(async db =>
         {
             if (await db.Finetunes.FirstOrDefaultAsync(f => f.Id == id && f.State == FinetuneState.Validating, cancellationToken) is not { } current)
                 return false;
             DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
             List<NewEvent> events = [.. warnings.Take(MaximumWarningEvents).Select(w => new NewEvent(w, "warn"))];
-            if (failedFile is null)
+            if (failure is null)
             {
                 current.MoveTo(FinetuneState.Queued, now);
                 events.Add(new NewEvent(EventLog.Validated));
@@ -124,20 +132,20 @@ public sealed partial class FinetuneService
             else
             {
                 current.MoveTo(FinetuneState.Failed, now);
-                current.ErrorCode = $"invalid_{failedFile}";
+                current.ErrorCode = failure;
                 current.ErrorMessage = Summary(errors);
                 events.Add(new NewEvent(current.ErrorMessage, "error"));
             }
             await db.SaveChangesAsync(cancellationToken);
             await EventLog.AppendAsync(db, id, events, cancellationToken);
-            return failedFile is null;
+            return failure is null;
         }, cancellationToken);
         signals.NotifyChanged(id);
         if (queued)
             signals.NotifyQueued();
     }
 
-    private static string Summary(List<string> errors)
+    private static string Summary(IReadOnlyList<string> errors)
     {
         string all = string.Join('\n', errors.Take(MaximumErrors));
         return errors.Count <= MaximumErrors ? all : string.Create(CultureInfo.InvariantCulture, $"{all}\nAnd {errors.Count - MaximumErrors} errors more; `hone lint` names all.");
@@ -159,9 +167,9 @@ public sealed partial class FinetuneService
             case FinetuneState.Paused:
                 return (null, null);
             case FinetuneState.Validating:
-                return (null, $"The files of finetune {finetune.Id} are being checked still; it can be paused once it is queued.");
+                return (null, "The job's files are being checked still; it can be paused once it is queued.");
             default:
-                return (null, $"Finetune {finetune.Id} is {Shown(finetune)}; only a job that is queued or running can be paused.");
+                return (null, $"The job {Standing(finetune)}; only one that is queued or running can be paused.");
         }
     }, cancellationToken);
 
@@ -174,12 +182,22 @@ public sealed partial class FinetuneService
             return (EventLog.Resumed, null);
         }
         if (finetune is not { State: FinetuneState.Running, PauseRequested: true, CancelRequested: false })
-            return (null, $"Finetune {finetune.Id} is {Shown(finetune)}; only a paused one can be resumed.");
+            return (null, $"The job {Standing(finetune)}; only a paused one can be resumed.");
         finetune.PauseRequested = false;
         return (null, null);
     }, cancellationToken);
 
-    private static string Shown(Finetune finetune) => finetune is { State: FinetuneState.Running, CancelRequested: true } ? "being cancelled" : finetune.State.Name();
+    /// <summary>In words that are those of neither dialect's states.</summary>
+    private static string Standing(Finetune finetune) => finetune switch
+    {
+        { State: FinetuneState.Ready } => "has succeeded",
+        { State: FinetuneState.Failed } => "has failed",
+        { State: FinetuneState.Cancelled } => "was cancelled",
+        { CancelRequested: true } => "is being cancelled",
+        { State: FinetuneState.AwaitingAssets } => "waits for its files",
+        { State: FinetuneState.Validating } => "has its files checked",
+        _ => $"is {finetune.State.Name()}",
+    };
 
     /// <param name="change">What to tell of, or why not.</param>
     private async Task<HoldResult> HoldAsync(string accountId, string idOrName, Func<Finetune, DateTimeOffset, (string? Event, string? Refusal)> change, CancellationToken cancellationToken)

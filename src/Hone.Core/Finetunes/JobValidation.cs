@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Hone.Core.Models;
 using Hone.Core.Store;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
@@ -22,23 +23,25 @@ public sealed partial class JobValidation(FinetuneService finetunes, HoneStore s
     {
         await Task.Yield();
         using StoreSignals.Subscription wanted = signals.FilesToCheck();
-        while (!stoppingToken.IsCancellationRequested)
+        try
         {
-            try
+            while (true)
             {
-                foreach (IGrouping<string, Guid> account in await WaitingAsync(stoppingToken))
-                    await CheckAccountAsync(account, stoppingToken);
+                try
+                {
+                    foreach (IGrouping<string, Guid> account in await WaitingAsync(stoppingToken))
+                        await CheckAccountAsync(account, stoppingToken);
+                }
+                catch (Exception error) when (!stoppingToken.IsCancellationRequested)
+                {
+                    LogNotAsked(error);
+                }
                 await wanted.WaitAsync(LookEvery, stoppingToken);
             }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception error)
-            {
-                LogNotAsked(error);
-                await wanted.WaitAsync(LookEvery, CancellationToken.None);
-            }
+        }
+        catch (Exception) when (stoppingToken.IsCancellationRequested)
+        {
+            // What is not checked yet is after the next start.
         }
     }
 
@@ -72,6 +75,11 @@ public sealed partial class JobValidation(FinetuneService finetunes, HoneStore s
         try
         {
             await finetunes.ValidateAsync(id, wanted.Token);
+        }
+        catch (ModelUnavailableException error)
+        {
+            LogModelUnavailable(error, id);
+            await finetunes.EndValidationAsync(id, ModelUnavailableException.Code, [error.PublicMessage], [], cancellationToken);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -119,6 +127,9 @@ public sealed partial class JobValidation(FinetuneService finetunes, HoneStore s
 
     [LoggerMessage(2101, LogLevel.Error, "The files of job {Job} could not be checked; trying again")]
     private partial void LogNotChecked(Exception error, Guid job);
+
+    [LoggerMessage(2103, LogLevel.Error, "The model of job {Job} cannot be read; the job fails")]
+    private partial void LogModelUnavailable(Exception error, Guid job);
 
     [LoggerMessage(2102, LogLevel.Error, "The store could not be asked for jobs to check; trying again")]
     private partial void LogNotAsked(Exception error);

@@ -34,6 +34,16 @@ public abstract record AddModelResult
     public sealed record Refused(IReadOnlyList<string> Errors) : AddModelResult;
 }
 
+/// <summary>The file of a model in the catalogue is gone, changed or not readable. The message, which has its path, is for the operator's log.</summary>
+public sealed class ModelUnavailableException(string modelId, string message, Exception? inner = null) : Exception(message, inner)
+{
+    /// <summary>A job's code that ends by it.</summary>
+    public const string Code = "bad_model";
+
+    /// <summary>For the API's users.</summary>
+    public string PublicMessage => $"The model {modelId} cannot be read: its file on the server is gone, has changed or is damaged. The server's log has the details.";
+}
+
 /// <summary>The base models that can be fine-tuned and run: the embedded one and those added by path. Each is opened once and shared.</summary>
 public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, HoneCoreOptions options, TimeProvider clock) : IDisposable
 {
@@ -66,17 +76,17 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     }
 
     /// <summary>
-    /// The model itself, shared by all who ask: not to be disposed. Throws <see cref="InvalidFileException"/> when the model is not in the catalogue or its
+    /// The model itself, shared by all who ask: not to be disposed. Throws <see cref="ModelUnavailableException"/> when the model is not in the catalogue or its
     /// file is gone, changed since it was added, or not readable as a model.
     /// </summary>
     public async Task<BaseModel> OpenAsync(string id, CancellationToken cancellationToken)
     {
-        ModelEntry entry = await FindAsync(id, cancellationToken) ?? throw new InvalidFileException($"The model {id} is not known here. `hone models list` shows those that are.");
+        ModelEntry entry = await FindAsync(id, cancellationToken) ?? throw new ModelUnavailableException(id, $"The model {id} is not known here. `hone models list` shows those that are.");
         if (!Path.Exists(entry.Path))
-            throw new InvalidFileException($"{entry.Path} of the model {id} is gone. Put it back, or remove the model with `hone models remove {id}`.");
+            throw new ModelUnavailableException(id, $"{entry.Path} of the model {id} is gone. Put it back, or remove the model with `hone models remove {id}`.");
         (long size, DateTime modifiedAt) = ModelFiles.Stamp(entry.Path);
         if (size != entry.Size || Milliseconds(modifiedAt) != entry.ModifiedAt)
-            throw new InvalidFileException($"{entry.Path} has changed since it was added as {id}. Run `hone models remove {id}` and `hone models add` again.");
+            throw new ModelUnavailableException(id, $"{entry.Path} has changed since it was added as {id}. Run `hone models remove {id}` and `hone models add` again.");
         string key = Identity(entry);
         Lazy<BaseModel> model = open.GetOrAdd(key, _ => new Lazy<BaseModel>(() => BaseModel.Open(entry.Path)));
         try
@@ -87,6 +97,8 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
         {
             // The next one looks at the file anew.
             open.TryRemove(KeyValuePair.Create(key, model));
+            if (error is InvalidFileException)
+                throw new ModelUnavailableException(id, $"The model {id} cannot be read: {error.Message}", error);
             throw;
         }
     }

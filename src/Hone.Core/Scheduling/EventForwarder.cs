@@ -112,6 +112,10 @@ internal sealed partial class EventForwarder : IAsyncDisposable
                 LogNotStored(_logger, error, events.Length);
                 await PauseAsync(RetryEvery);
             }
+            catch (Exception) when (_discard.IsCancellationRequested)
+            {
+                return false;
+            }
         }
     }
 

@@ -24,6 +24,9 @@ internal sealed partial class JobAttempt
     [LoggerMessage(3048, LogLevel.Error, "Job {Job}: the disk is full; the attempt is made again once there is space")]
     private static partial void LogDiskFull(ILogger logger, Exception error, Guid job);
 
+    [LoggerMessage(3047, LogLevel.Error, "Job {Job}: its model cannot be read")]
+    private static partial void LogModelUnavailable(ILogger logger, Exception error, Guid job);
+
     [LoggerMessage(3049, LogLevel.Warning, "Job {Job}: what the trainer wrote at step {Step} could not be stored")]
     private static partial void LogNotStored(ILogger logger, Exception error, Guid job, int step);
 

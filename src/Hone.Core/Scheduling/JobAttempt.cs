@@ -6,7 +6,6 @@ using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Hone.Core.Processes;
 using Hone.Core.Store;
-using Hone.Formats;
 using Hone.Formats.Jobs;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
@@ -83,9 +82,10 @@ internal sealed partial class JobAttempt(
             model = (await models.FindAsync(job.ModelId, lease.Ended))!;
             modelSha256 = await models.Sha256Async(model, lease.Ended);
         }
-        catch (InvalidFileException error)
+        catch (ModelUnavailableException error)
         {
-            return new AttemptResult.Rejected("bad_model", error.Message);
+            LogModelUnavailable(logger, error, job.FinetuneId);
+            return new AttemptResult.Rejected(ModelUnavailableException.Code, error.PublicMessage);
         }
 
         using JobFolder folder = MakeFolder(model, modelSha256);

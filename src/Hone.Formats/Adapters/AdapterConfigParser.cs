@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Hone.Formats.Files;
-using Hone.Formats.TrainingData;
 
 namespace Hone.Formats.Adapters;
 

@@ -26,14 +26,13 @@ public static class ToolMessages
 
     /// <inheritdoc cref="Prepare"/>
     /// <returns>Each with the place of the message that it was, or that it begins with; null for one that describes functions.</returns>
-    internal static IEnumerable<(JsonObject Message, int? From)> PrepareEach(JsonElement messages, JsonElement? tools, ToolCallFormat? format, bool hasSystem)
+    internal static IReadOnlyList<(JsonObject Message, int? From)> PrepareEach(JsonElement messages, JsonElement? tools, ToolCallFormat? format, bool hasSystem)
     {
         ToolRendering rendering = format?.Rendering ?? ToolRendering.None;
         bool asText = rendering.HasFlag(ToolRendering.CallsAsText);
         if (JsonText.FirstInvalid(JsonMarshal.GetRawUtf8Value(messages)) >= 0)
             throw new MessageException("'messages' hold a string that is no Unicode text.");
-        var prepared = new List<JsonObject>();
-        var from = new List<int?>();
+        var prepared = new List<(JsonObject Message, int? From)>();
         foreach ((int index, JsonNode? node) in Parse(messages).Index())
         {
             string path = $"messages[{index}]";
@@ -44,19 +43,14 @@ public static class ToolMessages
             if (asText)
                 WriteOut(message);
             // Results of several calls are one turn.
-            if (asText && prepared.Count > 0 && IsResult(message) && IsResult(prepared[^1]))
-                prepared[^1]["content"] = $"{prepared[^1]["content"]}\n{message["content"]}";
+            if (asText && IsResult(message) && prepared is [.., (var last, _)] && IsResult(last))
+                last["content"] = $"{last["content"]}\n{message["content"]}";
             else
-            {
-                prepared.Add((JsonObject)message.DeepClone());
-                from.Add(index);
-            }
+                prepared.Add(((JsonObject)message.DeepClone(), index));
         }
         if (rendering.HasFlag(ToolRendering.FunctionsAsText) && tools is { } given && given.GetArrayLength() > 0)
             Describe(prepared, given, format!.Example, hasSystem);
-        if (prepared.Count > from.Count)
-            from.Insert(0, null);
-        return prepared.Zip(from);
+        return prepared;
     }
 
     private static JsonValue? Content(JsonNode? content, string path)
@@ -150,17 +144,17 @@ public static class ToolMessages
 
     private static bool IsResult(JsonObject message) => message["role"]?.ToString() == "user" && $"{message["content"]}".StartsWith(ResultBegin, StringComparison.Ordinal);
 
-    private static void Describe(List<JsonObject> messages, JsonElement tools, string example, bool hasSystem)
+    private static void Describe(List<(JsonObject Message, int? From)> messages, JsonElement tools, string example, bool hasSystem)
     {
         string text = "You can call these functions, given as JSON Schema:\n<tools>\n"
             + string.Join('\n', tools.EnumerateArray().Select(t => t.GetProperty("function").GetRawText()))
             + $"\n</tools>\nTo call a function, answer with its name and arguments as JSON in this form:\n{example}\nWhere no function helps, answer without a call.";
         string role = hasSystem ? "system" : "user";
-        if (messages.FirstOrDefault() is { } first && first["role"]?.ToString() == role)
+        if (messages is [(var first, _), ..] && first["role"]?.ToString() == role)
             first["content"] = hasSystem ? $"{first["content"]}\n\n{text}" : $"{text}\n\n{first["content"]}";
         else if (hasSystem)
-            messages.Insert(0, new JsonObject { ["role"] = "system", ["content"] = text });
-        else if (messages.Find(m => m["role"]?.ToString() == "user") is { } user)
+            messages.Insert(0, (new JsonObject { ["role"] = "system", ["content"] = text }, null));
+        else if (messages.Find(m => m.Message["role"]?.ToString() == "user").Message is { } user)
             user["content"] = $"{text}\n\n{user["content"]}";
     }
 }

@@ -82,8 +82,10 @@ internal sealed class Conversation
     /// <param name="showsSystem">The template shows system messages.</param>
     public void WriteTools(ToolCallFormat format, bool showsSystem)
     {
+        if (format.Rendering == ToolRendering.None)
+            return;
         Message[] given = [.. Messages];
-        (JsonObject Message, int? From)[] prepared = [.. ToolMessages.PrepareEach(First(given.Length), Tools, format, showsSystem)];
+        IReadOnlyList<(JsonObject Message, int? From)> prepared = ToolMessages.PrepareEach(First(given.Length), Tools, format, showsSystem);
         _json.Clear();
         Messages.Clear();
         foreach ((JsonObject message, int? from) in prepared)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hone.Formats.Files;
 
 namespace Hone.Formats.TrainingData;
 

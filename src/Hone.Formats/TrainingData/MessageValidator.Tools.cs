@@ -1,12 +1,17 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
+using Hone.Formats.Files;
 using Hone.Formats.ToolCalls;
 
 namespace Hone.Formats.TrainingData;
 
 internal sealed partial class MessageValidator
 {
-    private readonly JsonSyntax _arguments = new("text");
+    /// <summary>Levels that a row has around the arguments of its calls: itself, its messages, one of them, its calls, one of them, its function.</summary>
+    private const int LevelsAroundArguments = 6;
+
+    private readonly JsonSyntax _arguments = new("text", JsonSyntax.MaxDepth - LevelsAroundArguments);
 
     /// <returns>Does the message call tools?</returns>
     private bool Calls(Message message, string? role)
@@ -85,24 +90,27 @@ internal sealed partial class MessageValidator
         if (!function.TryGetProperty("arguments"u8, out var arguments) || arguments.ValueKind == JsonValueKind.Null)
             scope.Error(function, path + ".arguments", "tool_arguments_missing", "the tool call has no arguments.", "Write \"arguments\":\"{}\" when there are none.");
         else if (arguments.ValueKind == JsonValueKind.String)
-            Arguments(arguments, path + ".arguments");
-        else if (arguments.ValueKind != JsonValueKind.Object)
+            Arguments(arguments, Encoding.UTF8.GetBytes(arguments.GetString()!), path + ".arguments");
+        else if (arguments.ValueKind == JsonValueKind.Object)
+            Arguments(arguments, JsonMarshal.GetRawUtf8Value(arguments), path + ".arguments");
+        else
             scope.Error(arguments, path + ".arguments", "tool_arguments_not_object", $"arguments of the tool call must be a JSON object as text, it is {RowValidator.Spoken(arguments)}.", "Write \"arguments\":\"{…}\".");
     }
 
-    private void Arguments(JsonElement arguments, string path)
+    private void Arguments(JsonElement arguments, ReadOnlySpan<byte> json, string path)
     {
         var faults = new List<JsonFault>();
-        byte[] text = Encoding.UTF8.GetBytes(arguments.GetString()!);
-        if (!_arguments.Check(text, faults))
-        {
-            string why = faults[0].Message.StartsWith("not JSON: ", StringComparison.Ordinal) ? faults[0].Message["not JSON: ".Length..] : faults[0].Message;
-            scope.Error(arguments, path, "tool_arguments_not_json", text.Length == 0 ? "arguments of the tool call are not JSON: they are empty." : $"arguments of the tool call are not JSON: {why}",
+        bool parses = _arguments.Check(json, faults);
+        if (!parses && faults[^1] is { Code: JsonSyntax.TooDeep } deep)
+            scope.Error(arguments, path, deep.Code, $"arguments of the tool call: {deep.Reason}", deep.Hint);
+        else if (arguments.ValueKind == JsonValueKind.Object)
+            return; // its other faults are the row's
+        else if (!parses)
+            scope.Error(arguments, path, "tool_arguments_not_json", json.Length == 0 ? "arguments of the tool call are not JSON: they are empty." : $"arguments of the tool call are not JSON: {faults[^1].Reason}",
                 "Write a JSON object as text, such as \"{\\\"day\\\":\\\"Monday\\\"}\"; \"{}\" when there are none.");
-        }
         else if (faults.Count > 0)
-            scope.Error(arguments, path, "tool_arguments_not_json", $"arguments of the tool call: {faults[0].Message}", faults[0].Hint);
-        else if (text.AsSpan().TrimStart(" \t\r\n"u8) is var trimmed && (trimmed.IsEmpty || trimmed[0] != '{'))
+            scope.Error(arguments, path, "tool_arguments_not_json", $"arguments of the tool call: {faults[0].Reason}", faults[0].Hint);
+        else if (json.TrimStart(" \t\r\n"u8) is var trimmed && (trimmed.IsEmpty || trimmed[0] != '{'))
             scope.Error(arguments, path, "tool_arguments_not_object", "arguments of the tool call must be a JSON object.", "Write \"{…}\".");
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Hone.Formats.ChatTemplates;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
@@ -64,12 +63,6 @@ public sealed class RowEncoder
                 RowKind.Preference => Preference(row, scope, keepText, cancellationToken),
                 _ => scope.Finish(Learnable(Chat(row.Kind == RowKind.Chat ? Conversation.OfChat(row.Json) : Conversation.OfPair(row.Json), row, scope, keepText, cancellationToken), scope)),
             };
-        }
-        catch (Exception e) when (e is JsonException or MessageException)
-        {
-            // Arguments that are text have a depth of their own, which the message's adds to.
-            scope.Error(null, "nested_too_deeply", $"the conversation is nested too deeply: more than {JsonSyntax.MaxDepth} levels of objects and lists with the arguments of its calls.", "Flatten the arguments.");
-            return scope.Finish([]);
         }
         catch (ChatTemplateException e)
         {

@@ -1,3 +1,5 @@
+using Hone.Formats.Files;
+
 namespace Hone.Formats.TrainingData;
 
 /// <summary>Streams the rows of a file that <see cref="Linter"/> accepts, one line in memory at a time.</summary>

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using Hone.Formats.Files;
 
 namespace Hone.Formats.TrainingData;
 

@@ -45,6 +45,25 @@ internal static class RowShape
         return keys;
     }
 
+    /// <summary>Keys that rows of other trainers' forms have, which no row here has.</summary>
+    private static readonly string[] s_elsewhere = ["instruction", "conversations", "chosen"];
+
+    /// <summary>Does the line hold a row, or at least what another trainer would take for one?</summary>
+    public static bool LooksLikeRow(string line)
+    {
+        if (line.TrimStart('\uFEFF', ' ', '\t').StartsWith('['))
+            return true;
+        try
+        {
+            using JsonDocument json = JsonDocument.Parse(line);
+            return KindOf(json.RootElement) is not null || json.RootElement.ValueKind == JsonValueKind.Object && s_elsewhere.Any(key => json.RootElement.TryGetProperty(key, out _));
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
     public static RowKind? KindOf(JsonElement row) => row.ValueKind == JsonValueKind.Object ? KindOf(KeysOf(row)) : null;
 
     public static RowKind? KindOf(RowKeys keys)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using Hone.Formats.Files;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 
@@ -32,6 +33,9 @@ public static class TrainingConfigParser
         ("micro_batch_size", "batch_size"), ("train_batch_size", "batch_size"), ("gradient_accumulation_steps", "batch_size"), ("early_stopping", "stop_when_worse"), ("eval_strategy", "eval_every"),
         ("gradient_checkpointing", "recompute"), ("activation_checkpointing", "recompute"), ("recompute_activations", "recompute"),
     ];
+
+    /// <summary>Can a config begin with this line? Rows of any trainer cannot be one.</summary>
+    public static bool MayBegin(string line) => !RowShape.LooksLikeRow(line);
 
     /// <returns>A config when there is no error; else null and every error, by place.</returns>
     public static (TrainingConfig? Config, IReadOnlyList<LintIssue> Errors) Parse(ReadOnlySpan<byte> json)

@@ -21,18 +21,18 @@ internal static class RunFields
 
     public static readonly TextField Prompt = new("prompt", "The text to go on from. It or 'messages'.", 1, MaxText);
 
-    private static readonly SpecialField Content = new("content", "What is said: a text, or parts of the type text.",
-        $$$"""{"type":["string","array","null"],"maxLength":{{{MaxText}}},"items":{"type":"object","properties":{"type":{"const":"text"},"text":{"type":"string","maxLength":{{{MaxText}}}}},"required":["type","text"]}}""", (fields, content) =>
+    private static SpecialField Content(int longest) => new("content", "What is said: a text, or parts of the type text.",
+        $$$"""{"type":["string","array","null"],"maxLength":{{{longest}}},"items":{"type":"object","properties":{"type":{"const":"text"},"text":{"type":"string","maxLength":{{{longest}}}}},"required":["type","text"]}}""", (fields, content) =>
     {
         if (content.ValueKind is JsonValueKind.Array)
-            CheckParts(fields, content);
+            CheckParts(fields, content, longest);
         else if (content.ValueKind is not JsonValueKind.String)
             fields.Fail("content", $"'{fields.Prefix}content' is {JsonBody.Name(content.ValueKind)}, it must be a string");
-        else if (JsonBody.LengthOf(content) > MaxText)
-            fields.Fail("content", $"'{fields.Prefix}content' is no text of at most {MaxText} characters");
+        else if (JsonBody.LengthOf(content) > longest)
+            fields.Fail("content", $"'{fields.Prefix}content' is no text of at most {longest} characters");
     });
 
-    public static readonly ListField Messages = Conversation("The conversation so far, oldest first. It or 'prompt'.", new TextField("role", "Who speaks: what roles there are is the model's chat template's affair."));
+    public static readonly ListField Messages = Conversation("The conversation so far, oldest first. It or 'prompt'.", new TextField("role", "Who speaks: what roles there are is the model's chat template's affair."), MaxText);
     public static readonly TextField Lora = new("lora", "Id or name of a finetune of this model, the account's own or a public one, which cf-public-NAME names as well.");
     public static readonly FlagField Raw = new("raw", "Gives the prompt to the model as it is, without the chat template.", orText: true);
     public static readonly FlagField Stream = new("stream", "Answers as text/event-stream, token by token.", orText: true);
@@ -100,7 +100,8 @@ internal static class RunFields
         });
 
     /// <summary>Messages whose senders are what <paramref name="role"/> says.</summary>
-    public static ListField Conversation(string description, TextField role) => new("messages", description, new BodyShape("One turn of the conversation.", [role, Content],
+    /// <param name="longest">Characters of one message.</param>
+    public static ListField Conversation(string description, TextField role, int longest) => new("messages", description, new BodyShape("One turn of the conversation.", [role, Content(longest)],
         new BodyRule("""{"required":["role"],"properties":{"role":{"type":"string"}}}""", fields =>
         {
             if (!fields.Has("role"))
@@ -136,7 +137,7 @@ internal static class RunFields
         return function.TryGetProperty("name", out var name) && name.ValueKind is JsonValueKind.String ? name.GetString() : null;
     }
 
-    private static void CheckParts(BodyFields fields, JsonElement parts)
+    private static void CheckParts(BodyFields fields, JsonElement parts, int longest)
     {
         int index = 0;
         foreach (var part in parts.EnumerateArray())
@@ -146,8 +147,8 @@ internal static class RunFields
                 fields.Fail("content", $"'{path}' must be an object with a type");
             else if (!type.ValueEquals("text"u8))
                 fields.Fail("content", $"'{path}' is of the type {type.GetRawText().Shown(40)}: this model reads text alone");
-            else if (!part.TryGetProperty("text", out var text) || text.ValueKind is not JsonValueKind.String || JsonBody.LengthOf(text) > MaxText)
-                fields.Fail("content", $"'{path}.text' must be a text of at most {MaxText} characters");
+            else if (!part.TryGetProperty("text", out var text) || text.ValueKind is not JsonValueKind.String || JsonBody.LengthOf(text) > longest)
+                fields.Fail("content", $"'{path}.text' must be a text of at most {longest} characters");
             if (fields.IsFull)
                 return;
         }

@@ -21,7 +21,7 @@ internal static class ChatFields
     public const int Unlimited = int.MaxValue;
 
     public static readonly TextField Model = new("model", "A base model's id, a fine-tuned model's name, or a checkpoint's.", 1);
-    private static readonly ListField Messages = RunFields.Conversation("The conversation so far, oldest first.", new TextField("role", "Who speaks.", choices: ChatRoles.All));
+    private static readonly ListField Messages = RunFields.Conversation("The conversation so far, oldest first.", new TextField("role", "Who speaks.", choices: ChatRoles.All), GenerateRequest.LongestBody);
     public static readonly FlagField Stream = new("stream", "Answers as text/event-stream, token by token.");
     public static readonly SpecialField StreamOptions = new("stream_options", "Of a stream.", """{"type":["object","null"],"properties":{"include_usage":{"type":"boolean"}}}""", (fields, value) =>
     {

@@ -58,10 +58,11 @@ internal sealed record FileForm(IReadOnlyDictionary<string, string> Fields, stri
     private static string NameOf(ContentDispositionHeaderValue disposition)
     {
         var name = disposition.FileNameStar.HasValue ? disposition.FileNameStar : HeaderUtilities.RemoveQuotes(disposition.FileName);
-        // Some clients send a path.
-        string text = name.ToString();
-        return text[(text.LastIndexOfAny(['/', '\\']) + 1)..];
+        return WithoutFolders(name.ToString());
     }
+
+    /// <summary>Some clients send a path, by which a download must not be named.</summary>
+    public static string WithoutFolders(string fileName) => fileName[(fileName.LastIndexOfAny(['/', '\\']) + 1)..];
 
     private static async Task<string> TextAsync(string name, Stream part, CancellationToken cancellationToken)
     {

@@ -58,7 +58,7 @@ internal static class UploadEndpoints
         var (fields, error) = await OpenAIBody.ReadAsync(context, MaxBody, Create, null, cancellationToken);
         if (fields is null)
             return error!;
-        var created = await files.CreateUploadAsync(context.Caller().AccountId, FileName.Read(fields)!, Purpose.Read(fields)!, Bytes.Read(fields)!.Value, cancellationToken);
+        var created = await files.CreateUploadAsync(context.Caller().AccountId, FileForm.WithoutFolders(FileName.Read(fields)!), Purpose.Read(fields)!, Bytes.Read(fields)!.Value, cancellationToken);
         return created.IsRefused(out var refused, out var upload) ? FileEndpoints.Error(refused) : OpenAIAnswers.Of(UploadView.Of(upload), OpenAIJson.Default.UploadView);
     }
 

@@ -1,4 +1,5 @@
 using Hone.Core.Inference;
+using Hone.Core.Models;
 using Hone.Core.Store;
 using Hone.Formats;
 using Hone.Server.Cloudflare;
@@ -100,6 +101,7 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         BadHttpRequestException { StatusCode: 413 } => new ApiError(413, 3006, "Request is too large") { FromAi = true },
         BadHttpRequestException bad => new ApiError(bad.StatusCode, 10000 + bad.StatusCode, $"The request cannot be read: {bad.Message.Shown()}"),
         ModelNotFoundException missing => ApiErrors.NoSuchModel(missing.ModelId),
+        ModelUnavailableException gone => ApiErrors.EngineFailed(500, gone.PublicMessage) with { Retry = false },
         EngineBusyException => ApiErrors.Busy,
         EngineUnavailableException down => ApiErrors.EngineFailed(503, down.Message) with { RetryAfter = down.RetryAfter },
         EngineException crashed => ApiErrors.EngineFailed(500, crashed.Message),

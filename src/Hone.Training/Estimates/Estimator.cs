@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Hone.Formats;
-using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
@@ -98,15 +97,13 @@ public static class Estimator
         // 4
         return new CostEstimate(
             items, validation.Count / settings.RowsAnItem, settings.Epochs, settings.BatchSize, settings.Steps, rows.Tokens * settings.Epochs, (long)distinct,
-            trained * settings.Epochs, distinct / rate + reference, forward * evaluated, PeakMemory(model, settings, adapter, sizes, largest) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
+            trained * settings.Epochs, distinct / rate + reference, forward * evaluated, PeakMemory(model, settings, sizes, largest) / (1024.0 * 1024), rate, probed, seconds, Cores.Count, settings.Origins, warnings);
     }
 
     /// <summary>In bytes, with the largest of the passes.</summary>
-    private static long PeakMemory(BaseModel model, TrainSettings settings, LoraAdapter adapter, HashSet<PassSize> passes, int evaluated)
+    private static long PeakMemory(BaseModel model, TrainSettings settings, HashSet<PassSize> passes, int evaluated)
     {
-        string[] whole = [.. new[] { adapter.Embedding?.Name, adapter.Head?.Name }.OfType<string>()];
-        var size = new AdapterSize(
-            [.. model.LinearModules.Where(m => adapter.Modules.ContainsKey(m.Name))], settings.Rank, settings.UseDora, [.. AdapterPlaces.Of(model.Config).Whole.Where(m => whole.Contains(m.Name))]);
+        AdapterSize size = PeftAdapter.SizeOf(settings, model.Weights);
         long stored = ModelFiles.Stamp(model.Path).Size;
         bool hasParts = model.HasParts;
         return passes.Max(pass => ModelMemory.OfTraining(model.Config, stored, size, pass, evaluated, settings.Precision, settings.Recompute, hasParts).Total);

@@ -24,10 +24,19 @@ internal static class PeftAdapter
         if (AdapterTargets.Errors(settings.TargetModules, settings.LayersToTransform, model) is { Count: > 0 } errors)
             throw new JobFailedException("bad_config", string.Join(' ', errors.Select(error => $"{error.Message} {error.Hint}")));
         Dictionary<string, LoraModuleShape> shapes = Shapes(config, model.LinearModules);
+        if (SizeOf(settings, model).Parameters is > int.MaxValue and var parameters)
+            throw new JobFailedException("bad_config", $"The adapter would have {parameters:N0} parameters, more than the {int.MaxValue:N0} that one can have. Take matrices out of modules_to_save or target_modules, or lower the rank.");
         LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => config.Saves(m.Name))];
         return new LoraAdapter(decoder.Projections, shapes, trainable: true, Find(AdapterPlaces.Embedding), Find(AdapterPlaces.Head)) { Dropout = settings.Dropout };
 
         LinearModule? Find(string module) => whole.FirstOrDefault(m => m.Name == module);
+    }
+
+    /// <summary>What <see cref="Create(TrainSettings, BaseModel, Decoder)"/> will make.</summary>
+    public static AdapterSize SizeOf(TrainSettings settings, ModelWeights model)
+    {
+        AdapterConfig config = Config(settings, model, "");
+        return new AdapterSize([.. model.LinearModules.Where(m => config.Targets(m.Name))], settings.Rank, settings.UseDora, [.. AdapterPlaces.Of(model.Config).Whole.Where(m => config.Saves(m.Name))]);
     }
 
     /// <param name="modelSha256">Of the base model's file, where known: an adapter for another base is refused by it.</param>

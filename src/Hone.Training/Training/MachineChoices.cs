@@ -1,11 +1,11 @@
 using System.Globalization;
 using System.Runtime.Intrinsics.X86;
-using Hone.Formats.Adapters;
 using Hone.Formats.Gguf;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Formats.TrainingData;
 using Hone.Training.Devices;
+using Hone.Training.Lora;
 using Hone.Training.Processes;
 
 namespace Hone.Training.Training;
@@ -69,9 +69,7 @@ internal sealed class RunMemory
 
     public RunMemory(BaseModel model, TrainSettings settings, EncodedRowFile rows)
     {
-        LinearModule[] adapted = [.. model.LinearModules.Where(m => settings.TargetModules.Any(t => m.Name == t || m.Name.EndsWith('.' + t, StringComparison.Ordinal)))];
-        LinearModule[] whole = [.. AdapterPlaces.Of(model.Config).Whole.Where(m => settings.ModulesToSave.Any(w => m.Name == w || m.Name.EndsWith('.' + w, StringComparison.Ordinal)))];
-        (_model, _adapter, _hasParts) = (model.Config, new AdapterSize(adapted, settings.Rank, settings.UseDora, whole), model.HasParts);
+        (_model, _adapter, _hasParts) = (model.Config, PeftAdapter.SizeOf(settings, model.Weights), model.HasParts);
         (LargestPass, _evaluated) = Largest(settings, rows);
     }
 

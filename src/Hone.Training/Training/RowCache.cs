@@ -26,8 +26,10 @@ internal sealed class RowCache(string? folder, TimeProvider clock)
         if (TryOpen(path) is { } known)
             return known;
         write(path);
+        // Once it is open, another trainer may delete it.
+        EncodedRowFile rows = EncodedRowFile.Open(path);
         Trim(path);
-        return EncodedRowFile.Open(path);
+        return rows;
     }
 
     /// <summary>The file's name goes as soon as it is mapped, its pages with the last use.</summary>
@@ -63,7 +65,7 @@ internal sealed class RowCache(string? folder, TimeProvider clock)
     private void Trim(string newest)
     {
         long total = 0;
-        foreach (FileInfo file in new DirectoryInfo(folder!).EnumerateFiles('*' + Extension).OrderByDescending(f => f.FullName == newest).ThenByDescending(f => f.LastWriteTimeUtc))
+        foreach (FileInfo file in new DirectoryInfo(folder!).GetFiles('*' + Extension).Where(f => f.Exists).OrderByDescending(f => f.FullName == newest).ThenByDescending(f => f.LastWriteTimeUtc))
         {
             total += file.Length;
             if (total > MaxBytes && file.FullName != newest)

@@ -36,8 +36,8 @@ internal sealed class EstimateCommand : CliCommand
 
     public override IEnumerable<string> UsageErrors(ParseResult parse)
     {
-        string[] files = parse.GetRequiredValue(_files);
-        if (files.Count(InputFile.IsConfig) > 1 || files.Count(file => !InputFile.IsConfig(file)) is 0 or > 2)
+        (string[] rows, string[] configs) = InputFile.Part(parse.GetRequiredValue(_files));
+        if (configs.Length > 1 || rows.Length is 0 or > 2)
             yield return "Name the training rows, at most one file of validation rows, and at most one training_config.json.";
         if (parse.GetValue(_set)?.FirstOrDefault(s => s.IndexOf('=') < 1) is { } wrong)
             yield return $"--set {wrong}: write KEY=VALUE.";
@@ -49,13 +49,13 @@ internal sealed class EstimateCommand : CliCommand
             InputFile.MustExist(file);
         string[] files = [.. parse.GetRequiredValue(_files).Select(Path.GetFullPath)];
         string[] set = parse.GetValue(_set) ?? [];
-        TrainingConfig config = Config(files.FirstOrDefault(InputFile.IsConfig), set);
+        (string[] rows, string[] configs) = InputFile.Part(files);
+        TrainingConfig config = Config(configs.FirstOrDefault(), set);
         string model = await LocalModel.PathOfAsync(parse.GetRequiredValue(_model), parse.GetValue(_data), cancellationToken);
         int? threads = parse.GetValue(_threads);
         if (parse.GetValue(_here))
         {
             MeasuringChild.EndWithParent();
-            string[] rows = [.. files.Where(file => !InputFile.IsConfig(file))];
             var request = new EstimateRequest { ModelPath = model, TrainingPath = rows[0], ValidationPath = rows.ElementAtOrDefault(1), Config = config, Threads = threads };
             terminal.Line(JsonSerializer.Serialize(await Task.Run(() => Estimator.Run(request, cancellationToken), cancellationToken), EstimateJson.Default.CostEstimate));
             return 0;

@@ -1,4 +1,4 @@
-using System.Text.Json;
+using Hone.Formats.TrainingData;
 
 namespace Hone.Commands;
 
@@ -15,25 +15,13 @@ internal static class InputFile
     public static string? Error(string path)
         => File.Exists(path) ? null : path.Length == 0 ? "The path of a file is empty." : Directory.Exists(path) ? $"{path} is a folder." : $"There is no file {path}.";
 
-    /// <summary>A training_config.json under any name: rows may be called .json too, one a line or in an array.</summary>
-    public static bool IsConfig(string path)
+    /// <summary>Parts rows from training_config.json files, which may have any name: rows may be called .json too, one a line or in an array.</summary>
+    public static (string[] Rows, string[] Configs) Part(string[] files)
     {
-        if (!path.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
-            return false;
-        if (!File.Exists(path) || File.ReadLines(path).FirstOrDefault(line => !string.IsNullOrWhiteSpace(line)) is not { } first)
-            return true;
-        if (first.TrimStart('\uFEFF', ' ', '\t').StartsWith('['))
-            return false;
-        try
-        {
-            using JsonDocument line = JsonDocument.Parse(first);
-            return line.RootElement.ValueKind != JsonValueKind.Object || !s_ofRows.Any(key => line.RootElement.TryGetProperty(key, out _));
-        }
-        catch (JsonException)
-        {
-            return true;
-        }
+        ILookup<bool, string> parted = files.ToLookup(IsConfig);
+        return ([.. parted[false]], [.. parted[true]]);
     }
 
-    private static readonly string[] s_ofRows = ["messages", "prompt", "completion", "text", "input", "instruction", "conversations", "chosen"];
+    private static bool IsConfig(string path) => path.EndsWith(".json", StringComparison.OrdinalIgnoreCase)
+        && (!File.Exists(path) || File.ReadLines(path).FirstOrDefault(line => !string.IsNullOrWhiteSpace(line)) is not { } first || TrainingConfigParser.MayBegin(first));
 }

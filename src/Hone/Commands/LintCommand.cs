@@ -32,20 +32,21 @@ internal sealed class LintCommand : CliCommand
 
     public override IEnumerable<string> UsageErrors(ParseResult parse)
     {
-        string[] files = parse.GetRequiredValue(_files);
-        int rows = files.Count(file => !InputFile.IsConfig(file));
-        if (files.Length - rows > 1 || rows == 0 || rows + (parse.GetValue(_validation) is null ? 0 : 1) > 2)
+        (string[] rows, string[] configs) = InputFile.Part(parse.GetRequiredValue(_files));
+        if (configs.Length > 1 || rows.Length == 0 || rows.Length + (parse.GetValue(_validation) is null ? 0 : 1) > 2)
             yield return "Name the training rows, at most one file of validation rows, and at most one training_config.json.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
     {
         string[] files = parse.GetRequiredValue(_files);
-        string[] rows = [.. files.Where(file => !InputFile.IsConfig(file)).Concat(parse.GetValue(_validation) is { } validation ? [validation] : [])];
+        (string[] rows, string[] configs) = InputFile.Part(files);
+        if (parse.GetValue(_validation) is { } validation)
+            rows = [.. rows, validation];
         foreach (string file in files.Union(rows))
             InputFile.MustExist(file);
         using BaseModel model = await LocalModel.OpenAsync(parse.GetRequiredValue(_model), parse.GetValue(_data), cancellationToken);
-        string? configFile = files.FirstOrDefault(InputFile.IsConfig);
+        string? configFile = configs.FirstOrDefault();
         LintReport report = Lint(rows, configFile, model, cancellationToken);
         string json = report.ToJson();
         if (parse.GetValue(_json))

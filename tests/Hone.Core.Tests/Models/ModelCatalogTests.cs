@@ -1,5 +1,4 @@
 using Hone.Core.Models;
-using Hone.Formats;
 using Hone.Formats.Models;
 
 namespace Hone.Core.Tests.Models;
@@ -42,7 +41,7 @@ public sealed class ModelCatalogTests
         Assert.NotNull(await hone.Models.OpenAsync("@mine/smol", Stop));
         Assert.True(await hone.Models.RemoveAsync("@mine/smol", Stop));
         Assert.False(await hone.Models.RemoveAsync("@mine/smol", Stop));
-        await Assert.ThrowsAsync<InvalidFileException>(() => hone.Models.OpenAsync("@mine/smol", Stop));
+        await Assert.ThrowsAsync<ModelUnavailableException>(() => hone.Models.OpenAsync("@mine/smol", Stop));
         Assert.True(File.Exists(Embedded));
     }
 
@@ -108,9 +107,9 @@ public sealed class ModelCatalogTests
         Assert.Equal("@local/copy-of-it", Assert.IsType<AddModelResult.Added>(await hone.Models.AddAsync(copy, null, Stop)).Model.Id);
         Assert.NotNull(await hone.Models.OpenAsync("@local/copy-of-it", Stop));
         File.SetLastWriteTimeUtc(copy, DateTime.UnixEpoch);
-        Assert.Contains("changed", (await Assert.ThrowsAsync<InvalidFileException>(() => hone.Models.OpenAsync("@local/copy-of-it", Stop))).Message, StringComparison.Ordinal);
+        Assert.Contains("changed", (await Assert.ThrowsAsync<ModelUnavailableException>(() => hone.Models.OpenAsync("@local/copy-of-it", Stop))).Message, StringComparison.Ordinal);
         File.Delete(copy);
-        Assert.Contains("gone", (await Assert.ThrowsAsync<InvalidFileException>(() => hone.Models.OpenAsync("@local/copy-of-it", Stop))).Message, StringComparison.Ordinal);
+        Assert.Contains("gone", (await Assert.ThrowsAsync<ModelUnavailableException>(() => hone.Models.OpenAsync("@local/copy-of-it", Stop))).Message, StringComparison.Ordinal);
     }
 
     [Fact]

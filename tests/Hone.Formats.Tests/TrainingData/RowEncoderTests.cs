@@ -223,13 +223,25 @@ public sealed class RowEncoderTests(SmolLm2Rows rows) : IClassFixture<SmolLm2Row
         Assert.EndsWith("</tool_call><|im_start|>tool\n1<|im_end|><|im_start|>assistant\n⟦Yes.<|im_end|>⟧", rows.Marked(Assert.Single(encoding.Rows)), StringComparison.Ordinal);
     }
 
-    /// <summary>As text they have 64 levels of their own, in the conversation a few more.</summary>
-    [Fact]
-    public void Bug_ArgumentsNestedAsDeepAsARow_WereAFault()
+    /// <summary>As text they have levels of their own, in the conversation a few more.</summary>
+    [Theory]
+    [InlineData(58, true, "[{\"id\":\"c\",\"type\":\"function\",\"function\":FUNCTION}]")]
+    [InlineData(59, false, "[{\"id\":\"c\",\"type\":\"function\",\"function\":FUNCTION}]")]
+    [InlineData(63, false, "[{\"id\":\"c\",\"type\":\"function\",\"function\":FUNCTION}]")]
+    [InlineData(58, true, "FUNCTION")]
+    [InlineData(60, false, "FUNCTION")]
+    public void Bug_ArgumentsNestedAsDeepAsARow_WereAFault(int levels, bool taken, string calls)
     {
-        string deep = string.Concat(Enumerable.Repeat("{\\\"a\\\":", 63)) + "1" + new string('}', 63);
-        string row = ToolRow.Replace("{\\\"é\\\":1}", deep, StringComparison.Ordinal).Replace("CONTENT", "null", StringComparison.Ordinal).Replace("NAME", "look_up", StringComparison.Ordinal).Replace("TOOLS", "[]", StringComparison.Ordinal);
-        Assert.Equal("nested_too_deeply", Assert.Single(rows.Encode(row).Errors).Code);
+        string deep = string.Concat(Enumerable.Repeat("{\"a\":", levels)) + "1" + new string('}', levels), key = calls == "FUNCTION" ? "function_call" : "tool_calls";
+        foreach (string arguments in new[] { deep, JsonSerializer.Serialize(deep) })
+        {
+            string message = $$"""{"role":"assistant","content":null,"{{key}}":{{calls.Replace("FUNCTION", $$"""{"name":"look_up","arguments":{{arguments}}}""", StringComparison.Ordinal)}}}""";
+            LintReport report = rows.LintRow($$"""{"messages":[{"role":"user","content":"Hi?"},{{message}}]}""");
+            if (taken)
+                Assert.Empty(report.Errors);
+            else
+                Assert.Equal("nested_too_deeply", Assert.Single(report.Errors).Code);
+        }
     }
 
     private const string ToolRow =

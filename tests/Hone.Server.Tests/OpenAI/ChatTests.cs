@@ -55,6 +55,16 @@ public sealed class ChatTests : IAsyncLifetime
         Assert.Equal(5, texts[^2].Data.GetProperty("usage").GetProperty("total_tokens").GetInt32());
     }
 
+    /// <summary>A context may hold more than the other dialect's limit of one text.</summary>
+    [Fact]
+    public async Task Chat_LongMessage_ReachesTheEngineAsItIs()
+    {
+        var client = await OpenAIClient.NewAsync(server);
+        string word = string.Concat(Enumerable.Repeat("пол😀", 34_000));
+        var answer = (await client.PostAsync("/chat/completions", Body($"say {word}"))).Must();
+        Assert.Equal(word, answer.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString());
+    }
+
     [Fact]
     public async Task Chat_Several_HaveASeedEachAndCountThePromptOnce()
     {

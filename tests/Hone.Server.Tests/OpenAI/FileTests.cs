@@ -137,9 +137,9 @@ public sealed class FileTests(RunningServer server) : IClassFixture<RunningServe
         var client = await OpenAIClient.NewAsync(server);
         byte[] whole = Encoding.UTF8.GetBytes(OpenAIClient.Rows());
         byte[][] parts = [whole[..100], whole[100..101], whole[101..]];
-        var upload = (await client.PostAsync("/uploads", $$"""{"filename":"rows.jsonl","purpose":"fine-tune","bytes":{{whole.Length}},"mime_type":"text/jsonl"}""")).Must();
+        var upload = (await client.PostAsync("/uploads", $$"""{"filename":"../folder/rows.jsonl","purpose":"fine-tune","bytes":{{whole.Length}},"mime_type":"text/jsonl"}""")).Must();
         string id = upload.GetProperty("id").GetString()!;
-        Assert.Equal("pending", upload.GetProperty("status").GetString());
+        Assert.Equal(("pending", "rows.jsonl"), (upload.GetProperty("status").GetString(), upload.GetProperty("filename").GetString()));
         Assert.Equal(3600, upload.GetProperty("expires_at").GetInt64() - upload.GetProperty("created_at").GetInt64());
         string[] ids = new string[3];
         foreach (int i in (int[])[2, 0, 1])

@@ -60,6 +60,49 @@ public sealed class JobTests(RunningServer server) : IClassFixture<RunningServer
         Assert.Equal(("error", error.GetProperty("message").GetString()), (last.GetProperty("level").GetString(), last.GetProperty("message").GetString()));
     }
 
+    /// <summary>It is checked alone, and against the training file: what is wrong with it is said once, and of it.</summary>
+    [Theory]
+    [InlineData("{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", "line 1")]
+    [InlineData(null, "same row as line 2 of the training file")]
+    public async Task Bug_FaultsOfTheValidationFile_WereTheTrainingFiles(string? row, string part)
+    {
+        var client = await OpenAIClient.NewAsync(server);
+        string rows = OpenAIClient.Rows();
+        string training = await client.UploadedAsync(rows), validation = await client.UploadedAsync(row ?? rows.Split('\n')[1]);
+        string id = (await client.PostAsync("/fine_tuning/jobs", $$"""{"model":"{{RunningServer.Model}}","training_file":"{{training}}","validation_file":"{{validation}}"}""")).Must().GetProperty("id").GetString()!;
+
+        var error = (await client.ReachAsync(id, "failed")).GetProperty("error");
+
+        Assert.Equal(("invalid_validation_file", "validation_file"), (error.GetProperty("code").GetString(), error.GetProperty("param").GetString()));
+        string message = error.GetProperty("message").GetString()!;
+        Assert.StartsWith("validation file, ", message, StringComparison.Ordinal);
+        Assert.Contains(part, message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', message);
+    }
+
+    /// <summary>The file's place is for the log alone.</summary>
+    [Fact]
+    public async Task Bug_ModelWhoseFileIsGone_WasTheUploadsFault()
+    {
+        string copy = Path.Combine(server.Folder, "gone.gguf");
+        File.Copy(Repository.Path("models/SmolLM2-135M-Instruct.Q4_1.gguf"), copy);
+        string model = Assert.IsType<AddModelResult.Added>(await server.Service<ModelCatalog>().AddAsync(copy, null, TestContext.Current.CancellationToken)).Model.Id;
+        var client = await OpenAIClient.NewAsync(server);
+        string finetune = (await client.Account.PostAsync("/ai/finetunes", $$"""{"model":"{{model}}","name":"f"}""")).MustSucceed().Result.GetProperty("id").GetString()!;
+        string file = await client.UploadedAsync(OpenAIClient.Rows());
+        File.Delete(copy);
+
+        var refused = await client.Account.UploadAsync(finetune, "training_data.jsonl", Encoding.UTF8.GetBytes(OpenAIClient.Rows()));
+        string id = (await client.PostAsync("/fine_tuning/jobs", $$"""{"model":"{{model}}","training_file":"{{file}}"}""")).Must().GetProperty("id").GetString()!;
+        var error = (await client.ReachAsync(id, "failed")).GetProperty("error");
+
+        refused.MustFail(500, 3043, "cannot be read");
+        Assert.Equal("bad_model", error.GetProperty("code").GetString());
+        foreach (string said in new[] { refused.Body.GetRawText(), error.GetProperty("message").GetString()! })
+            Assert.DoesNotContain("gone.gguf", said, StringComparison.Ordinal);
+        Assert.Contains(server.Log, line => line.Contains("gone.gguf", StringComparison.Ordinal));
+    }
+
     [Theory]
     [InlineData("""{"training_file":"FILE"}""", 400, "model", "'model' is a required property")]
     [InlineData("""{"model":"MODEL"}""", 400, "training_file", "'training_file' is a required property")]

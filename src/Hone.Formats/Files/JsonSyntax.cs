@@ -2,21 +2,30 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
 
-namespace Hone.Formats.TrainingData;
+namespace Hone.Formats.Files;
 
 /// <param name="Offset">In the checked bytes.</param>
-internal readonly record struct JsonFault(int Offset, string? Path, string Code, string Message, string Hint);
+/// <param name="Reason">In words that also fit where it has been said that something is no JSON.</param>
+internal readonly record struct JsonFault(int Offset, string? Path, string Code, string Reason, string Hint)
+{
+    public const string NotJson = "not_json";
+
+    public string Message => Code == NotJson ? "not JSON: " + Reason : Reason;
+}
 
 /// <summary>
-/// Is this JSON, strictly (RFC 8259), in UTF-8, without NUL, half surrogates or a key twice in one object, and not nested beyond <see cref="MaxDepth"/>?
+/// Is this JSON, strictly (RFC 8259), in UTF-8, without NUL, half surrogates or a key twice in one object, and not nested too deeply?
 /// One pass without allocation while nothing is wrong. Reused for many lines.
 /// </summary>
 /// <param name="whole">What the checked text is, in a word: <see cref="Row"/>, which is one line, or something that may have many.</param>
-internal sealed class JsonSyntax(string whole)
+/// <param name="maxDepth">Levels of objects and lists that it may have, <see cref="MaxDepth"/> at most.</param>
+internal sealed class JsonSyntax(string whole, int maxDepth = JsonSyntax.MaxDepth)
 {
     public const string Row = "row";
 
     public const int MaxDepth = 64;
+
+    public const string TooDeep = "nested_too_deeply";
 
     private const int ManyKeys = 16;
 
@@ -37,7 +46,7 @@ internal sealed class JsonSyntax(string whole)
     {
         var faults = new List<JsonFault>();
         new JsonSyntax("file").Check(json, faults);
-        return faults is [var first, ..] ? $"byte {first.Offset}: {first.Message.Replace("not JSON: ", "", StringComparison.Ordinal)} {first.Hint}" : refused.Message;
+        return faults is [var first, ..] ? $"byte {first.Offset}: {first.Reason} {first.Hint}" : refused.Message;
     }
 
     /// <returns>Can the bytes be parsed? Faults may be found either way.</returns>
@@ -60,9 +69,9 @@ internal sealed class JsonSyntax(string whole)
                 switch (reader.TokenType)
                 {
                     case JsonTokenType.StartObject or JsonTokenType.StartArray:
-                        if (++depth > MaxDepth)
+                        if (++depth > maxDepth)
                         {
-                            faults.Add(new((int)reader.TokenStartIndex, null, "nested_too_deeply", $"nested too deeply: more than {MaxDepth} levels of objects and lists.",
+                            faults.Add(new((int)reader.TokenStartIndex, null, TooDeep, $"nested too deeply: more than {maxDepth} levels of objects and lists.",
                                 "Flatten the value, or leave it out."));
                             return false;
                         }
@@ -90,7 +99,7 @@ internal sealed class JsonSyntax(string whole)
         }
     }
 
-    private static JsonFault? Encoding(ReadOnlySpan<byte> json)
+    private JsonFault? Encoding(ReadOnlySpan<byte> json)
     {
         int nul = json.IndexOf((byte)0);
         if (nul >= 0)
@@ -110,7 +119,8 @@ internal sealed class JsonSyntax(string whole)
                     : "Save the file as UTF-8.");
         }
         if (json.StartsWith("\uFEFF"u8))
-            return new(0, null, "byte_order_mark_inside", "a byte order mark (U+FEFF) in the middle of the file.", "Take it out; only a file's very first bytes may be one. Joining files leaves them behind.");
+            return whole != Row ? new(0, null, "byte_order_mark", $"the {whole} begins with a byte order mark (U+FEFF).", "Save it without one.")
+                : new(0, null, "byte_order_mark_inside", "a byte order mark (U+FEFF) in the middle of the file.", "Take it out; only a file's very first bytes may be one. Joining files leaves them behind.");
         return null;
     }
 

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 
-namespace Hone.Formats.TrainingData;
+namespace Hone.Formats.Files;
 
 /// <summary>Says in people's words why a text is not JSON.</summary>
 internal static class JsonFaultFinder
@@ -34,33 +34,33 @@ internal static class JsonFaultFinder
         foreach (var (word, instead) in s_words)
         {
             if (json[Math.Min(token, json.Length)..].StartsWith(Encoding.UTF8.GetBytes(word)))
-                return Fault(token, "not_json", $"not JSON: {word} is no JSON value.", $"Write {instead}.");
+                return Fault(token, JsonFault.NotJson, $"{word} is no JSON value.", $"Write {instead}.");
         }
         if (first == '\'')
-            return Fault(token, "not_json", "not JSON: single quotes.", "Write strings and keys in double quotes; Python's json.dumps does so, str() and print() do not.");
+            return Fault(token, JsonFault.NotJson, "single quotes.", "Write strings and keys in double quotes; Python's json.dumps does so, str() and print() do not.");
         if (first is ']' or '}' && before == ',')
-            return Fault(token, "not_json", "not JSON: comma before the closing bracket.", "Take the comma out.");
+            return Fault(token, JsonFault.NotJson, "comma before the closing bracket.", "Take the comma out.");
         if (first == '"' && Unclosed(json, token))
-            return Fault(Math.Min(at, json.Length), "not_json", $"not JSON: the {whole} is cut off inside a string.",
+            return Fault(Math.Min(at, json.Length), JsonFault.NotJson, $"the {whole} is cut off inside a string.",
                 row ? "A line must hold one whole object: write line breaks inside texts as \\n, and write the row again if it was cut." : $"Close the string, write line breaks inside it as \\n, and write the {whole} again if it was cut.");
         if (token >= json.Length || at >= json.Length)
-            return Fault(json.Length, "not_json", depth > 0 || last == JsonTokenType.None ? $"not JSON: the {whole} is cut off before its end." : "not JSON: a value is missing at the end.",
+            return Fault(json.Length, JsonFault.NotJson, depth > 0 || last == JsonTokenType.None ? $"the {whole} is cut off before its end." : "a value is missing at the end.",
                 row ? "A line must hold one whole object: close its brackets, and do not spread it over several lines." : $"Close its brackets, or write the {whole} again if it was cut.");
         if (first == '"' && at > token && c != '"' && json[at - 1] == '\\')
-            return Fault(at - 1, "not_json", $"not JSON: \\{c} is no escape.", "Write \\\\ for a backslash; a single quote needs none.");
+            return Fault(at - 1, JsonFault.NotJson, $"\\{c} is no escape.", "Write \\\\ for a backslash; a single quote needs none.");
         if (first is '/' or '#')
-            return Fault(token, "not_json", "not JSON: a comment.", "Take it out; JSON has none.");
+            return Fault(token, JsonFault.NotJson, "a comment.", "Take it out; JSON has none.");
         if (json[token..].StartsWith("“"u8) || json[token..].StartsWith("”"u8) || json[token..].StartsWith("‘"u8))
-            return Fault(token, "not_json", "not JSON: typographic quotes.", "Write strings and keys in straight double quotes (\").");
+            return Fault(token, JsonFault.NotJson, "typographic quotes.", "Write strings and keys in straight double quotes (\").");
         if (last == JsonTokenType.String && (char.IsAsciiLetterOrDigit(first) || first >= 0x80) && before != ',')
-            return Fault(token, "not_json", $"not JSON: {Quote(json[token..])} follows the end of a string.", "A double quote inside a text must be written as \\\", values are parted by commas.");
+            return Fault(token, JsonFault.NotJson, $"{Quote(json[token..])} follows the end of a string.", "A double quote inside a text must be written as \\\", values are parted by commas.");
         if (first is '"' or '{' or '[' && before is '"' or '}' or ']')
-            return Fault(token, "not_json", "not JSON: a comma is missing before this value.", "Part values by commas, keys from values by colons.");
+            return Fault(token, JsonFault.NotJson, "a comma is missing before this value.", "Part values by commas, keys from values by colons.");
         if (char.IsAsciiLetter(first) || first == '_')
-            return Fault(token, "not_json", $"not JSON: {Quote(json[token..])} is not in double quotes.", "Keys and texts need double quotes.");
+            return Fault(token, JsonFault.NotJson, $"{Quote(json[token..])} is not in double quotes.", "Keys and texts need double quotes.");
         if (char.IsAsciiDigit(first) || first is '-' or '+' or '.')
-            return Fault(token, "not_json", $"not JSON: {Quote(json[token..])} is no JSON number.", "Write digits with a decimal point, no leading zero, no plus sign.");
-        return Fault(at, "not_json", last == JsonTokenType.None ? $"not JSON: the {(row ? "line" : whole)} begins with {Quote(json[token..])}." : $"not JSON: {Quote(json[Math.Min(at, token)..])} cannot stand at column {Column(json, at)}.",
+            return Fault(token, JsonFault.NotJson, $"{Quote(json[token..])} is no JSON number.", "Write digits with a decimal point, no leading zero, no plus sign.");
+        return Fault(at, JsonFault.NotJson, last == JsonTokenType.None ? $"the {(row ? "line" : whole)} begins with {Quote(json[token..])}." : $"{Quote(json[Math.Min(at, token)..])} cannot stand at column {Column(json, at)}.",
             row ? "One line must hold one JSON object." : $"The {whole} must hold one JSON object.");
     }
 
