@@ -71,6 +71,9 @@ public sealed record HoneLimits
     [Range(1, 4096)]
     public int AdapterRank { get; init; } = 32;
 
+    /// <summary>Values of <c>model_type</c> of which the config of an adapter that is brought must carry one; null, the default: it is not looked at.</summary>
+    public IReadOnlyList<string>? AdapterModelTypes { get; init; }
+
     /// <summary>Attempts at a job before it fails. Default 3.</summary>
     [Range(1, 100)]
     public int JobAttempts { get; init; } = 3;

@@ -47,6 +47,8 @@ public static class HoneServer
         var app = builder.Build();
         app.UseMiddleware<RequestIdentity>();
         app.UseRouting();
+        if (options.AllowedOrigins.Count > 0)
+            app.UseCors(policy => policy.WithOrigins([.. options.AllowedOrigins]).AllowAnyMethod().AllowAnyHeader().WithExposedHeaders([.. RequestIdentity.OwnHeaders, "Retry-After"]).SetPreflightMaxAge(TimeSpan.FromHours(1)));
         MapApi(app);
         app.MapHealth();
         app.MapOpenApi("/openapi.json").ExcludeFromDescription();
@@ -63,6 +65,7 @@ public static class HoneServer
     {
         services.AddSingleton<IMemoryPoolFactory<byte>, ConnectionMemory>();
         services.AddRoutingCore();
+        services.AddCors();
         services.AddHostedService<DataFolderOwner>();
         services.AddHoneCore(options.Core);
         services.Configure<HostOptions>(host =>

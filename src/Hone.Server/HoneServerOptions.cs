@@ -20,6 +20,9 @@ public sealed record HoneServerOptions
     /// <summary>Of each token. Default 1,200 requests in 5 minutes; null: none.</summary>
     public RateLimit? RateLimit { get; init; } = RateLimit.Default;
 
+    /// <summary>Origins of web pages whose scripts may call the API (CORS); <c>*</c>: all. Default none: browsers keep them out.</summary>
+    public IReadOnlyList<string> AllowedOrigins { get; init; } = [];
+
     /// <summary>Registers what runs beside the API, such as the worker loop.</summary>
     public Action<IServiceCollection>? Services { get; init; }
 

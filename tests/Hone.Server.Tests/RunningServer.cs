@@ -42,7 +42,7 @@ public sealed class RunningServer : IAsyncLifetime
     public ValueTask InitializeAsync() => StartAsync(new HoneLimits());
 
     /// <summary>Starts, or starts again over the same data.</summary>
-    public async ValueTask StartAsync(HoneLimits limits, HoneExecutable? engine = null, int maxRequests = 64, string? blobs = null, RateLimit? rate = null, TimeProvider? clock = null)
+    public async ValueTask StartAsync(HoneLimits limits, HoneExecutable? engine = null, int maxRequests = 64, string? blobs = null, RateLimit? rate = null, TimeProvider? clock = null, string[]? origins = null)
     {
         app = HoneServer.Build(new HoneServerOptions
         {
@@ -51,6 +51,7 @@ public sealed class RunningServer : IAsyncLifetime
             Engines = new EngineSettings { DataFolder = DataFolder, Executable = engine, MaxRequests = maxRequests },
             // Off unless a test is about it.
             RateLimit = rate,
+            AllowedOrigins = origins ?? [],
             Services = services =>
             {
                 if (clock is not null)

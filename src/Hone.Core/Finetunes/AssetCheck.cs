@@ -93,7 +93,7 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
         BaseModel model = await models.OpenAsync(finetune.Model, cancellationToken);
         ModelEntry entry = (await models.FindAsync(finetune.Model, cancellationToken))!;
         var known = new AdapterBase(model.Name is null ? [entry.Id] : [entry.Id, model.Name], await models.Sha256Async(entry, cancellationToken));
-        var allowed = new AdapterLimits { MaxRank = limits.AdapterRank, MaxBytes = limits.AdapterBytes + 1 };
+        var allowed = new AdapterLimits { MaxRank = limits.AdapterRank, MaxBytes = limits.AdapterBytes + 1, ModelTypes = limits.AdapterModelTypes };
         AdapterReport report = await OnOwnThreadAsync(() => AdapterCheck.Check(config, weights, model, allowed, known, cancellationToken), cancellationToken);
         return new AssetVerdict(report.Errors, report.Warnings);
     }

@@ -1,6 +1,6 @@
 namespace Hone.Formats.Adapters;
 
-/// <summary>What an adapter that is brought may be; the defaults are the original platform's.</summary>
+/// <summary>What an adapter that is brought may be; rank and size are the original platform's.</summary>
 public sealed record AdapterLimits
 {
     public int MaxRank { get; init; } = 32;
@@ -10,9 +10,6 @@ public sealed record AdapterLimits
 
     /// <summary>Values of <c>model_type</c> of which the config must carry one; null: the key is not looked at.</summary>
     public IReadOnlyList<string>? ModelTypes { get; init; }
-
-    /// <summary>What the original platform demands of <c>model_type</c>.</summary>
-    public static IReadOnlyList<string> OriginalModelTypes { get; } = ["mistral", "gemma", "llama"];
 }
 
 /// <summary>By what names and by what content the base model is known, so that an adapter of another base is noticed.</summary>

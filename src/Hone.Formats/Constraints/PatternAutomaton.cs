@@ -6,7 +6,7 @@ internal sealed class PatternAutomaton
     private const int MostSteps = 100_000;
 
     /// <summary>Steps gone through to find the sets, all together: less than a second.</summary>
-    private const long MostWork = 10_000_000;
+    private const long MostWork = 5_000_000;
 
     private readonly string _path;
     private long _work;

@@ -13,6 +13,7 @@ internal sealed class SchemaReader
 {
     private const int MostSchemas = 10_000;
     private const int MostValues = 10_000;
+    private const int MostMembers = 2_000; // of one object
     private const int MostValueBytes = 1 << 18;
     private const int DeepestSchema = 200;
     private const decimal MostNumber = 1e28m;
@@ -209,6 +210,8 @@ internal sealed class SchemaReader
         Schema names = At(value, path);
         if (value.ValueKind is JsonValueKind.Object && value.EnumerateObject().FirstOrDefault(k => k.Name is not ("type" or "enum" or "const") && !s_annotations.Contains(k.Name)) is { Value.ValueKind: not JsonValueKind.Undefined } other)
             throw new SchemaException(Below(path, other.Name), "of names only type, enum and const are enforced; list them as properties, or take it out");
+        if (names.Values?.Count > MostMembers)
+            throw new SchemaException(path, $"it lists {names.Values.Count:N0} names, at most {MostMembers:N0} are taken");
         return names.Never || !names.Types.HasFlag(JsonTypes.String) ? [] : names.Values?.FindAll(v => v.ValueKind is JsonValueKind.String).ConvertAll(v => v.GetString()!);
     }
 
@@ -285,6 +288,8 @@ internal sealed class SchemaReader
         if (value.ValueKind is not JsonValueKind.Object)
             throw Wrong(value, path, "an object");
         List<JsonProperty> members = [.. value.EnumerateObject()];
+        if (members.Count > MostMembers)
+            throw new SchemaException(path, $"it has {members.Count:N0} members, at most {MostMembers:N0} are taken");
         return members.DistinctBy(m => m.Name).Count() == members.Count ? members : throw new SchemaException(path, "a name is there twice");
     }
 

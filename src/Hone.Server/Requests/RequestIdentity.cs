@@ -110,17 +110,17 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
     };
 
     /// <summary>What was said of the request itself stays: its id, and how its sender stands.</summary>
-    private static readonly string[] Kept = ["cf-ray", "cf-ai-req-id", "x-request-id", "Ratelimit", "Ratelimit-Policy"];
+    internal static readonly string[] OwnHeaders = ["cf-ray", "cf-ai-req-id", "x-request-id", "Ratelimit", "Ratelimit-Policy"];
 
     private static void Clear(HttpContext context)
     {
         var headers = context.Response.Headers;
-        var kept = Array.ConvertAll(Kept, name => headers[name]);
+        var kept = Array.ConvertAll(OwnHeaders, name => headers[name]);
         context.Response.Clear();
-        for (int i = 0; i < Kept.Length; i++)
+        for (int i = 0; i < OwnHeaders.Length; i++)
         {
             if (kept[i].Count > 0)
-                headers[Kept[i]] = kept[i];
+                headers[OwnHeaders[i]] = kept[i];
         }
     }
 }

@@ -23,7 +23,7 @@ internal sealed class LimitOptions
         public string Field => Name.Replace('-', '_');
     }
 
-    internal sealed record Limits(HoneLimits Core, RateLimit? Rate);
+    internal sealed record Limits(HoneLimits Core, RateLimit? Rate, IReadOnlyList<string> Origins);
 
     private static readonly Limit[] s_all =
     [
@@ -35,8 +35,12 @@ internal sealed class LimitOptions
             (limits, text) => ByteSize.Parse(text) is { } bytes ? limits with { Core = limits.Core with { AdapterBytes = bytes } } : null),
         new("adapter-rank", "N", "Rank of an uploaded adapter. Default: 32.", "a number from 1 to 4096",
             (limits, text) => Number(text, 4096) is { } number ? limits with { Core = limits.Core with { AdapterRank = number } } : null),
+        new("adapter-model-types", "TYPES", "What an uploaded adapter_config.json may state as model_type, such as mistral,gemma,llama, or any. Default: any.", "names parted by commas, or any",
+            (limits, text) => Names(text) is { } names ? limits with { Core = limits.Core with { AdapterModelTypes = names is ["any"] ? null : names } } : null),
         new("training-data-size", "SIZE", "Size of an uploaded training or validation file. Default: 512M.", "a number and a unit, such as 512M or 2G",
             (limits, text) => ByteSize.Parse(text) is { } bytes ? limits with { Core = limits.Core with { TrainingDataBytes = bytes } } : null),
+        new("allow-origins", "ORIGINS", "Web pages whose scripts may call the API, such as https://app.example.com, or *. Default: none.", "origins such as https://app.example.com parted by commas, or *",
+            (limits, text) => Names(text) is { } origins && (origins is ["*"] || origins.All(IsOrigin)) ? limits with { Origins = origins } : null),
     ];
 
     private readonly Option<string?>[] _options = [.. s_all.Select(limit => new Option<string?>("--" + limit.Name) { Description = limit.Description, HelpName = limit.HelpName })];
@@ -51,7 +55,7 @@ internal sealed class LimitOptions
     {
         foreach ((Limit limit, Option<string?> option) in s_all.Zip(_options))
         {
-            if (parse.GetValue(option) is { } given && limit.Set(new Limits(new HoneLimits(), null), given) is null)
+            if (parse.GetValue(option) is { } given && limit.Set(new Limits(new HoneLimits(), null, []), given) is null)
                 yield return $"--{limit.Name} {given}: {limit.Expected} is expected.";
         }
     }
@@ -62,7 +66,7 @@ internal sealed class LimitOptions
     internal static Limits Read(IReadOnlyList<string?> given, Func<string, string?> variable, string file)
     {
         Dictionary<string, string> fields = File.Exists(file) ? ReadFile(file) : [];
-        var limits = new Limits(new HoneLimits(), RateLimit.Default);
+        var limits = new Limits(new HoneLimits(), RateLimit.Default, []);
         for (int i = 0; i < s_all.Length; i++)
         {
             Limit limit = s_all[i];
@@ -94,6 +98,10 @@ internal sealed class LimitOptions
             throw new CliException($"{file} cannot be read as settings: {e.Message}", "it holds one JSON object, such as {\"adapter_rank\": 64}.", e);
         }
     }
+
+    private static string[]? Names(string text) => text.Split(',', StringSplitOptions.TrimEntries) is var names && names.All(n => n.Length > 0) ? names : null;
+
+    private static bool IsOrigin(string text) => Uri.TryCreate(text, UriKind.Absolute, out Uri? url) && url.Scheme is "http" or "https" && url.GetLeftPart(UriPartial.Authority) == text;
 
     private static int? Number(string text, int most) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= 1 && number <= most ? number : null;

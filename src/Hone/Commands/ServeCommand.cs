@@ -76,6 +76,7 @@ internal sealed class ServeCommand : CliCommand
             Listen = listen,
             Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(Path.GetFullPath)], Limits = limits.Core },
             RateLimit = limits.Rate,
+            AllowedOrigins = limits.Origins,
             LogLevel = parse.GetValue(_quiet) ? LogLevel.Warning : LogLevel.Information,
             Services = services =>
             {

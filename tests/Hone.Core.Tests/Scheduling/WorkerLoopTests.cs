@@ -258,6 +258,23 @@ public sealed class WorkerLoopTests
         Assert.Equal((FinetuneState.Queued, 0), (row.State, row.Attempts));
     }
 
+    /// <summary>A service manager signals the server's whole process group: the trainer may end before the server knows that it shall.</summary>
+    [Theory]
+    [InlineData("step 1 4\n")]
+    [InlineData("finish\n[prove]\n")]
+    public async Task Bug_TrainerThatWasAskedToEnd_UsedUpAnAttempt(string script)
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\nresumed\n{script}exit 130");
+        fixture.Settings = fixture.Settings with { RetryAfter = [TimeSpan.FromMinutes(1)] };
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+
+        await fixture.SeeAsync(id, e => e.Message.Contains("was asked to end", StringComparison.Ordinal));
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Queued, 0), (row.State, row.Attempts));
+    }
+
     [Theory]
     [InlineData("resumed\nstep 4 4\nfinish\ndeaf\n[prove]\nproven\ndeaf", "Ready")]
     [InlineData("resumed\nfailed not_finite The loss is NaN.\ndeaf", "Failed")]

@@ -86,7 +86,7 @@ public sealed class AdapterCheckTests : IDisposable
         _adapter.AssertError("$.r is 2; at most 1");
         _adapter.Limits = new AdapterLimits { MaxBytes = 100 };
         _adapter.AssertError("fewer than 100 are accepted");
-        _adapter.Limits = new AdapterLimits { ModelTypes = AdapterLimits.OriginalModelTypes };
+        _adapter.Limits = new AdapterLimits { ModelTypes = ["mistral", "gemma", "llama"] };
         _adapter.AssertError("$.model_type is missing. Give one of mistral, gemma, llama");
         _adapter.Config["model_type"] = "llama";
         Assert.Empty(_adapter.Check().Errors);

@@ -15,6 +15,30 @@ public sealed partial class HostingTests(RunningServer server) : IClassFixture<R
         Assert.Equal("""{"status":"ready"}""", await server.Http.GetStringAsync("/readyz"));
     }
 
+    /// <summary>As a browser asks: before a call with a token, and then with it. Errors can be read as well.</summary>
+    [Theory]
+    [InlineData("https://a.example", "https://a.example")]
+    [InlineData("*", "*")]
+    [InlineData("https://b.example", null)]
+    [InlineData(null, null)]
+    public async Task Origins_Allowed_MayCallAndReadErrors(string? allowed, string? expected)
+    {
+        await using var own = new RunningServer();
+        await own.StartAsync(new HoneLimits(), origins: allowed is null ? null : [allowed]);
+        using var ask = new HttpRequestMessage(HttpMethod.Options, "/v1/chat/completions") { Headers = { { "Origin", "https://a.example" }, { "Access-Control-Request-Method", "POST" }, { "Access-Control-Request-Headers", "authorization,content-type" } } };
+        using var asked = await own.Http.SendAsync(ask);
+        using var call = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Headers = { { "Origin", "https://a.example" } }, Content = new StringContent("{}") };
+        using var called = await own.Http.SendAsync(call);
+
+        Assert.Equal(expected, Allowed(asked));
+        Assert.Equal(expected, Allowed(called));
+        Assert.Equal(HttpStatusCode.Unauthorized, called.StatusCode);
+        if (expected is not null)
+            Assert.Equal((HttpStatusCode.NoContent, "authorization,content-type"), (asked.StatusCode, asked.Headers.GetValues("Access-Control-Allow-Headers").Single()));
+
+        static string? Allowed(HttpResponseMessage response) => response.Headers.TryGetValues("Access-Control-Allow-Origin", out var values) ? values.Single() : null;
+    }
+
     [Fact]
     public async Task OpenApi_Document_HasEveryPath()
     {

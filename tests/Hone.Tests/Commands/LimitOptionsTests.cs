@@ -5,7 +5,7 @@ namespace Hone.Tests.Commands;
 
 public sealed class LimitOptionsTests : IDisposable
 {
-    private static readonly string?[] s_nothing = new string?[5];
+    private static readonly string?[] s_nothing = new string?[7];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("hone-limits-").FullName;
 
@@ -27,10 +27,35 @@ public sealed class LimitOptionsTests : IDisposable
     public void Read_OptionThenEnvironmentThenFile_FirstWins()
     {
         File.WriteAllText(Settings, """{ "adapter_rank": 48, "finetunes_per_account": 5, "adapter_size": "1.5G", "rate_limit": "off" /* all of them */, }""");
-        string?[] given = [null, "7", null, null, null];
+        string?[] given = [null, "7", .. s_nothing[2..]];
         LimitOptions.Limits limits = LimitOptions.Read(given, name => name switch { "HONE_ADAPTER_RANK" => "64", "HONE_FINETUNES_PER_ACCOUNT" => "6", _ => null }, Settings);
         Assert.Equal((7, 64, 3L << 29), (limits.Core.FinetunesPerAccount, limits.Core.AdapterRank, limits.Core.AdapterBytes));
         Assert.Null(limits.Rate);
+    }
+
+    [Theory]
+    [InlineData("https://a.example, http://localhost:3000", "https://a.example http://localhost:3000")]
+    [InlineData("*", "*")]
+    [InlineData("https://a.example/", null)]
+    [InlineData("a.example", null)]
+    [InlineData("https://a.example,", null)]
+    [InlineData("*,https://a.example", null)]
+    public void Read_Origins_AreOriginsOrAll(string text, string? expected)
+    {
+        string? Variable(string name) => name == "HONE_ALLOW_ORIGINS" ? text : null;
+        if (expected is not null)
+            Assert.Equal(expected, string.Join(' ', LimitOptions.Read(s_nothing, Variable, Settings).Origins));
+        else
+            Assert.StartsWith("HONE_ALLOW_ORIGINS is \"", Assert.Throws<CliException>(() => LimitOptions.Read(s_nothing, Variable, Settings)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("any", null)]
+    [InlineData("mistral, gemma,llama", "mistral gemma llama")]
+    public void Read_ModelTypes_AreNamesOrAny(string text, string? expected)
+    {
+        IReadOnlyList<string>? types = LimitOptions.Read(s_nothing, name => name == "HONE_ADAPTER_MODEL_TYPES" ? text : null, Settings).Core.AdapterModelTypes;
+        Assert.Equal(expected, types is null ? null : string.Join(' ', types));
     }
 
     [Theory]
