@@ -100,6 +100,9 @@ public sealed partial class ToolCallFormat
 
     private const string ExampleName = "the function's name", ExampleArguments = """{"argument": "value"}""";
 
+    /// <summary>Of one answer; a small model may repeat one for ever.</summary>
+    public const int MostCalls = ToolDefinitions.MaxTools;
+
     /// <summary>Templates of this kind take no longer ids.</summary>
     public int IdLength => _kind is Kind.MistralList or Kind.MistralNames ? 9 : 24;
 
@@ -208,7 +211,7 @@ public sealed partial class ToolCallFormat
         Node Object(ToolDefinition tool, string arguments) =>
             table.Sequence(table.Literal("\"" + tool.Name + "\","), table.Blank, table.Literal($"\"{arguments}\":"), table.Blank, table.Of(tool.Arguments), table.Space, table.Literal("}"));
         Node Named() => table.Sequence(table.Literal("{"), table.Space, table.Literal("\"name\":"), table.Blank, Each(t => Object(t, "arguments")));
-        Node More(Node call) => several ? table.Repeat(call, 0, ToolDefinitions.MaxTools - 1) : table.End;
+        Node More(Node call) => several ? table.Repeat(call, 0, -1) : table.End;
 
         switch (_kind)
         {

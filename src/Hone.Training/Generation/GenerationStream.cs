@@ -131,7 +131,7 @@ internal sealed class GenerationStream : IDisposable
         }
         _constraint?.Accept(token);
         _writer.Take(token, own is null ? null : _logprobs!.Of(own, token));
-        if (_writer.Stopped || _constraint is { MustEnd: true })
+        if (_writer.Stopped || _writer.Calls == ToolCallFormat.MostCalls || _constraint is { MustEnd: true })
             Finish("stop");
         else if (_answer.Count >= _limit)
             Finish("length");

@@ -62,7 +62,7 @@ public sealed class PauseTests : IDisposable
             }
             CommandResult refused = await CommandLine.RunAsync(["finetune", "pause", "held", .. server.Connection]);
             Assert.Equal(1, refused.Code);
-            Assert.Contains("is ready", refused.Error, StringComparison.Ordinal);
+            Assert.Contains("has succeeded", refused.Error, StringComparison.Ordinal);
         }
     }
 

@@ -98,6 +98,28 @@ public sealed class ConstrainedTests(EmbeddedBaseFixture fixture) : IClassFixtur
         Assert.Equal(("", "length", tokens), (Text(events), Done(events).FinishReason, Done(events).CompletionTokens));
     }
 
+    /// <summary>A model that never comes to an end by itself.</summary>
+    [Fact]
+    public void Bug_CallsWithoutAnEnd_CameUntilTheContextWasFull()
+    {
+        using GenerationStream stream = Start(new GenerateRequest
+        {
+            Prompt = "Go.",
+            Tools = JsonElement.Parse("""[{"type":"function","function":{"name":"go"}}]"""),
+            ToolChoice = "required",
+            MaxTokens = 8000,
+            LogitBias = fixture.Model.StopTokens.ToDictionary(t => t, _ => -100.0),
+        });
+        float[] logits = new float[fixture.Model.Config.VocabularySize];
+        while (!stream.Finished)
+        {
+            Array.Clear(logits);
+            stream.Advance(logits);
+        }
+        List<GenerateEvent> events = Drain(stream);
+        Assert.Equal((ToolCallFormat.MostCalls, "tool_calls"), (events.OfType<GenerateEvent.ToolCall>().Count(), Done(events).FinishReason));
+    }
+
     [Fact]
     public void Advance_AutoAndNone_CallOnlyWhereTheModelMay()
     {
