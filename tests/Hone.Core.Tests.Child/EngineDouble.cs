@@ -5,7 +5,7 @@ using Hone.Formats.Inference;
 namespace Hone.Core.Tests.Child;
 
 /// <summary>
-/// Listens like an engine and does what the prompt says: <c>say WORDS</c>, <c>crash</c> (after one token), <c>cut</c> (the connection, after one token), <c>garbage</c>,
+/// Listens like an engine and does what the prompt says: <c>say WORDS</c>, <c>crash</c> (after one token), <c>end</c> (with code 0, after one token), <c>cut</c> (the connection, after one token), <c>garbage</c>,
 /// <c>hold FIFO</c> (one token, then nothing; writes to the FIFO when the client is gone), <c>whoami</c>, <c>seed</c>, <c>request</c> (as JSON), <c>probably WORDS</c> (with log-probabilities), <c>call FUNCTION [ARGUMENTS]</c>, <c>begin WORD</c> (and run into max_tokens). The script's <c>[engine]</c> section may say <c>silent</c>, <c>exit CODE</c>, <c>garbage</c>
 /// <c>after FIFO</c> (ready once its process id was read there) or <c>once FILE</c> (exit 9 at the start where the file exists).
 /// </summary>
@@ -84,6 +84,10 @@ internal static class EngineDouble
                 break;
             case "refuse":
                 await SendAsync(new GenerateEvent.Failed("too_long", "The prompt is too long."));
+                break;
+            case "end":
+                await SendAsync(new GenerateEvent.Token("one"));
+                Environment.Exit(0);
                 break;
             case "crash":
                 await SendAsync(new GenerateEvent.Token("one"));

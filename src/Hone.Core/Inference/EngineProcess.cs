@@ -95,6 +95,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
 
     /// <summary>Sends the request and reads to its last event. Closing the connection, as at cancellation, stops the generation.</summary>
     /// <exception cref="EngineCrashedException">The connection ended without a last event.</exception>
+    /// <exception cref="EngineUnavailableException">The same, of an engine that was asked to end.</exception>
     public async IAsyncEnumerable<GenerateEvent> ExchangeAsync(Socket socket, GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await using var stream = new NetworkStream(socket, ownsSocket: true);
@@ -197,12 +198,16 @@ internal sealed partial class EngineProcess : IAsyncDisposable
     }
 
     /// <summary>The connection breaks a moment before the process is seen to be gone; the exit code is worth that moment.</summary>
-    private async Task<EngineCrashedException> CrashAsync(Exception? error)
+    private async Task<EngineException> CrashAsync(Exception? error)
     {
         string how;
         try
         {
-            how = $"ended with {await _child.Exited.WaitAsync(EndOfCrash, _clock)} while it worked on the request. It is started again for the next one";
+            ChildExit exit = await _child.Exited.WaitAsync(EndOfCrash, _clock);
+            // By a signal: of somebody, or of a service manager to the server's whole process group, which the server may hear of later.
+            if (exit.Code == 0)
+                return new EngineUnavailableException("The engine was asked to end while it worked on the request. Send it again.", TimeSpan.FromSeconds(1), error);
+            how = $"ended with {exit} while it worked on the request. It is started again for the next one";
         }
         catch (TimeoutException)
         {

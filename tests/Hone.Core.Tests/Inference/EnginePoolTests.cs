@@ -63,6 +63,16 @@ public sealed class EnginePoolTests : IDisposable
         Assert.False(ScriptedChild.IsRunning(first));
     }
 
+    /// <summary>Signals of a service manager go to the server's whole process group: the engine may end before the server knows that it shall.</summary>
+    [Fact]
+    public async Task Bug_EngineThatWasAskedToEnd_WasACrash()
+    {
+        await using EnginePool pool = Pool();
+        var error = await Assert.ThrowsAsync<EngineUnavailableException>(() => AskAsync(pool, "end"));
+        Assert.Contains("was asked to end", error.Message, StringComparison.Ordinal);
+        Assert.IsType<GenerateEvent.Done>((await AskAsync(pool, "say again"))[^1]);
+    }
+
     [Fact]
     public async Task Generate_EngineHangs_FailsThatRequestAndServesTheNext()
     {
