@@ -41,13 +41,9 @@ public static class EngineCommand
             Task first = await Task.WhenAny(listen, generate).ConfigureAwait(false);
             await stop.CancelAsync().ConfigureAwait(false);
             // Until its pass is over it reads the weights.
-            await generate.ContinueWith(static _ => { }, TaskScheduler.Default).ConfigureAwait(false);
+            await generate.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await first.ConfigureAwait(false);
-            return 0;
-        }
-        catch (OperationCanceledException)
-        {
-            return 0;
+            throw new OperationCanceledException(cancellation);
         }
         catch (Exception e) when (e is InvalidFileException or FileNotFoundException or DirectoryNotFoundException)
         {

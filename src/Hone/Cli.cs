@@ -4,13 +4,14 @@ using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using Hone.Commands;
+using Hone.Formats.Jobs;
 
 namespace Hone;
 
 /// <summary>The command tree, the exit codes and what a failure looks like: 0, 1 with one line and a hint on standard error, 2 for wrong usage, 130 when interrupted.</summary>
 internal static partial class Cli
 {
-    public const int Failure = 1, Usage = 2, Interrupted = 130;
+    public const int Failure = 1, Usage = 2, Interrupted = ChildExitCodes.AskedToEnd;
 
     public static readonly string[] Examples = ["hone quickstart", "hone serve --data ./hone-data"];
 

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Text.Json;
 using Hone.Formats.Inference;
+using Hone.Formats.Jobs;
 
 namespace Hone.Core.Tests.Child;
 
@@ -87,7 +88,7 @@ internal static class EngineDouble
                 break;
             case "end":
                 await SendAsync(new GenerateEvent.Token("one"));
-                Environment.Exit(0);
+                Environment.Exit(ChildExitCodes.AskedToEnd);
                 break;
             case "crash":
                 await SendAsync(new GenerateEvent.Token("one"));

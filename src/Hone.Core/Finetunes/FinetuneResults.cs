@@ -55,7 +55,7 @@ public abstract record CancelResult
 
     /// <summary>Cancelled at once, or asked of the worker that runs it: then <see cref="Finetunes.Finetune.CancelRequested"/> is set and it never becomes ready.</summary>
     public sealed record Accepted(Finetune Finetune) : CancelResult;
-    public sealed record AlreadyEnded(Finetune Finetune, string Message) : CancelResult;
+    public sealed record AlreadyEnded(string Message) : CancelResult;
     public sealed record NotFound : CancelResult;
 }
 

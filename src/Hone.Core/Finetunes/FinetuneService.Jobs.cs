@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Hone.Core.Files;
 using Hone.Core.Store;
 using Hone.Formats.Jobs;
+using Hone.Formats.TrainingData;
 using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Finetunes;
@@ -106,7 +107,7 @@ public sealed partial class FinetuneService
             // Once it is known to be broken, the validation file is not held against the other.
             FinetuneAsset[] companions = [.. assets.Where(a => a.FileName == AssetFiles.ValidationData && name == AssetFiles.TrainingData && failure is null)];
             AssetVerdict verdict = await check.RunAsync(finetune, name, new CheckedFile(blobs.PathOf(asset.Sha256), asset.Size), companions, cancellationToken);
-            string file = name == AssetFiles.TrainingData ? "training" : "validation";
+            string file = name == AssetFiles.TrainingData ? LintIssue.TrainingFile : LintIssue.ValidationFile;
             if (verdict.Errors.Count > 0)
                 failure ??= $"invalid_{verdict.Report?.Errors[0].File ?? file}_file";
             errors.AddRange(verdict.Report?.Errors.Select(e => (e with { File = e.File ?? file }).ToString()) ?? verdict.Errors);

@@ -90,7 +90,7 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
             if (await FindAsync(db, accountId, idOrName, includePublic: false, cancellationToken) is not { } finetune)
                 return (CancelResult)new CancelResult.NotFound();
             if (finetune.State.IsFinal() || finetune.CancelRequested)
-                return new CancelResult.AlreadyEnded(finetune, $"Finetune {finetune.Id} is {(finetune.State.IsFinal() ? finetune.State.Name() : "being cancelled")} already; there is nothing to cancel.");
+                return new CancelResult.AlreadyEnded($"The job {Standing(finetune)} already; there is nothing to cancel.");
             db.Finetunes.Update(finetune);
             DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
             finetune.CancelRequested = true;

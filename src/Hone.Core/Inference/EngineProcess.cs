@@ -204,8 +204,7 @@ internal sealed partial class EngineProcess : IAsyncDisposable
         try
         {
             ChildExit exit = await _child.Exited.WaitAsync(EndOfCrash, _clock);
-            // By a signal: of somebody, or of a service manager to the server's whole process group, which the server may hear of later.
-            if (exit.Code == 0)
+            if (exit.WasAskedToEnd)
                 return new EngineUnavailableException("The engine was asked to end while it worked on the request. Send it again.", TimeSpan.FromSeconds(1), error);
             how = $"ended with {exit} while it worked on the request. It is started again for the next one";
         }

@@ -1,3 +1,5 @@
+using Hone.Formats.Jobs;
+
 namespace Hone.Core.Processes;
 
 /// <param name="Code">As the shell counts: 128 + the signal for a child that a signal ended.</param>
@@ -7,6 +9,9 @@ public sealed record ChildExit(int Code)
 
     /// <summary>SIGKILL that nobody here sent: mostly the kernel's answer to memory that has run out.</summary>
     public bool LooksLikeOutOfMemory => Code == Killed;
+
+    /// <summary>Not by its parent.</summary>
+    public bool WasAskedToEnd => Code == ChildExitCodes.AskedToEnd;
 
     public override string ToString() => Code switch
     {

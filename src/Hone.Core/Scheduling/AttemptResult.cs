@@ -25,4 +25,7 @@ internal abstract record AttemptResult
 
     /// <summary>The lease ended it; the child is gone.</summary>
     public sealed record Interrupted : AttemptResult;
+
+    /// <summary>Somebody else ended the child, by a signal; not the job's fault.</summary>
+    public sealed record AskedToEnd : AttemptResult;
 }

@@ -23,9 +23,6 @@ internal sealed partial class JobAttempt(
 {
     private static readonly TimeSpan FlushTime = TimeSpan.FromSeconds(5);
 
-    /// <summary>How a trainer ends that was sent SIGTERM or SIGINT: by hand, or with the server's whole process group, which the server may hear of later.</summary>
-    private const int EndedBySignal = 130;
-
     private int _lastStep;
 
     public async Task RunAsync(CancellationToken stopping)
@@ -208,7 +205,7 @@ internal sealed partial class JobAttempt(
                 not null when exit.Code == 0 || hangs => new AttemptResult.Completed(last),
                 null when stalls => new AttemptResult.Crashed(string.Create(CultureInfo.InvariantCulture,
                     $"{Who(command)} gave no sign of life for {settings.StallAfter.TotalSeconds:0.#} s{Where()} and was ended.")),
-                null when exit.Code == EndedBySignal => new AttemptResult.Interrupted(),
+                null when exit.WasAskedToEnd => new AttemptResult.AskedToEnd(),
                 null when hangs => new AttemptResult.Crashed($"The trainer closed its output but did not end within {settings.StopGrace.TotalSeconds:0} s."),
                 _ => new AttemptResult.Crashed(Describe(command, child, exit)),
             };
@@ -381,13 +378,12 @@ internal sealed partial class JobAttempt(
             case AttemptResult.Crashed crashed:
                 TimeSpan pause = settings.RetryAfter[Math.Min(job.Attempt, settings.RetryAfter.Count) - 1];
                 return await queue.ReleaseAsync(id, job.Fence, pause, crashed.Reason, countAttempt: true, CancellationToken.None);
+            case AttemptResult.AskedToEnd:
+                return await queue.ReleaseAsync(id, job.Fence, settings.RetryAfter[0], "The trainer was asked to end, by other means than a cancellation.", countAttempt: false, CancellationToken.None);
             default:
-                return reason switch
-                {
-                    LeaseEnd.CancelRequested => await queue.FinishCancelAsync(id, job.Fence, CancellationToken.None),
-                    LeaseEnd.Stopping => await queue.ReleaseAsync(id, job.Fence, TimeSpan.Zero, "The server shuts down.", countAttempt: false, CancellationToken.None),
-                    _ => await queue.ReleaseAsync(id, job.Fence, settings.RetryAfter[0], "The trainer was asked to end, by other means than a cancellation.", countAttempt: false, CancellationToken.None),
-                };
+                return reason == LeaseEnd.CancelRequested
+                    ? await queue.FinishCancelAsync(id, job.Fence, CancellationToken.None)
+                    : await queue.ReleaseAsync(id, job.Fence, TimeSpan.Zero, "The server shuts down.", countAttempt: false, CancellationToken.None);
         }
     }
 

@@ -34,33 +34,33 @@ internal static class JsonFaultFinder
         foreach (var (word, instead) in s_words)
         {
             if (json[Math.Min(token, json.Length)..].StartsWith(Encoding.UTF8.GetBytes(word)))
-                return Fault(token, JsonFault.NotJson, $"{word} is no JSON value.", $"Write {instead}.");
+                return NotJson(token, $"{word} is no JSON value.", $"Write {instead}.");
         }
         if (first == '\'')
-            return Fault(token, JsonFault.NotJson, "single quotes.", "Write strings and keys in double quotes; Python's json.dumps does so, str() and print() do not.");
+            return NotJson(token, "single quotes.", "Write strings and keys in double quotes; Python's json.dumps does so, str() and print() do not.");
         if (first is ']' or '}' && before == ',')
-            return Fault(token, JsonFault.NotJson, "comma before the closing bracket.", "Take the comma out.");
+            return NotJson(token, "comma before the closing bracket.", "Take the comma out.");
         if (first == '"' && Unclosed(json, token))
-            return Fault(Math.Min(at, json.Length), JsonFault.NotJson, $"the {whole} is cut off inside a string.",
+            return NotJson(Math.Min(at, json.Length), $"the {whole} is cut off inside a string.",
                 row ? "A line must hold one whole object: write line breaks inside texts as \\n, and write the row again if it was cut." : $"Close the string, write line breaks inside it as \\n, and write the {whole} again if it was cut.");
         if (token >= json.Length || at >= json.Length)
-            return Fault(json.Length, JsonFault.NotJson, depth > 0 || last == JsonTokenType.None ? $"the {whole} is cut off before its end." : "a value is missing at the end.",
+            return NotJson(json.Length, depth > 0 || last == JsonTokenType.None ? $"the {whole} is cut off before its end." : "a value is missing at the end.",
                 row ? "A line must hold one whole object: close its brackets, and do not spread it over several lines." : $"Close its brackets, or write the {whole} again if it was cut.");
         if (first == '"' && at > token && c != '"' && json[at - 1] == '\\')
-            return Fault(at - 1, JsonFault.NotJson, $"\\{c} is no escape.", "Write \\\\ for a backslash; a single quote needs none.");
+            return NotJson(at - 1, $"\\{c} is no escape.", "Write \\\\ for a backslash; a single quote needs none.");
         if (first is '/' or '#')
-            return Fault(token, JsonFault.NotJson, "a comment.", "Take it out; JSON has none.");
+            return NotJson(token, "a comment.", "Take it out; JSON has none.");
         if (json[token..].StartsWith("“"u8) || json[token..].StartsWith("”"u8) || json[token..].StartsWith("‘"u8))
-            return Fault(token, JsonFault.NotJson, "typographic quotes.", "Write strings and keys in straight double quotes (\").");
+            return NotJson(token, "typographic quotes.", "Write strings and keys in straight double quotes (\").");
         if (last == JsonTokenType.String && (char.IsAsciiLetterOrDigit(first) || first >= 0x80) && before != ',')
-            return Fault(token, JsonFault.NotJson, $"{Quote(json[token..])} follows the end of a string.", "A double quote inside a text must be written as \\\", values are parted by commas.");
+            return NotJson(token, $"{Quote(json[token..])} follows the end of a string.", "A double quote inside a text must be written as \\\", values are parted by commas.");
         if (first is '"' or '{' or '[' && before is '"' or '}' or ']')
-            return Fault(token, JsonFault.NotJson, "a comma is missing before this value.", "Part values by commas, keys from values by colons.");
+            return NotJson(token, "a comma is missing before this value.", "Part values by commas, keys from values by colons.");
         if (char.IsAsciiLetter(first) || first == '_')
-            return Fault(token, JsonFault.NotJson, $"{Quote(json[token..])} is not in double quotes.", "Keys and texts need double quotes.");
+            return NotJson(token, $"{Quote(json[token..])} is not in double quotes.", "Keys and texts need double quotes.");
         if (char.IsAsciiDigit(first) || first is '-' or '+' or '.')
-            return Fault(token, JsonFault.NotJson, $"{Quote(json[token..])} is no JSON number.", "Write digits with a decimal point, no leading zero, no plus sign.");
-        return Fault(at, JsonFault.NotJson, last == JsonTokenType.None ? $"the {(row ? "line" : whole)} begins with {Quote(json[token..])}." : $"{Quote(json[Math.Min(at, token)..])} cannot stand at column {Column(json, at)}.",
+            return NotJson(token, $"{Quote(json[token..])} is no JSON number.", "Write digits with a decimal point, no leading zero, no plus sign.");
+        return NotJson(at, last == JsonTokenType.None ? $"the {(row ? "line" : whole)} begins with {Quote(json[token..])}." : $"{Quote(json[Math.Min(at, token)..])} cannot stand at column {Column(json, at)}.",
             row ? "One line must hold one JSON object." : $"The {whole} must hold one JSON object.");
     }
 
@@ -68,6 +68,8 @@ internal static class JsonFaultFinder
     public static int Column(ReadOnlySpan<byte> json, int at) => at - json[..at].LastIndexOf((byte)'\n');
 
     private static JsonFault Fault(int offset, string code, string message, string hint) => new(offset, null, code, message, hint);
+
+    private static JsonFault NotJson(int offset, string message, string hint) => Fault(offset, JsonFault.NotJson, message, hint);
 
     /// <summary>The exception counts lines and bytes in a line.</summary>
     private static int Position(ReadOnlySpan<byte> json, JsonException e)

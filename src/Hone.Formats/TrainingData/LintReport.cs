@@ -13,7 +13,9 @@ namespace Hone.Formats.TrainingData;
 /// <param name="Hint">What to do.</param>
 public sealed record LintIssue(int? Line, long? Byte, string? Path, string Code, string Message, string? Hint)
 {
-    /// <summary><c>validation</c> for the validation file's; null for the training file's or the config's.</summary>
+    public const string TrainingFile = "training", ValidationFile = "validation", ConfigFile = "config";
+
+    /// <summary>Where several are meant, which one it is of; null: the training file's.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? File { get; init; }
 

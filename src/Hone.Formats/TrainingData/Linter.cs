@@ -48,7 +48,7 @@ public static class Linter
         }
         if (request.ValidationPath is { } validationPath)
         {
-            validation = new FileLint(request, file: "validation", request.MinValidationRows, NewEncoder(), training);
+            validation = new FileLint(request, file: LintIssue.ValidationFile, request.MinValidationRows, NewEncoder(), training);
             validation.Run(validationPath, cancellationToken);
             validation.Finish(errors, warnings);
         }

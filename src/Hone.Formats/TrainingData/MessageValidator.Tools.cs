@@ -33,7 +33,7 @@ internal sealed partial class MessageValidator
         if (message.FunctionCall.ValueKind != JsonValueKind.Object)
             scope.Error(message.FunctionCall, At(".function_call"), "tool_call_not_object", $"function_call must be an object, it is {RowValidator.Spoken(message.FunctionCall)}.", "Write {\"name\":…,\"arguments\":…}.");
         else
-            Function(message.FunctionCall, At(".function_call"));
+            Function(message.FunctionCall, At(".function_call"), deepens: true);
         return true;
     }
 
@@ -75,12 +75,15 @@ internal sealed partial class MessageValidator
             if (!call.TryGetProperty("function"u8, out var function) || function.ValueKind != JsonValueKind.Object)
                 scope.Error(call, path + ".function", "tool_function_missing", "a tool call needs function, an object with name and arguments.", "Write \"function\":{\"name\":…,\"arguments\":…}.");
             else
-                Function(function, path + ".function");
+                Function(function, path + ".function", deepens: false);
         }
         return true;
     }
 
-    private void Function(JsonElement function, string path)
+    /// <param name="function">Its name and its arguments.</param>
+    /// <param name="path">Where it stands.</param>
+    /// <param name="deepens">As a tool call it has more levels around it than here; else the row's own depth is that of its arguments.</param>
+    private void Function(JsonElement function, string path, bool deepens)
     {
         if (!function.TryGetProperty("name"u8, out var name) || name.ValueKind != JsonValueKind.String || IsBlank(name))
             scope.Error(function, path + ".name", "tool_name_missing", "the tool call has no name.", "Name the function that is called.");
@@ -91,9 +94,9 @@ internal sealed partial class MessageValidator
             scope.Error(function, path + ".arguments", "tool_arguments_missing", "the tool call has no arguments.", "Write \"arguments\":\"{}\" when there are none.");
         else if (arguments.ValueKind == JsonValueKind.String)
             Arguments(arguments, Encoding.UTF8.GetBytes(arguments.GetString()!), path + ".arguments");
-        else if (arguments.ValueKind == JsonValueKind.Object)
+        else if (arguments.ValueKind == JsonValueKind.Object && deepens)
             Arguments(arguments, JsonMarshal.GetRawUtf8Value(arguments), path + ".arguments");
-        else
+        else if (arguments.ValueKind != JsonValueKind.Object)
             scope.Error(arguments, path + ".arguments", "tool_arguments_not_object", $"arguments of the tool call must be a JSON object as text, it is {RowValidator.Spoken(arguments)}.", "Write \"arguments\":\"{…}\".");
     }
 

@@ -35,13 +35,13 @@ internal static class FinetuneEndpoints
             .Answers(ApiExamples.OwnFinetune, CloudflareJson.Default.OwnFinetuneView, ApiErrors.FinetuneNotFound("support-triage")).OrAnswers<FinetuneView>();
         account.MapDelete("/ai/finetunes/{finetune_id}", DeleteAsync).NeedsWrite().WithSummary("Delete a finetune").Answers(ApiExamples.Deleted, CloudflareJson.Default.DeletedView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"));
         account.MapPost("/ai/finetunes/{finetune_id}/cancel", CancelAsync).NeedsWrite().WithSummary("Cancel a finetune's job")
-            .Answers(ApiExamples.Cancelled, CloudflareJson.Default.OwnFinetuneView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"), Refused(400, ApiErrors.WrongState, "It is ready already; there is nothing to cancel."));
+            .Answers(ApiExamples.Cancelled, CloudflareJson.Default.OwnFinetuneView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"), Refused(400, ApiErrors.WrongState, "The job has succeeded already; there is nothing to cancel."));
         account.MapPost("/ai/finetunes/{finetune_id}/pause", (HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken) => HoldAsync(context, finetunes.PauseAsync, cancellationToken))
             .NeedsWrite().WithSummary("Pause a finetune's job").WithDescription("A running one writes a checkpoint and leaves its worker.")
-            .Answers(ApiExamples.Paused, CloudflareJson.Default.OwnFinetuneView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"), Refused(400, ApiErrors.WrongState, "It is ready already; there is nothing to pause."));
+            .Answers(ApiExamples.Paused, CloudflareJson.Default.OwnFinetuneView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"), Refused(400, ApiErrors.WrongState, "The job has succeeded; only one that is queued or running can be paused."));
         account.MapPost("/ai/finetunes/{finetune_id}/resume", (HttpContext context, FinetuneService finetunes, CancellationToken cancellationToken) => HoldAsync(context, finetunes.ResumeAsync, cancellationToken))
             .NeedsWrite().WithSummary("Resume a finetune's job")
-            .Answers(ApiExamples.OwnFinetune, CloudflareJson.Default.OwnFinetuneView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"), Refused(400, ApiErrors.WrongState, "It is not paused."));
+            .Answers(ApiExamples.OwnFinetune, CloudflareJson.Default.OwnFinetuneView, ApiErrors.MissingPermission, ApiErrors.FinetuneNotFound("support-triage"), Refused(400, ApiErrors.WrongState, "The job is queued; only a paused one can be resumed."));
     }
 
     /// <summary>An error of the AI endpoints, for the OpenAPI document.</summary>

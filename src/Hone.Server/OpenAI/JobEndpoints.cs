@@ -103,7 +103,7 @@ internal static class JobEndpoints
         : await finetunes.CancelAsync(context.Caller().AccountId, id, cancellationToken) switch
         {
             CancelResult.Accepted accepted => await AnswerAsync(accepted.Finetune, views, cancellationToken),
-            CancelResult.AlreadyEnded ended => WrongState($"Job {job_id} is {JobViews.Status(ended.Finetune)} already; there is nothing to cancel."),
+            CancelResult.AlreadyEnded ended => WrongState(ended.Message),
             _ => NotFound(job_id),
         };
 

@@ -110,7 +110,10 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
     };
 
     /// <summary>What was said of the request itself stays: its id, and how its sender stands.</summary>
-    internal static readonly string[] OwnHeaders = ["cf-ray", "cf-ai-req-id", "x-request-id", "Ratelimit", "Ratelimit-Policy"];
+    internal static readonly string[] OwnHeaders =
+    [
+        "cf-ray", "cf-ai-req-id", "x-request-id", "Ratelimit", "Ratelimit-Policy", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
+    ];
 
     private static void Clear(HttpContext context)
     {

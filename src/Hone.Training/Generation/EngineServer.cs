@@ -128,7 +128,16 @@ internal sealed partial class EngineServer(Generator generator, AdapterStore ada
     {
         AdapterUse? use = await adapters.TakeAsync(request).ConfigureAwait(false);
         ToolCallFormat? calls = AnswerConstraints.MayCall(request) ? _constraints.Format : null;
-        var stream = new GenerationStream(generator.Model, request, prompt, use?.Adapter, cancellation, constraint, calls) { AdapterUse = use };
+        GenerationStream stream;
+        try
+        {
+            stream = new GenerationStream(generator.Model, request, prompt, use?.Adapter, cancellation, constraint, calls) { AdapterUse = use };
+        }
+        catch
+        {
+            use?.Dispose();
+            throw;
+        }
         if (stream.MostCacheBytes <= generator.MaxCacheBytes)
             return (stream, null);
         var failure = new GenerateEvent.Failed("too_long",

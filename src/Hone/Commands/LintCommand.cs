@@ -71,6 +71,6 @@ internal sealed class LintCommand : CliCommand
             config = parsed ?? config;
         }
         LintReport report = Linter.Lint(new LintRequest { TrainingPath = rows[0], ValidationPath = rows.ElementAtOrDefault(1), Model = model, Config = config }, cancellationToken);
-        return errors.Count == 0 ? report : report with { Errors = [.. errors.Select(error => error with { File = "config" }), .. report.Errors] };
+        return errors.Count == 0 ? report : report with { Errors = [.. errors.Select(error => error with { File = LintIssue.ConfigFile }), .. report.Errors] };
     }
 }

@@ -31,7 +31,7 @@ internal sealed class ServeCommand : CliCommand
     private readonly Option<string[]> _models = new("--models") { Description = "A folder of GGUF files to offer as base models; may be given several times.", HelpName = "DIR" };
     private readonly Option<bool> _noWorker = new("--no-worker") { Description = "Train nothing here: the API alone." };
     private readonly WorkerOptions _worker = new();
-    private readonly LimitOptions _limits = new();
+    private readonly ServeSettings _settings = new();
     private readonly Option<bool> _insecure = new("--insecure-http") { Description = "Allow listening beyond this machine without TLS: tokens travel readable." };
     private readonly Option<bool> _quiet = new("--quiet") { Description = "Log warnings and errors alone, not each request." };
     private readonly Option<bool> _json = new("--json") { Description = "Print the address and the credentials as one line of JSON." };
@@ -43,10 +43,10 @@ internal sealed class ServeCommand : CliCommand
         foreach (Option option in new Option[] { _listen, _data, _models, _noWorker, _insecure, _quiet, _json, _untilInputEnds })
             Options.Add(option);
         _worker.AddTo(this);
-        _limits.AddTo(this);
+        _settings.AddTo(this);
     }
 
-    public override IEnumerable<string> UsageErrors(ParseResult parse) => [.. _worker.UsageErrors(parse, _noWorker), .. _limits.UsageErrors(parse), .. OwnErrors(parse)];
+    public override IEnumerable<string> UsageErrors(ParseResult parse) => [.. _worker.UsageErrors(parse, _noWorker), .. _settings.UsageErrors(parse), .. OwnErrors(parse)];
 
     private IEnumerable<string> OwnErrors(ParseResult parse)
     {
@@ -69,14 +69,14 @@ internal sealed class ServeCommand : CliCommand
         DataFolder.KeepPrivate();
         IPEndPoint listen = ServeOptions.Parse(parse.GetRequiredValue(_listen)).Address!;
         string data = DataPath.Resolve(parse.GetValue(_data));
-        LimitOptions.Limits limits = _limits.Read(parse, data);
+        ServeSettings.Values settings = _settings.Read(parse, data);
         bool started = false, isFirst = !File.Exists(Path.Combine(data, Client.Credentials.FileName));
         await using WebApplication app = HoneServer.Build(new HoneServerOptions
         {
             Listen = listen,
-            Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(Path.GetFullPath)], Limits = limits.Core },
-            RateLimit = limits.Rate,
-            AllowedOrigins = limits.Origins,
+            Core = new HoneCoreOptions { DataFolder = data, ModelFolders = [.. (parse.GetValue(_models) ?? []).Select(Path.GetFullPath)], Limits = settings.Core },
+            RateLimit = settings.Rate,
+            AllowedOrigins = settings.Origins,
             LogLevel = parse.GetValue(_quiet) ? LogLevel.Warning : LogLevel.Information,
             Services = services =>
             {

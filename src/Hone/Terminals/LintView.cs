@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Hone.Formats.TrainingData;
 using Spectre.Console;
 
 namespace Hone.Terminals;
@@ -18,7 +19,7 @@ internal static class LintView
             if (!report.TryGetProperty(list, out JsonElement findings) || findings.ValueKind != JsonValueKind.Array)
                 continue;
             foreach (IGrouping<(string?, string?), JsonElement> kind in findings.EnumerateArray().GroupBy(finding => (Text(finding, "file"), Text(finding, "code"))))
-                Print(terminal, to, kind.Key.Item1 switch { "validation" => validation ?? file, "config" => config ?? file, _ => file }, [.. kind], word, colour);
+                Print(terminal, to, kind.Key.Item1 switch { LintIssue.ValidationFile => validation ?? file, LintIssue.ConfigFile => config ?? file, _ => file }, [.. kind], word, colour);
         }
     }
 

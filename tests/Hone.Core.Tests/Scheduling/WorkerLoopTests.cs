@@ -3,6 +3,7 @@ using Hone.Core.Processes;
 using Hone.Core.Scheduling;
 using Hone.Core.Store;
 using Hone.Core.Tests.Processes;
+using Hone.Formats.Jobs;
 using Microsoft.EntityFrameworkCore;
 
 namespace Hone.Core.Tests.Scheduling;
@@ -264,7 +265,7 @@ public sealed class WorkerLoopTests
     [InlineData("finish\n[prove]\n")]
     public async Task Bug_TrainerThatWasAskedToEnd_UsedUpAnAttempt(string script)
     {
-        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\nresumed\n{script}exit 130");
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train]\nresumed\n{script}exit {ChildExitCodes.AskedToEnd}");
         fixture.Settings = fixture.Settings with { RetryAfter = [TimeSpan.FromMinutes(1)] };
         await fixture.StartWorkerAsync();
         Guid id = await fixture.QueueJobAsync();

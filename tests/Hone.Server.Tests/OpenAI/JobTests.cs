@@ -167,7 +167,7 @@ public sealed class JobTests(RunningServer server) : IClassFixture<RunningServer
         Assert.Equal("cancelled", (await client.PostAsync($"/fine_tuning/jobs/{id}/cancel")).Must().GetProperty("status").GetString());
         foreach (string verb in (string[])["cancel", "pause", "resume"])
             (await client.PostAsync($"/fine_tuning/jobs/{id}/{verb}")).MustRefuse(400, null, "cancelled", "invalid_job_state");
-        (await client.PostAsync($"/fine_tuning/jobs/{id}/cancel")).MustRefuse(400, null, $"Job {id} is cancelled already", "invalid_job_state");
+        (await client.PostAsync($"/fine_tuning/jobs/{id}/cancel")).MustRefuse(400, null, "The job was cancelled already; there is nothing to cancel.", "invalid_job_state");
         foreach (string path in (string[])["", "/events", "/checkpoints"])
             (await client.GetAsync($"/fine_tuning/jobs/ftjob-none{path}")).MustRefuse(404, "fine_tune_id", "ftjob-none", "fine_tune_not_found");
     }

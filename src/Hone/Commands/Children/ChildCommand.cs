@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Hone.Formats.Jobs;
 using Hone.Terminals;
 using Hone.Training.Processes;
 
@@ -23,7 +24,11 @@ internal abstract class ChildCommand : CliCommand
         {
             code = await RunAsync(parse, cancellationToken);
         }
-        catch (Exception fault) when (fault is not OperationCanceledException)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            code = ChildExitCodes.AskedToEnd;
+        }
+        catch (Exception fault)
         {
             terminal.Note(fault.ToString());
             // Who keeps the last lines alone, as the worker does, has the cause in them.

@@ -7,43 +7,43 @@ using Hone.Server.Auth;
 namespace Hone.Commands;
 
 /// <summary>
-/// What <c>hone serve</c> allows its clients. Each limit is an option, else an environment variable, else a field of <c>settings.json</c> in the data folder,
+/// What <c>hone serve</c> allows its clients. Each setting is an option, else an environment variable, else a field of <c>settings.json</c> in the data folder,
 /// else the default.
 /// </summary>
-internal sealed class LimitOptions
+internal sealed class ServeSettings
 {
     public const string FileName = "settings.json";
 
     /// <param name="Name">As an option: <c>--adapter-rank</c>; also <c>HONE_ADAPTER_RANK</c> and <c>adapter_rank</c>.</param>
     /// <param name="Set">Null where the text is no such value.</param>
-    private sealed record Limit(string Name, string HelpName, string Description, string Expected, Func<Limits, string, Limits?> Set)
+    private sealed record Setting(string Name, string HelpName, string Description, string Expected, Func<Values, string, Values?> Set)
     {
         public string Variable => "HONE_" + Field.ToUpperInvariant();
 
         public string Field => Name.Replace('-', '_');
     }
 
-    internal sealed record Limits(HoneLimits Core, RateLimit? Rate, IReadOnlyList<string> Origins);
+    internal sealed record Values(HoneLimits Core, RateLimit? Rate, IReadOnlyList<string> Origins);
 
-    private static readonly Limit[] s_all =
+    private static readonly Setting[] s_all =
     [
         new("rate-limit", "N/SECONDS", "Requests of a token in so many seconds, or off. Default: 1200/300.", "requests and seconds such as 1200/300, or off",
-            (limits, text) => RateLimit.TryParse(text, out RateLimit? rate) ? limits with { Rate = rate } : null),
+            (values, text) => RateLimit.TryParse(text, out RateLimit? rate) ? values with { Rate = rate } : null),
         new("finetunes-per-account", "N", "Finetunes that an account may have. Default: 100.", "a number from 1 to 1000000",
-            (limits, text) => Number(text, 1_000_000) is { } number ? limits with { Core = limits.Core with { FinetunesPerAccount = number } } : null),
+            (values, text) => Number(text, 1_000_000) is { } number ? values with { Core = values.Core with { FinetunesPerAccount = number } } : null),
         new("adapter-size", "SIZE", "Size of an uploaded adapter_model.safetensors, such as 300M. Default: 300M.", "a number and a unit, such as 300M or 1.5G",
-            (limits, text) => ByteSize.Parse(text) is { } bytes ? limits with { Core = limits.Core with { AdapterBytes = bytes } } : null),
+            (values, text) => ByteSize.Parse(text) is { } bytes ? values with { Core = values.Core with { AdapterBytes = bytes } } : null),
         new("adapter-rank", "N", "Rank of an uploaded adapter. Default: 32.", "a number from 1 to 4096",
-            (limits, text) => Number(text, 4096) is { } number ? limits with { Core = limits.Core with { AdapterRank = number } } : null),
+            (values, text) => Number(text, 4096) is { } number ? values with { Core = values.Core with { AdapterRank = number } } : null),
         new("adapter-model-types", "TYPES", "What an uploaded adapter_config.json may state as model_type, such as mistral,gemma,llama, or any. Default: any.", "names parted by commas, or any",
-            (limits, text) => Names(text) is { } names ? limits with { Core = limits.Core with { AdapterModelTypes = names is ["any"] ? null : names } } : null),
+            (values, text) => Names(text) is { } names ? values with { Core = values.Core with { AdapterModelTypes = names is ["any"] ? null : names } } : null),
         new("training-data-size", "SIZE", "Size of an uploaded training or validation file. Default: 512M.", "a number and a unit, such as 512M or 2G",
-            (limits, text) => ByteSize.Parse(text) is { } bytes ? limits with { Core = limits.Core with { TrainingDataBytes = bytes } } : null),
+            (values, text) => ByteSize.Parse(text) is { } bytes ? values with { Core = values.Core with { TrainingDataBytes = bytes } } : null),
         new("allow-origins", "ORIGINS", "Web pages whose scripts may call the API, such as https://app.example.com, or *. Default: none.", "origins such as https://app.example.com parted by commas, or *",
-            (limits, text) => Names(text) is { } origins && (origins is ["*"] || origins.All(IsOrigin)) ? limits with { Origins = origins } : null),
+            (values, text) => Names(text) is { } origins && (origins is ["*"] || origins.All(IsOrigin)) ? values with { Origins = origins } : null),
     ];
 
-    private readonly Option<string?>[] _options = [.. s_all.Select(limit => new Option<string?>("--" + limit.Name) { Description = limit.Description, HelpName = limit.HelpName })];
+    private readonly Option<string?>[] _options = [.. s_all.Select(setting => new Option<string?>("--" + setting.Name) { Description = setting.Description, HelpName = setting.HelpName })];
 
     public void AddTo(Command command)
     {
@@ -53,30 +53,30 @@ internal sealed class LimitOptions
 
     public IEnumerable<string> UsageErrors(ParseResult parse)
     {
-        foreach ((Limit limit, Option<string?> option) in s_all.Zip(_options))
+        foreach ((Setting setting, Option<string?> option) in s_all.Zip(_options))
         {
-            if (parse.GetValue(option) is { } given && limit.Set(new Limits(new HoneLimits(), null, []), given) is null)
-                yield return $"--{limit.Name} {given}: {limit.Expected} is expected.";
+            if (parse.GetValue(option) is { } given && setting.Set(new Values(new HoneLimits(), null, []), given) is null)
+                yield return $"--{setting.Name} {given}: {setting.Expected} is expected.";
         }
     }
 
-    public Limits Read(ParseResult parse, string dataFolder) =>
+    public Values Read(ParseResult parse, string dataFolder) =>
         Read([.. _options.Select(parse.GetValue)], Environment.GetEnvironmentVariable, Path.Combine(dataFolder, FileName));
 
-    internal static Limits Read(IReadOnlyList<string?> given, Func<string, string?> variable, string file)
+    internal static Values Read(IReadOnlyList<string?> given, Func<string, string?> variable, string file)
     {
         Dictionary<string, string> fields = File.Exists(file) ? ReadFile(file) : [];
-        var limits = new Limits(new HoneLimits(), RateLimit.Default, []);
+        var values = new Values(new HoneLimits(), RateLimit.Default, []);
         for (int i = 0; i < s_all.Length; i++)
         {
-            Limit limit = s_all[i];
-            (string? text, string origin) = given[i] is { } option ? (option, $"--{limit.Name}")
-                : variable(limit.Variable) is { Length: > 0 } environment ? (environment, limit.Variable)
-                : (fields.GetValueOrDefault(limit.Field), $"{limit.Field} in {file}");
+            Setting setting = s_all[i];
+            (string? text, string origin) = given[i] is { } option ? (option, $"--{setting.Name}")
+                : variable(setting.Variable) is { Length: > 0 } environment ? (environment, setting.Variable)
+                : (fields.GetValueOrDefault(setting.Field), $"{setting.Field} in {file}");
             if (text is not null)
-                limits = limit.Set(limits, text) ?? throw new CliException($"{origin} is \"{text}\": {limit.Expected} is expected.");
+                values = setting.Set(values, text) ?? throw new CliException($"{origin} is \"{text}\": {setting.Expected} is expected.");
         }
-        return limits;
+        return values;
     }
 
     private static Dictionary<string, string> ReadFile(string file)
@@ -87,8 +87,8 @@ internal sealed class LimitOptions
             var fields = new Dictionary<string, string>();
             foreach (JsonProperty field in document.RootElement.EnumerateObject())
             {
-                if (!Array.Exists(s_all, limit => limit.Field == field.Name))
-                    throw new CliException($"{file} has a field \"{field.Name}\", which is no setting.", $"there are {string.Join(", ", s_all.Select(limit => limit.Field))}.");
+                if (!Array.Exists(s_all, setting => setting.Field == field.Name))
+                    throw new CliException($"{file} has a field \"{field.Name}\", which is no setting.", $"there are {string.Join(", ", s_all.Select(setting => setting.Field))}.");
                 fields[field.Name] = field.Value.ToString();
             }
             return fields;

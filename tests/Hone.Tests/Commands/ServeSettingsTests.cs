@@ -3,24 +3,24 @@ using Hone.Server.Auth;
 
 namespace Hone.Tests.Commands;
 
-public sealed class LimitOptionsTests : IDisposable
+public sealed class ServeSettingsTests : IDisposable
 {
     private static readonly string?[] s_nothing = new string?[7];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("hone-limits-").FullName;
 
-    private string Settings => Path.Combine(_folder, LimitOptions.FileName);
+    private string Settings => Path.Combine(_folder, ServeSettings.FileName);
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
     public void Read_Nothing_IsTheOriginals()
     {
-        LimitOptions.Limits limits = LimitOptions.Read(s_nothing, _ => null, Settings);
-        Assert.Equal(100, limits.Core.FinetunesPerAccount);
-        Assert.Equal(300L << 20, limits.Core.AdapterBytes);
-        Assert.Equal(32, limits.Core.AdapterRank);
-        Assert.Equal(new RateLimit(1200, TimeSpan.FromMinutes(5)), limits.Rate);
+        ServeSettings.Values values = ServeSettings.Read(s_nothing, _ => null, Settings);
+        Assert.Equal(100, values.Core.FinetunesPerAccount);
+        Assert.Equal(300L << 20, values.Core.AdapterBytes);
+        Assert.Equal(32, values.Core.AdapterRank);
+        Assert.Equal(new RateLimit(1200, TimeSpan.FromMinutes(5)), values.Rate);
     }
 
     [Fact]
@@ -28,9 +28,9 @@ public sealed class LimitOptionsTests : IDisposable
     {
         File.WriteAllText(Settings, """{ "adapter_rank": 48, "finetunes_per_account": 5, "adapter_size": "1.5G", "rate_limit": "off" /* all of them */, }""");
         string?[] given = [null, "7", .. s_nothing[2..]];
-        LimitOptions.Limits limits = LimitOptions.Read(given, name => name switch { "HONE_ADAPTER_RANK" => "64", "HONE_FINETUNES_PER_ACCOUNT" => "6", _ => null }, Settings);
-        Assert.Equal((7, 64, 3L << 29), (limits.Core.FinetunesPerAccount, limits.Core.AdapterRank, limits.Core.AdapterBytes));
-        Assert.Null(limits.Rate);
+        ServeSettings.Values values = ServeSettings.Read(given, name => name switch { "HONE_ADAPTER_RANK" => "64", "HONE_FINETUNES_PER_ACCOUNT" => "6", _ => null }, Settings);
+        Assert.Equal((7, 64, 3L << 29), (values.Core.FinetunesPerAccount, values.Core.AdapterRank, values.Core.AdapterBytes));
+        Assert.Null(values.Rate);
     }
 
     [Theory]
@@ -44,9 +44,9 @@ public sealed class LimitOptionsTests : IDisposable
     {
         string? Variable(string name) => name == "HONE_ALLOW_ORIGINS" ? text : null;
         if (expected is not null)
-            Assert.Equal(expected, string.Join(' ', LimitOptions.Read(s_nothing, Variable, Settings).Origins));
+            Assert.Equal(expected, string.Join(' ', ServeSettings.Read(s_nothing, Variable, Settings).Origins));
         else
-            Assert.StartsWith("HONE_ALLOW_ORIGINS is \"", Assert.Throws<CliException>(() => LimitOptions.Read(s_nothing, Variable, Settings)).Message, StringComparison.Ordinal);
+            Assert.StartsWith("HONE_ALLOW_ORIGINS is \"", Assert.Throws<CliException>(() => ServeSettings.Read(s_nothing, Variable, Settings)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -54,7 +54,7 @@ public sealed class LimitOptionsTests : IDisposable
     [InlineData("mistral, gemma,llama", "mistral gemma llama")]
     public void Read_ModelTypes_AreNamesOrAny(string text, string? expected)
     {
-        IReadOnlyList<string>? types = LimitOptions.Read(s_nothing, name => name == "HONE_ADAPTER_MODEL_TYPES" ? text : null, Settings).Core.AdapterModelTypes;
+        IReadOnlyList<string>? types = ServeSettings.Read(s_nothing, name => name == "HONE_ADAPTER_MODEL_TYPES" ? text : null, Settings).Core.AdapterModelTypes;
         Assert.Equal(expected, types is null ? null : string.Join(' ', types));
     }
 
@@ -67,10 +67,10 @@ public sealed class LimitOptionsTests : IDisposable
     public void Read_BadFile_SaysWhere(string json, string expected)
     {
         File.WriteAllText(Settings, json);
-        Assert.Contains(expected, Assert.Throws<CliException>(() => LimitOptions.Read(s_nothing, _ => null, Settings)).Message, StringComparison.Ordinal);
+        Assert.Contains(expected, Assert.Throws<CliException>(() => ServeSettings.Read(s_nothing, _ => null, Settings)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Read_BadVariable_NamesIt() =>
-        Assert.StartsWith("HONE_RATE_LIMIT is \"10\"", Assert.Throws<CliException>(() => LimitOptions.Read(s_nothing, name => name == "HONE_RATE_LIMIT" ? "10" : null, Settings)).Message, StringComparison.Ordinal);
+        Assert.StartsWith("HONE_RATE_LIMIT is \"10\"", Assert.Throws<CliException>(() => ServeSettings.Read(s_nothing, name => name == "HONE_RATE_LIMIT" ? "10" : null, Settings)).Message, StringComparison.Ordinal);
 }
