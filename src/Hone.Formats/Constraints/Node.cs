@@ -127,12 +127,10 @@ internal sealed class MapNode(int id, ValueShape.Map map, int member, bool isFir
     {
         var choices = new List<Node>();
         Node separator = table.Separator(isFirst);
-        for (int m = member; m < map.Members.Count; m++)
+        if (member < map.Members.Count)
         {
-            Member next = map.Members[m];
-            if (next.Value.IsSatisfiable)
-                choices.Add(table.Sequence(separator, table.Literal(JsonBytes.Quoted(next.Name) + ":"), table.Blank, table.Of(next.Value), table.Map(map, m + 1, isFirst: false)));
-            if (next.IsRequired)
+            choices.Add(table.Sequence(separator, table.Members(map, member)));
+            if (map.Members[map.Names.LastFrom(member)].IsRequired)
                 return table.Choice(choices);
         }
         if (map.Others is { IsSatisfiable: true } others)
@@ -142,5 +140,28 @@ internal sealed class MapNode(int id, ValueShape.Map map, int member, bool isFir
         }
         choices.Add(table.Sequence(table.Space, table.Literal("}")));
         return table.Choice(choices);
+    }
+}
+
+/// <summary>An object's text from a member's name on, or from a place in it, where several members may come that begin alike. One node in place of a choice of all of them.</summary>
+/// <param name="id">See <see cref="Node"/>.</param>
+/// <param name="map">The object.</param>
+/// <param name="first">The first of the members.</param>
+/// <param name="low">The first of their names, which are neighbours, among the object's.</param>
+/// <param name="high">Behind the last one.</param>
+/// <param name="depth">Bytes that they have in common, and that are written.</param>
+internal sealed class MembersNode(int id, ValueShape.Map map, int first, int low, int high, int depth) : Node(id)
+{
+    public override bool CanEnd => false;
+    public override bool IsInObject => true;
+
+    protected override Node Derive(byte symbol, NodeTable table)
+    {
+        int begin = low, end = high;
+        while (begin < end && map.Names.TextOf(begin)[depth] != symbol)
+            begin++;
+        while (begin < end && map.Names.TextOf(end - 1)[depth] != symbol)
+            end--;
+        return table.Members(map, first, begin, end, depth + 1);
     }
 }

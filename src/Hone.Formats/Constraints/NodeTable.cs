@@ -122,6 +122,29 @@ internal sealed class NodeTable
 
     public Node Map(ValueShape.Map map, int member, bool isFirst) => Make((5, map, member, isFirst ? 1 : 0, 0), id => new MapNode(id, map, member, isFirst));
 
+    /// <summary>A member that may come where none before <paramref name="first"/> may, and what follows.</summary>
+    public Node Members(ValueShape.Map map, int first) => Members(map, first, 0, map.Names.Count, 0);
+
+    /// <summary>Of them those with some names, which begin with the same bytes, behind these.</summary>
+    public Node Members(ValueShape.Map map, int first, int low, int high, int depth)
+    {
+        MemberNames names = map.Names;
+        int last = names.LastFrom(first), begin = high, end = low, next = last;
+        for (int name = low; name < high; name++)
+        {
+            int member = names.MemberOf(name);
+            if (member < first || member > last || !map.Members[member].Value.IsSatisfiable)
+                continue;
+            (begin, end, next) = (Math.Min(begin, name), name + 1, Math.Min(next, member));
+        }
+        if (begin >= end)
+            return Nothing;
+        // No name with its colon begins another: this one is complete.
+        if (names.TextOf(begin).Length == depth)
+            return Sequence(Blank, Of(map.Members[next].Value), Map(map, next + 1, isFirst: false));
+        return Make((6, map, next, begin, depth), id => new MembersNode(id, map, next, begin, end, depth));
+    }
+
     public Node BodyOf(Rule rule)
     {
         if (_bodies.TryGetValue(rule, out Node? body))

@@ -57,6 +57,8 @@ internal abstract record ValueShape
     public sealed record Map(IReadOnlyList<Member> Members, Rule? Others, TextAutomaton OtherNames) : ValueShape
     {
         public override IEnumerable<Rule> Parts => Others is null ? Members.Select(m => m.Value) : Members.Select(m => m.Value).Append(Others);
+
+        public MemberNames Names { get; } = new(Members);
     }
 }
 

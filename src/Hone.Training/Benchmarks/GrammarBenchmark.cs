@@ -35,7 +35,7 @@ public static class GrammarBenchmark
         var all = new JsonObject();
         for (int i = 0; i < properties; i++)
             all[$"property_{i}"] = JsonNode.Parse(s_kinds[i % s_kinds.Length]);
-        return JsonSerializer.SerializeToElement(new JsonObject { ["type"] = "object", ["properties"] = all, ["required"] = new JsonArray([.. all.Select(p => (JsonNode)p.Key)]) });
+        return JsonSerializer.SerializeToElement(new JsonObject { ["type"] = "object", ["properties"] = all, ["required"] = new JsonArray([.. all.Where((_, i) => i % 2 == 0).Select(p => (JsonNode)p.Key)]) });
     }
 
     /// <returns>Milliseconds of each token: its mask, and going on behind it.</returns>

@@ -121,6 +121,7 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
 
     private const string Long = "a_name_that_error_messages_show_only_the_first_sixty_letters_of";
 
+    private const string OneBeginsAnother = """{"type":"object","properties":{"ab":{"const":1},"a":{"const":2},"abc":{"const":3},"abcd":false},"required":["a"]}""";
     private const string AlikeForLong = """{"type":"object","properties":{""" + "\"" + Long + """A":{"$ref":"#/$defs/""" + Long + """A"},""" + "\"" + Long + """B":{"$ref":"#/$defs/""" + Long + """B"}},"$defs":{""" + "\"" + Long
         + """A":{"const":1},""" + "\"" + Long + """B":{"const":"two"}}}""";
 
@@ -208,6 +209,12 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
     [InlineData("""{"type":"object","properties":{"a\tb":{"const":1},"a b":{"const":"two"}},"additionalProperties":false}""", "{\"a\\tb\":1,\"a b\":1}", false)]
     [InlineData(AlikeForLong, "{\"" + Long + "A\":1,\"" + Long + "B\":\"two\"}", true)]
     [InlineData(AlikeForLong, "{\"" + Long + "A\":1,\"" + Long + "B\":1}", false)]
+    [InlineData(OneBeginsAnother, "{\"ab\":1,\"a\":2,\"abc\":3}", true)]
+    [InlineData(OneBeginsAnother, "{\"a\":2,\"abc\":3}", true)]
+    [InlineData(OneBeginsAnother, "{\"a\":2,\"ab\":1}", false)]
+    [InlineData(OneBeginsAnother, "{\"abc\":3}", false)]
+    [InlineData(OneBeginsAnother, "{\"ab\":1}", false)]
+    [InlineData(OneBeginsAnother, "{\"a\":2,\"abcd\":1}", false)]
     public void Accept_Text_IsTakenOrNot(string schema, string text, bool taken)
     {
         Rule rule = SchemaRules.Compile(JsonElement.Parse(schema));
@@ -321,6 +328,28 @@ public sealed class ConstraintTests(ConstraintTests.Vocabulary vocabulary) : ICl
         Assert.True(tokens.Count > 100, $"{tokens.Count} tokens");
         Assert.True(compiled <= 300, $"compiled in {compiled:f0} ms");
         Assert.True(tokens.Order().ElementAt(tokens.Count / 2) <= 1, $"{tokens.Order().ElementAt(tokens.Count / 2):f2} ms a token");
+    }
+
+    /// <summary>A state is one of the names that may come, not of all of them one by one: as many states for ten times the members.</summary>
+    [Fact]
+    public void Bug_ObjectOfManyOptionalMembers_WasAChoiceOfAll()
+    {
+        Assert.InRange(States(2000), 1, 2 * States(200));
+
+        int States(int members)
+        {
+            var properties = new JsonObject();
+            for (int i = 0; i < members; i++)
+                properties[$"member_{i}"] = JsonNode.Parse("""{"type":"null"}""");
+            JsonElement schema = JsonElement.Parse(new JsonObject { ["type"] = "object", ["properties"] = properties }.ToJsonString());
+            ConstraintState state = Constraint.Json(schema, vocabulary.Tokens).Start();
+            foreach (string text in new[] { "{", "\"", "member", "_", "1", "2", "\":", "null", ",", "\"" })
+            {
+                state.Mask();
+                state.Accept(vocabulary.TokenOf(text));
+            }
+            return state.Table.Count;
+        }
     }
 
     /// <summary>What would take minutes is refused, and soon.</summary>
