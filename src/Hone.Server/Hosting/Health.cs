@@ -7,10 +7,13 @@ namespace Hone.Server.Hosting;
 /// <summary><c>/healthz</c>: the process answers. <c>/readyz</c>: it may be given work.</summary>
 internal static class Health
 {
+    // Load balancers and monitors ask with either.
+    private static readonly string[] s_methods = [HttpMethods.Get, HttpMethods.Head];
+
     public static void MapHealth(this IEndpointRouteBuilder app)
     {
-        app.MapGet("/healthz", () => TypedResults.Text("""{"status":"ok"}""", "application/json")).ExcludeFromDescription();
-        app.MapGet("/readyz", ReadyAsync).ExcludeFromDescription();
+        app.MapMethods("/healthz", s_methods, () => TypedResults.Text("""{"status":"ok"}""", "application/json")).ExcludeFromDescription();
+        app.MapMethods("/readyz", s_methods, ReadyAsync).ExcludeFromDescription();
     }
 
     private static async Task<IResult> ReadyAsync(HoneStore store, IHostApplicationLifetime lifetime, CancellationToken cancellationToken)

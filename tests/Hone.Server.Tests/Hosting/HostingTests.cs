@@ -13,6 +13,11 @@ public sealed partial class HostingTests(RunningServer server) : IClassFixture<R
     {
         Assert.Equal("""{"status":"ok"}""", await server.Http.GetStringAsync("/healthz"));
         Assert.Equal("""{"status":"ready"}""", await server.Http.GetStringAsync("/readyz"));
+        foreach (string path in new[] { "/healthz", "/readyz" })
+        {
+            using var head = await server.Http.SendAsync(new HttpRequestMessage(HttpMethod.Head, path));
+            Assert.Equal((HttpStatusCode.OK, ""), (head.StatusCode, await head.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)));
+        }
     }
 
     /// <summary>As a browser asks: before a call with a token, and then with it. Errors can be read as well.</summary>
