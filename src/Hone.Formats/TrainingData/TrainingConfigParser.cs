@@ -10,7 +10,7 @@ namespace Hone.Formats.TrainingData;
 /// <summary>Reads <c>training_config.json</c>. A key that is absent, null or <c>"auto"</c> becomes a null.</summary>
 public static class TrainingConfigParser
 {
-    private static readonly string[] s_keys =
+    internal static readonly string[] Keys =
     [
         "method", "n_epochs", "batch_size", "learning_rate", "learning_rate_multiplier", "lr_scheduler", "warmup_ratio", "rank", "alpha", "dropout", "target_modules",
         "use_rslora", "use_dora", "lora_bias", "modules_to_save", "layers_to_transform", "max_length", "train_on", "seed", "weight_decay", "max_grad_norm", "precision", "use_double_quant", "recompute", "eval_every", "checkpoint_every",
@@ -68,10 +68,10 @@ public static class TrainingConfigParser
         {
             string key = property.Name;
             var v = new Value(property.Value, key, scope);
-            if (!s_keys.Contains(key))
+            if (!Keys.Contains(key))
             {
                 scope.Error(property.Value, "$." + key.Shown(60), "unknown_key", $"unknown key {key.Shown(60)}.",
-                    (s_otherNames.FirstOrDefault(n => n.Theirs == key).Ours ?? NearestName.Meant(key, s_keys)) is { } near ? $"Did you mean {near}?" : $"Known keys: {string.Join(", ", s_keys)}.");
+                    (s_otherNames.FirstOrDefault(n => n.Theirs == key).Ours ?? NearestName.Meant(key, Keys)) is { } near ? $"Did you mean {near}?" : $"Known keys: {string.Join(", ", Keys)}.");
                 continue;
             }
             if (property.Value.ValueKind == JsonValueKind.Null || property.Value.ValueKind == JsonValueKind.String && property.Value.ValueEquals("auto"u8))

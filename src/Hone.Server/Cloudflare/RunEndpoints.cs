@@ -110,7 +110,8 @@ internal static class RunEndpoints
     {
         FinetuneState.AwaitingAssets => ": upload training_data.jsonl, or adapter_config.json and adapter_model.safetensors",
         FinetuneState.Failed => $": {finetune.ErrorMessage}",
-        FinetuneState.Cancelled => "",
+        FinetuneState.Cancelled => ": create another one with its files",
+        FinetuneState.Paused => ": resume it",
         _ => ": its events tell how far it is",
     };
 

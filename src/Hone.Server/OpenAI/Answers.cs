@@ -26,7 +26,7 @@ internal sealed record RunnableModel(string Base, string? AdapterPath, string? A
             return (new RunnableModel(finetune.Model, then.Path, then.Key), null);
         }
         if (finetune.State is not FinetuneState.Ready || await services.Adapters.GetAsync(finetune.Id, cancellationToken) is not { } adapter)
-            return (null, OpenAIError.ModelNotReady(name, finetune.State.Name()));
+            return (null, OpenAIError.ModelNotReady(name, JobViews.Status(finetune)));
         return (new RunnableModel(finetune.Model, adapter.Path, adapter.Key), null);
     }
 }
