@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using Hone.Core.Finetunes;
@@ -13,7 +14,11 @@ public sealed record AdapterFolder(string Path, string Key);
 /// <summary>Lays out the adapter of a ready finetune as a folder with the names that PEFT and the engine expect: links to blobs, no copies.</summary>
 public sealed class AdapterFolders(HoneStore store, BlobStore blobs, DataFolder folder)
 {
+    // Once a run: what is answered with is what was stored.
+    private readonly ConcurrentDictionary<string, bool> verified = new();
+
     /// <summary>Null when the finetune does not have both files.</summary>
+    /// <exception cref="StorageException">One of them is damaged.</exception>
     public async Task<AdapterFolder?> GetAsync(Guid finetuneId, CancellationToken cancellationToken)
     {
         List<FinetuneAsset> files;
@@ -22,20 +27,23 @@ public sealed class AdapterFolders(HoneStore store, BlobStore blobs, DataFolder 
             files = await db.FinetuneAssets.Where(a => a.FinetuneId == finetuneId && (a.FileName == AssetFiles.AdapterConfig || a.FileName == AssetFiles.AdapterModel))
                 .OrderBy(a => a.FileName).ToListAsync(cancellationToken);
         }
-        return files.Count == 2 ? Get(files[0].Sha256, files[1].Sha256) : null;
+        return files.Count == 2 ? await GetAsync(files[0].Sha256, files[1].Sha256, cancellationToken) : null;
     }
 
     /// <summary>The adapter as it was after a step.</summary>
-    public AdapterFolder Get(FinetuneCheckpoint checkpoint) => Get(checkpoint.ConfigSha256, checkpoint.WeightsSha256);
+    public Task<AdapterFolder> GetAsync(FinetuneCheckpoint checkpoint, CancellationToken cancellationToken) => GetAsync(checkpoint.ConfigSha256, checkpoint.WeightsSha256, cancellationToken);
 
-    private AdapterFolder Get(string configSha256, string weightsSha256)
+    private async Task<AdapterFolder> GetAsync(string configSha256, string weightsSha256, CancellationToken cancellationToken)
     {
         (string FileName, string Sha256)[] files = [(AssetFiles.AdapterConfig, configSha256), (AssetFiles.AdapterModel, weightsSha256)];
         string key = Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(string.Concat(files.Select(f => f.Sha256)))));
         string path = System.IO.Path.Combine(folder.AdaptersPath, key);
         DataFolder.CreatePrivateFolder(path);
+        bool isVerified = verified.ContainsKey(key);
         foreach ((string fileName, string sha256) in files)
         {
+            if (!isVerified)
+                await blobs.VerifiedPathAsync(sha256, cancellationToken);
             string link = System.IO.Path.Combine(path, fileName), target = blobs.PathOf(sha256);
             // In a data folder that was moved or copied they lead to the blobs at the old place.
             if (new FileInfo(link).LinkTarget == target)
@@ -44,6 +52,7 @@ public sealed class AdapterFolders(HoneStore store, BlobStore blobs, DataFolder 
             File.CreateSymbolicLink(temporary, target);
             File.Move(temporary, link, overwrite: true);
         }
+        verified.TryAdd(key, true);
         return new AdapterFolder(path, key);
     }
 

@@ -25,6 +25,8 @@ public sealed partial class BlobStore(DataFolder folder)
     // Keeps a blob that is being written from being collected between the look at its age and its deletion.
     private readonly Lock naming = new();
 
+    public string Path => folder.BlobPath;
+
     private string TemporaryPath => System.IO.Path.Combine(folder.BlobPath, "tmp");
 
     /// <summary>Makes the folders and, where no other process can be writing, removes what broken writes of an earlier one left.</summary>
@@ -118,7 +120,18 @@ public sealed partial class BlobStore(DataFolder folder)
 
     public bool Exists(string sha256, long size) => new FileInfo(PathOf(sha256)) is { Exists: true } file && file.Length == size;
 
-    public FileStream OpenRead(string sha256) => new(PathOf(sha256), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, 1 << 16, FileOptions.Asynchronous | FileOptions.SequentialScan);
+    /// <exception cref="StorageException">It is gone, or of another size.</exception>
+    public FileStream OpenRead(string sha256, long size) => Exists(sha256, size) ? OpenRead(sha256) : throw Damaged(sha256);
+
+    /// <summary>Where a blob lies that has been read back and hashed.</summary>
+    /// <exception cref="StorageException">It is gone, or not what its name says.</exception>
+    public async Task<string> VerifiedPathAsync(string sha256, CancellationToken cancellationToken) =>
+        await VerifyAsync(sha256, cancellationToken) ? PathOf(sha256) : throw Damaged(sha256);
+
+    private StorageException Damaged(string sha256) =>
+        new(StorageProblem.FileDamaged, $"{PathOf(sha256)} is {(File.Exists(PathOf(sha256)) ? "damaged: its bytes are not those that were stored" : "gone")}. Check the disk, and restore the file from a backup.");
+
+    private FileStream OpenRead(string sha256) => new(PathOf(sha256), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, 1 << 16, FileOptions.Asynchronous | FileOptions.SequentialScan);
 
     /// <summary>Reads a blob back and hashes it: true when it is what its name says.</summary>
     public async Task<bool> VerifyAsync(string sha256, CancellationToken cancellationToken)

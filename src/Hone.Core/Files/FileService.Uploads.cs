@@ -197,7 +197,8 @@ public sealed partial class FileService
                 }
                 if (next == parts.Count)
                     return 0;
-                current = blobs.OpenRead(parts[next++].Sha256);
+                current = blobs.OpenRead(parts[next].Sha256, parts[next].Size);
+                next++;
             }
         }
 

@@ -94,7 +94,7 @@ public sealed partial class FileService(HoneStore store, StoreWriter writer, Blo
     }
 
     /// <summary>The caller disposes the stream.</summary>
-    public Stream OpenRead(StoredFile file) => blobs.OpenRead(file.Sha256);
+    public Stream OpenRead(StoredFile file) => blobs.OpenRead(file.Sha256, file.Size);
 
     /// <summary>A job that learns from the file keeps its bytes. False where there is none.</summary>
     public Task<bool> DeleteAsync(string accountId, string id, CancellationToken cancellationToken) =>

@@ -73,7 +73,7 @@ public sealed partial class FinetuneService
     {
         await using HoneDbContext db = store.Read();
         FinetuneAsset? asset = await db.FinetuneAssets.FirstOrDefaultAsync(a => a.FinetuneId == finetuneId && a.FileName == fileName, cancellationToken);
-        return asset is null ? null : new AssetContent(asset, blobs.OpenRead(asset.Sha256));
+        return asset is null ? null : new AssetContent(asset, blobs.OpenRead(asset.Sha256, asset.Size));
     }
 
     /// <summary>
@@ -88,9 +88,10 @@ public sealed partial class FinetuneService
         if (finetune.State != FinetuneState.Ready || Sha256(AssetFiles.AdapterConfig) is not { } config || Sha256(AssetFiles.AdapterModel) is not { } weights)
             return null;
         BaseModel model = await models.OpenAsync(finetune.Model, cancellationToken);
+        string configPath = await blobs.VerifiedPathAsync(config, cancellationToken), weightsPath = await blobs.VerifiedPathAsync(weights, cancellationToken);
         return await Task.Run(() => fileName == AdapterExport.GgufFileName
-            ? AdapterExport.OpenGguf(blobs.PathOf(config), blobs.PathOf(weights), model.Weights)
-            : AdapterExport.OpenMerged(blobs.PathOf(config), blobs.PathOf(weights), model.Weights), cancellationToken);
+            ? AdapterExport.OpenGguf(configPath, weightsPath, model.Weights)
+            : AdapterExport.OpenMerged(configPath, weightsPath, model.Weights), cancellationToken);
 
         string? Sha256(string name) => assets.FirstOrDefault(a => a.FileName == name)?.Sha256;
     }

@@ -27,6 +27,9 @@ internal sealed partial class JobAttempt
     [LoggerMessage(3047, LogLevel.Error, "Job {Job}: its model cannot be read")]
     private static partial void LogModelUnavailable(ILogger logger, Exception error, Guid job);
 
+    [LoggerMessage(3062, LogLevel.Error, "Job {Job}: {Path} is gone or damaged; check the disk")]
+    private static partial void LogDamaged(ILogger logger, Guid job, string path);
+
     [LoggerMessage(3049, LogLevel.Warning, "Job {Job}: what the trainer wrote at step {Step} could not be stored")]
     private static partial void LogNotStored(ILogger logger, Exception error, Guid job, int step);
 

@@ -88,7 +88,22 @@ internal sealed partial class JobAttempt(
             return new AttemptResult.Rejected(ModelUnavailableException.Code, error.PublicMessage);
         }
 
-        using JobFolder folder = MakeFolder(model, modelSha256);
+        string? checkpoint = job.CheckpointBlob;
+        if (checkpoint is not null && !await blobs.VerifyAsync(checkpoint, lease.Ended))
+        {
+            LogDamaged(logger, job.FinetuneId, blobs.PathOf(checkpoint));
+            await events.AddAsync(new NewEvent("The server's copy of the last checkpoint is damaged: the training begins anew.", "warn"), null, lease.Ended);
+            checkpoint = null;
+        }
+        foreach (string name in (string[])[AssetFiles.TrainingData, AssetFiles.ValidationData])
+        {
+            if (!job.Assets.TryGetValue(name, out FinetuneAsset? asset) || await blobs.VerifyAsync(asset.Sha256, lease.Ended))
+                continue;
+            LogDamaged(logger, job.FinetuneId, blobs.PathOf(asset.Sha256));
+            return new AttemptResult.Rejected("file_damaged", $"The server's copy of {name} is gone or damaged. Its log has the details; once the disk is sound, send the file again with another job.");
+        }
+
+        using JobFolder folder = MakeFolder(model, modelSha256, checkpoint);
         CrashPoint.Here("worker.folder_made");
 
         AttemptResult trained = await RunChildAsync(TrainerProcess.Train, folder, lease, events, pause);
@@ -112,7 +127,7 @@ internal sealed partial class JobAttempt(
         return new AttemptResult.Trained(files, finished.Metrics, proof);
     }
 
-    private JobFolder MakeFolder(ModelEntry model, string modelSha256)
+    private JobFolder MakeFolder(ModelEntry model, string modelSha256, string? checkpoint)
     {
         var inputs = new Dictionary<string, string>
         {
@@ -120,7 +135,7 @@ internal sealed partial class JobAttempt(
         };
         if (job.Assets.TryGetValue(AssetFiles.ValidationData, out FinetuneAsset? validation))
             inputs[AssetFiles.ValidationData] = blobs.PathOf(validation.Sha256);
-        if (job.CheckpointBlob is { } checkpoint)
+        if (checkpoint is not null)
             inputs[JobFolder.ResumeFile] = blobs.PathOf(checkpoint);
         var spec = new JobSpec
         {
@@ -135,7 +150,7 @@ internal sealed partial class JobAttempt(
             Config = job.Config with { Seed = job.Config.Seed ?? job.Seed },
             Threads = settings.ThreadsPerJob,
             MemoryLimitMb = settings.MemoryLimitMb,
-            ResumeFrom = job.CheckpointBlob is null ? null : JobFolder.ResumeFile,
+            ResumeFrom = checkpoint is null ? null : JobFolder.ResumeFile,
             CacheFolder = Store.DataFolder.RowsPathOf(settings.DataFolder),
         };
         return JobFolder.Create(settings.DataFolder, spec, inputs);

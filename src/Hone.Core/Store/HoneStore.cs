@@ -38,6 +38,8 @@ public sealed class HoneStore : IAsyncDisposable
             blobs.Initialize();
             await using HoneDbContext db = OpenWriter();
             await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode = WAL;", cancellationToken);
+            if (blobs.All().Any() && !(await db.Database.GetAppliedMigrationsAsync(cancellationToken)).Any())
+                throw new StorageException(StorageProblem.Damaged, $"{folder.Path} holds files of finetunes, but {Path.GetFileName(folder.DatabasePath)}, which knows whose they are, is gone or empty. Restore it from a backup, with the files that begin with its name; to begin anew, move {blobs.Path} away.");
             await MigrateAsync(db, cancellationToken);
         }
         catch (Exception e) when (e is not StorageException && StorageException.From(e, folder.Path) is { } storage)

@@ -17,8 +17,11 @@ public enum StorageProblem
     /// <summary>Another process holds the database's write lock for too long.</summary>
     Busy,
 
-    /// <summary>The file is not a database, or a damaged one.</summary>
+    /// <summary>The file is not a database, or a damaged one, or gone.</summary>
     Damaged,
+
+    /// <summary>A stored file is gone, or is no longer what it was.</summary>
+    FileDamaged,
 
     /// <summary>The database was made by a newer version.</summary>
     Newer,
@@ -68,7 +71,7 @@ public sealed class StorageException(StorageProblem problem, string message, Exc
         SQLitePCL.raw.SQLITE_READONLY => new(StorageProblem.ReadOnly, $"The database in {where} cannot be written: {e.Message}.", e),
         SQLitePCL.raw.SQLITE_CANTOPEN => new(StorageProblem.Failed, $"The database in {where} cannot be opened or made. The folder must exist and be writable.", e),
         SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_LOCKED => new(StorageProblem.Busy, $"Another process is writing the database in {where}; try again.", e),
-        SQLitePCL.raw.SQLITE_NOTADB or SQLitePCL.raw.SQLITE_CORRUPT => new(StorageProblem.Damaged, $"The database in {where} is damaged or not a database: {e.Message}. Restore it from a backup, or choose another folder with --data.", e),
+        SQLitePCL.raw.SQLITE_NOTADB or SQLitePCL.raw.SQLITE_CORRUPT => new(StorageProblem.Damaged, $"The database in {where} is damaged or not a database: {e.Message.TrimEnd('.')}. Restore it from a backup, or choose another folder with --data.", e),
         SQLitePCL.raw.SQLITE_IOERR => new(StorageProblem.Failed, $"The database in {where} cannot be read or written: {e.Message}.", e),
         _ => null,
     };

@@ -79,8 +79,14 @@ internal static class ApiErrors
         StorageProblem.Busy => new(503, 10503, $"Another process is writing the server's database; try again. {InTheLog}") { RetryAfter = TimeSpan.FromSeconds(1) },
         StorageProblem.ReadOnly => new(500, 10501, $"The server cannot write its data folder. Nothing of this request is stored. {InTheLog}") { Retry = false },
         StorageProblem.Damaged => new(500, 10501, $"The server's database is damaged. {InTheLog}") { Retry = false },
+        StorageProblem.FileDamaged => new(500, 10501, $"The server's copy of the file is gone or damaged. {InTheLog}") { Retry = false },
         _ => new(500, 10501, $"The server's data folder cannot be used. {InTheLog}") { Retry = false },
     };
+
+    public static ApiError Stopping { get; } = new(503, 10503, "The server shuts down. Nothing of this request is stored; send it again once the server is back.") { RetryAfter = TimeSpan.FromSeconds(1) };
+
+    /// <summary>Of a stream of a job's events.</summary>
+    public static ApiError JobGoesOn { get; } = new(503, 10503, "The server shuts down; the job goes on once it is back.");
 
     private const string InTheLog = "Its log has the details under this answer's cf-ray.";
 

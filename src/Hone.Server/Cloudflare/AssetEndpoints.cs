@@ -10,7 +10,6 @@ using Hone.Server.Auth;
 using Hone.Server.Hosting;
 using Hone.Server.Requests;
 using Microsoft.AspNetCore.Http.HttpResults;
-using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Net.Http.Headers;
 
 namespace Hone.Server.Cloudflare;
@@ -46,9 +45,6 @@ internal static class AssetEndpoints
         // Asked before the bytes travel.
         if (await finetunes.FindAsync(accountId, idOrName, includePublic: false, cancellationToken) is null)
             return NotFound(idOrName);
-        // Large files come over slow lines too; the size is limited instead.
-        if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
-            rate.MinDataRate = null;
         long limit = AssetFiles.Accepted.Max(name => AssetFiles.Limit(name, limits)) + FormOverhead;
         await using var upload = await MultipartUpload.OpenAsync(context.Request, folder.BlobPath, limit, cancellationToken);
         return await finetunes.UploadAssetAsync(accountId, idOrName, upload.FileName, upload.Content, cancellationToken) switch

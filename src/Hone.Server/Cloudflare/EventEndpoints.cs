@@ -46,21 +46,22 @@ internal static class EventEndpoints
                 Cursor = new((int)limit, events.Count, events.Count > 0 ? events[^1].Sequence.ToString() : null),
             };
         }
-        // A server that goes down ends its streams; the client comes back with Last-Event-ID.
+        // A server that goes down ends its streams, and says that the job has not ended; the client comes back with Last-Event-ID.
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
+        var feed = new ServerSentEvents(context);
         try
         {
-            await StreamAsync(context, finetunes, finetune, after, clock, ending.Token);
+            await StreamAsync(feed, finetunes, finetune, after, clock, ending.Token);
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
+            await RunEndpoints.WriteErrorAsync(feed, context, ApiErrors.JobGoesOn, cancellationToken);
         }
         return Results.Empty;
     }
 
-    private static async Task StreamAsync(HttpContext context, FinetuneService finetunes, Finetune finetune, long after, TimeProvider clock, CancellationToken cancellationToken)
+    private static async Task StreamAsync(ServerSentEvents stream, FinetuneService finetunes, Finetune finetune, long after, TimeProvider clock, CancellationToken cancellationToken)
     {
-        var stream = new ServerSentEvents(context);
         await stream.StartAsync(cancellationToken);
         await stream.FollowAsync(finetunes.WatchEventsAsync(finetune.Id, after, cancellationToken), next =>
         {

@@ -179,7 +179,7 @@ internal static class RunEndpoints
         return Results.Empty;
     }
 
-    private static Task WriteErrorAsync(ServerSentEvents stream, HttpContext context, ApiError error, CancellationToken cancellationToken) =>
+    public static Task WriteErrorAsync(ServerSentEvents stream, HttpContext context, ApiError error, CancellationToken cancellationToken) =>
         stream.WriteAsync(writer => error.WriteBody(writer, context.RequestUuid()), cancellationToken, name: "error");
 
     private static ApiError Describe(GenerateEvent.Failed failed) => failed.Code switch

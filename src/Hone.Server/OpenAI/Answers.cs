@@ -22,7 +22,7 @@ internal sealed record RunnableModel(string Base, string? AdapterPath, string? A
             return (null, OpenAIError.ModelNotFound(name));
         if (checkpoint is not null)
         {
-            var then = services.Adapters.Get(checkpoint);
+            var then = await services.Adapters.GetAsync(checkpoint, cancellationToken);
             return (new RunnableModel(finetune.Model, then.Path, then.Key), null);
         }
         if (finetune.State is not FinetuneState.Ready || await services.Adapters.GetAsync(finetune.Id, cancellationToken) is not { } adapter)

@@ -2,7 +2,6 @@ using Hone.Core.Files;
 using Hone.Formats;
 using Hone.Server.Auth;
 using Hone.Server.Hosting;
-using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Net.Http.Headers;
 
 namespace Hone.Server.OpenAI;
@@ -31,7 +30,6 @@ internal static class FileEndpoints
 
     private static async Task<IResult> UploadAsync(HttpContext context, FileService files, CancellationToken cancellationToken)
     {
-        SlowLines(context);
         var (form, taken) = await FileForm.ReadAsync(context.Request, "file", files.Limit + FormOverhead, stream => files.StageAsync(stream, cancellationToken), cancellationToken);
         if (taken is null)
             return new OpenAIError(400, "'file' is a required property: the part that holds the file.", "file");
@@ -81,13 +79,6 @@ internal static class FileEndpoints
             : NotFound(file_id);
 
     private static OpenAIError NotFound(string id) => new(404, $"No such File object: {id.Shown()}", "id");
-
-    /// <summary>Large files come over slow lines too; the size is limited instead.</summary>
-    public static void SlowLines(HttpContext context)
-    {
-        if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
-            rate.MinDataRate = null;
-    }
 
     public static OpenAIError Error(FileRefusal refused) => refused.Reason switch
     {

@@ -22,7 +22,7 @@ internal sealed record FileForm(IReadOnlyDictionary<string, string> Fields, stri
     public static async Task<(FileForm Form, T? File)> ReadAsync<T>(HttpRequest request, string part, long limit, Func<Stream, Task<T>> take, CancellationToken cancellationToken)
         where T : class
     {
-        var reader = new MultipartReader(MultipartUpload.Boundary(request), new LimitedStream(request.Body, limit), 1 << 16) { HeadersCountLimit = 16, HeadersLengthLimit = 16384 };
+        var reader = new MultipartReader(MultipartUpload.Boundary(request), UploadStream.Open(request, limit), 1 << 16) { HeadersCountLimit = 16, HeadersLengthLimit = 16384 };
         var fields = new Dictionary<string, string>(StringComparer.Ordinal);
         string? fileName = null;
         T? file = null;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hone.Core.Finetunes;
+using Hone.Server.Cloudflare;
 using Hone.Server.Hosting;
 using Hone.Server.Requests;
 
@@ -63,7 +64,7 @@ internal static class JobEventEndpoints
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
-            await ChatEndpoints.WriteErrorAsync(stream, new OpenAIError(503, "The server shuts down; the job goes on once it is back.", null, null, "server_error"), cancellationToken);
+            await ChatEndpoints.WriteErrorAsync(stream, OpenAIError.From(ApiErrors.JobGoesOn, context.Request.Method, context.Request.Path), cancellationToken);
         }
     }
 

@@ -68,7 +68,6 @@ internal static class UploadEndpoints
         // Asked before the bytes travel.
         if (await files.FindUploadAsync(account, upload_id, cancellationToken) is null)
             return NotFound(upload_id);
-        FileEndpoints.SlowLines(context);
         var (_, added) = await FileForm.ReadAsync(
             context.Request, "data", limits.UploadPartBytes + FileEndpoints.FormOverhead, stream => files.AddPartAsync(account, upload_id, stream, cancellationToken), cancellationToken);
         if (added is null)

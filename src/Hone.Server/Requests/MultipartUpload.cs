@@ -34,7 +34,7 @@ internal sealed class MultipartUpload : IAsyncDisposable
     /// <param name="limit">Of the whole form, in bytes.</param>
     public static async Task<MultipartUpload> OpenAsync(HttpRequest request, string spoolFolder, long limit, CancellationToken cancellationToken)
     {
-        var reader = new MultipartReader(Boundary(request), new LimitedStream(request.Body, limit), BufferSize) { HeadersCountLimit = 16, HeadersLengthLimit = 16384 };
+        var reader = new MultipartReader(Boundary(request), UploadStream.Open(request, limit), BufferSize) { HeadersCountLimit = 16, HeadersLengthLimit = 16384 };
         string? fileName = null;
         FileStream? spool = null;
         try

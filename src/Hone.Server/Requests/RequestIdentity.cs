@@ -61,7 +61,7 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         {
             await next(context);
         }
-        catch (Exception e) when (context.RequestAborted.IsCancellationRequested && e is OperationCanceledException or IOException or ConnectionResetException)
+        catch (Exception e) when (e is ConnectionResetException || context.RequestAborted.IsCancellationRequested && e is OperationCanceledException or IOException)
         {
             LogClientGone(e.GetType().Name);
             return;

@@ -33,6 +33,29 @@ public sealed class AdapterFoldersTests
         Directory.Delete(root, recursive: true);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Bug_DamagedAdapter_WasServedAsIfItWereSound(bool gone)
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        Guid id = await PublishAsync(hone);
+        string weights = hone.Blobs.PathOf((await hone.Finetunes.ListAssetsAsync(id, Stop)).Single(a => a.FileName == AssetFiles.AdapterModel).Sha256);
+        if (gone)
+            File.Delete(weights);
+        else
+            DamagedFile.FlipBit(weights);
+
+        var error = await Assert.ThrowsAsync<StorageException>(() => hone.Adapters.GetAsync(id, Stop));
+        Assert.Equal(StorageProblem.FileDamaged, error.Problem);
+        Assert.Contains($"{weights} is {(gone ? "gone" : "damaged")}", error.Message, StringComparison.Ordinal);
+
+        DamagedFile.Replace(weights, [2]);
+        Assert.NotNull(await hone.Adapters.GetAsync(id, Stop));
+        DamagedFile.Replace(weights, []);
+        Assert.Equal(StorageProblem.FileDamaged, (await Assert.ThrowsAsync<StorageException>(() => hone.Finetunes.OpenAssetAsync(id, AssetFiles.AdapterModel, Stop))).Problem);
+    }
+
     [Fact]
     public async Task Collect_BrokenOrHalfMadeAdapter_GoesWhenOld()
     {

@@ -5,6 +5,7 @@ using Hone.Core.Finetunes;
 using Hone.Core.Models;
 using Hone.Core.Scheduling;
 using Hone.Core.Store;
+using Hone.Core.Tests.Blobs;
 using Hone.Core.Tests.Processes;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
@@ -71,6 +72,9 @@ internal sealed class WorkerFixture : IAsyncDisposable
         Assert.True(stored is UploadResult.Stored { Finetune.State: FinetuneState.Queued }, stored is UploadResult.Refused refused ? string.Join(' ', refused.Errors) : stored.ToString());
         return created.Finetune.Id;
     }
+
+    /// <summary>One bit of a stored file is another one now.</summary>
+    public void Damage(string sha256) => DamagedFile.FlipBit(Get<BlobStore>().PathOf(sha256));
 
     public Task CancelAsync(string name = "job") => Get<FinetuneService>().CancelAsync(_accountId, name, Now);
 

@@ -97,6 +97,40 @@ public sealed class WorkerLoopTests
     }
 
     [Fact]
+    public async Task Bug_DamagedCheckpoint_WasResumedFrom()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync($"[train 1]\nresumed\nstep 1 4\nasked\nstep 3 4\ncheckpoint 3\npaused 3\n{Whole}");
+        await fixture.StartWorkerAsync();
+        Guid id = await fixture.QueueJobAsync();
+        await fixture.SeeAsync(id, e => e.Message.StartsWith("Step 1/4", StringComparison.Ordinal));
+        await fixture.PauseAsync();
+        await fixture.SeeAsync(id, e => e.Message == EventLog.Paused);
+        fixture.Damage((await fixture.RowAsync(id))!.CheckpointBlob!);
+
+        await fixture.ResumeAsync();
+        List<FinetuneEvent> events = await fixture.FinishAsync(id);
+
+        Assert.Equal(FinetuneState.Ready, (await fixture.RowAsync(id))!.State);
+        Assert.Contains(events, e => e.Level == "warn" && e.Message.Contains("damaged: the training begins anew", StringComparison.Ordinal));
+        Assert.DoesNotContain(events, e => e.Message.Contains("from step 3", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Bug_DamagedTrainingData_WasTrainedOn()
+    {
+        await using WorkerFixture fixture = await WorkerFixture.CreateAsync(Whole);
+        Guid id = await fixture.QueueJobAsync();
+        fixture.Damage((await fixture.Get<FinetuneService>().ListAssetsAsync(id, Now)).Single().Sha256);
+
+        await fixture.StartWorkerAsync();
+        await fixture.FinishAsync(id);
+
+        Finetune row = (await fixture.RowAsync(id))!;
+        Assert.Equal((FinetuneState.Failed, "file_damaged"), (row.State, row.ErrorCode));
+        Assert.Contains("training_data.jsonl is gone or damaged", row.ErrorMessage, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Bug_ResumeOfAPausedJobThatIsBeingCancelled_WasAccepted()
     {
         await using WorkerFixture fixture = await WorkerFixture.CreateAsync("[train]\nstep 1 4\nhang");

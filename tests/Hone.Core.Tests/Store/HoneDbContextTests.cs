@@ -129,6 +129,32 @@ public sealed class HoneDbContextTests
         Assert.Contains(hone.Folder, e.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>It would begin anew, and delete the files as nobody's.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Bug_DatabaseThatIsGoneOrEmpty_BeganAnewOverItsFiles(bool gone)
+    {
+        string folder = Directory.CreateTempSubdirectory("hone-core-").FullName, database;
+        await using (TestHone hone = await TestHone.StartAsync(folder: folder))
+        {
+            database = hone.DataFolder.DatabasePath;
+            await hone.BlobAsync("f", [1]);
+        }
+        foreach (string file in Directory.GetFiles(folder, Path.GetFileName(database) + "*"))
+            File.Delete(file);
+        if (!gone)
+            File.WriteAllBytes(database, []);
+        for (int start = 0; start < 2; start++)
+        {
+            await using TestHone again = TestHone.Create(folder: folder);
+            StorageException e = await Assert.ThrowsAsync<StorageException>(() => again.Store.InitializeAsync(Stop));
+            Assert.Equal(StorageProblem.Damaged, e.Problem);
+            Assert.Contains("is gone or empty. Restore it from a backup", e.Message, StringComparison.Ordinal);
+        }
+        Directory.Delete(folder, recursive: true);
+    }
+
     [Fact(Timeout = 60_000)]
     public async Task Initialize_KilledWhileMigrating_GoesOn()
     {

@@ -206,7 +206,7 @@ public sealed class AssetEndpointTests(RunningServer server) : IClassFixture<Run
     }
 
     /// <summary>The log of a request is written when everything of it is over.</summary>
-    private static async Task UntilAsync(Func<bool> condition)
+    internal static async Task UntilAsync(Func<bool> condition)
     {
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
         using var patience = new CancellationTokenSource(RunningServer.Patience);

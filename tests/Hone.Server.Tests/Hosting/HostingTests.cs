@@ -1,8 +1,12 @@
 using System.Net;
+using System.Net.Sockets;
+using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Hone.Core;
 using Hone.Core.Store;
+using Hone.Server.Tests.Cloudflare;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Hone.Server.Tests.Hosting;
 
@@ -112,12 +116,79 @@ public sealed partial class HostingTests(RunningServer server) : IClassFixture<R
         {
             Assert.NotNull(await stream.NextAsync());
             var stopped = own.App.StopAsync();
+            ServerEvent last = (await stream.NextAsync())!;
+            Assert.Equal(("error", 10503), (last.Name, last.Data.GetProperty("errors")[0].GetProperty("code").GetInt32()));
             Assert.Null(await stream.NextAsync());
             await stopped.WaitAsync(TimeSpan.FromSeconds(8));
         }
         await own.StopAsync();
         await own.StartAsync(new HoneLimits());
         Assert.Equal("kept", (await account.GetAsync($"/ai/finetunes/{id}")).MustSucceed().Result.GetProperty("name").GetString());
+    }
+
+    /// <summary>An upload would take the server's stop for as long as its line is slow.</summary>
+    [Fact]
+    public async Task Stop_WithAnUploadUnderWay_IsSaidToItAndLeavesNothing()
+    {
+        await using var own = new RunningServer();
+        await own.InitializeAsync();
+        using var upload = await HalfAnUploadAsync(own, await own.NewAccountAsync());
+        var began = System.Diagnostics.Stopwatch.StartNew();
+        var stopped = own.App.StopAsync();
+
+        string answer = await upload.ReadToEndAsync(TestContext.Current.CancellationToken).WaitAsync(RunningServer.Patience, TestContext.Current.CancellationToken);
+        await stopped;
+        Assert.StartsWith("HTTP/1.1 503 ", answer, StringComparison.Ordinal);
+        Assert.Contains("Retry-After: ", answer, StringComparison.Ordinal);
+        Assert.Contains("The server shuts down", answer, StringComparison.Ordinal);
+        Assert.True(began.Elapsed < TimeSpan.FromSeconds(6), $"{began.Elapsed}");
+        Assert.Empty(Directory.EnumerateFiles(Path.Combine(own.DataFolder, "blobs", "tmp")));
+    }
+
+    /// <summary>Slow lines are served, silent ones are given up.</summary>
+    [Fact]
+    public async Task Bug_UploadThatFellSilent_WasWaitedForForEver()
+    {
+        var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var own = new RunningServer();
+        await own.StartAsync(new HoneLimits(), clock: clock);
+        using var upload = await HalfAnUploadAsync(own, await own.NewAccountAsync());
+        Task<string> answer = upload.ReadToEndAsync(TestContext.Current.CancellationToken);
+        clock.Advance(TimeSpan.FromSeconds(59));
+        await Task.Delay(100, TestContext.Current.CancellationToken);
+        Assert.False(answer.IsCompleted);
+        clock.Advance(TimeSpan.FromSeconds(2));
+
+        Assert.StartsWith("HTTP/1.1 408 ", await answer.WaitAsync(RunningServer.Patience, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateFiles(Path.Combine(own.DataFolder, "blobs", "tmp")));
+    }
+
+    [Fact]
+    public async Task Bug_ConnectionThatWasReset_WasAFailureOfTheServer()
+    {
+        await using var own = new RunningServer();
+        await own.InitializeAsync();
+        using StreamReader upload = await HalfAnUploadAsync(own, await own.NewAccountAsync());
+        // Not the stream, which ends its side in order.
+        ((NetworkStream)upload.BaseStream).Socket.Close(timeout: 0);
+
+        await AssetEndpointTests.UntilAsync(() => own.Log.Any(line => line.Contains("POST /v1/files", StringComparison.Ordinal)));
+        Assert.Contains(own.Log, line => line.Contains("hung up", StringComparison.Ordinal));
+        Assert.DoesNotContain(own.Log, line => line.StartsWith("Error", StringComparison.Ordinal));
+    }
+
+    /// <summary>When it is over the server has read what there is, and waits for the rest.</summary>
+    private static async Task<StreamReader> HalfAnUploadAsync(RunningServer own, TestAccount account)
+    {
+        var socket = new TcpClient();
+        await socket.ConnectAsync(own.Url.Host, own.Url.Port);
+        NetworkStream stream = socket.GetStream();
+        await stream.WriteAsync(Encoding.ASCII.GetBytes(
+            $"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {account.Token}\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 500000\r\nExpect: 100-continue\r\n\r\n"));
+        await stream.ReadExactlyAsync(new byte["HTTP/1.1 100 Continue\r\n\r\n".Length]);
+        await stream.WriteAsync(Encoding.ASCII.GetBytes($"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{new string('x', 200_000)}"));
+        await AssetEndpointTests.UntilAsync(() => new DirectoryInfo(Path.Combine(own.DataFolder, "blobs", "tmp")).EnumerateFiles().Any(file => file.Length > 100_000));
+        return new StreamReader(stream, Encoding.ASCII);
     }
 
     [GeneratedRegex("(?:src|href)=\"([^\"]+)\"")]

@@ -169,7 +169,7 @@ public sealed class ChatTests : IAsyncLifetime
         var broken = await client.StreamAsync("/chat/completions", Body("crash", ""","stream":true"""));
         Assert.Equal("server_error", broken[^1].Data.GetProperty("error").GetProperty("type").GetString());
         string waiting = await client.Account.CreatedAsync("waiting");
-        (await client.PostAsync("/chat/completions", $$"""{"model":"ft:{{RunningServer.Model}}:{{client.Account.Id}}:waiting:{{waiting}}","messages":[{"role":"user","content":"x"}]}""")).MustRefuse(400, "model", "awaiting_assets", "model_not_ready");
+        (await client.PostAsync("/chat/completions", $$"""{"model":"ft:{{RunningServer.Model}}:{{client.Account.Id}}:waiting:{{waiting}}","messages":[{"role":"user","content":"x"}]}""")).MustRefuse(400, "model", "validating_files", "model_not_ready");
         (await client.PostAsync("/chat/completions", $$"""{"model":"ft:{{RunningServer.Model}}:{{client.Account.Id}}:other:{{waiting}}","messages":[{"role":"user","content":"x"}]}""")).MustRefuse(404, "model", "other", "model_not_found");
     }
 
