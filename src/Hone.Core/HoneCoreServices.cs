@@ -22,6 +22,7 @@ public static class HoneCoreServices
         services.AddSingleton(options);
         services.AddSingleton(options.Limits);
         services.AddSingleton<DataFolder>();
+        services.AddSingleton<DiskReserve>();
         services.AddSingleton<HoneStore>();
         services.AddSingleton<StoreWriter>();
         services.AddSingleton<StoreSignals>();

@@ -42,9 +42,7 @@ public sealed class AdapterFolders(HoneStore store, BlobStore blobs, DataFolder 
         bool isVerified = verified.ContainsKey(key);
         foreach ((string fileName, string sha256) in files)
         {
-            if (!isVerified)
-                await blobs.VerifiedPathAsync(sha256, cancellationToken);
-            string link = System.IO.Path.Combine(path, fileName), target = blobs.PathOf(sha256);
+            string link = System.IO.Path.Combine(path, fileName), target = isVerified ? blobs.PathOf(sha256) : await blobs.VerifiedPathAsync(sha256, cancellationToken);
             // In a data folder that was moved or copied they lead to the blobs at the old place.
             if (new FileInfo(link).LinkTarget == target)
                 continue;

@@ -6,9 +6,12 @@ using Microsoft.Extensions.Logging;
 
 namespace Hone.Core.Blobs;
 
-/// <summary>Deletes blobs that no row names and that are older than <see cref="HoneLimits.UnreferencedBlobSeconds"/>.</summary>
-public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, AdapterFolders adapters, FileService files, DataFolder folder, HoneLimits limits, TimeProvider clock, ILogger<BlobCollector> log) : BackgroundService
+/// <summary>Deletes blobs that no row names and that are older than <see cref="HoneLimits.UnreferencedBlobSeconds"/>: in rounds, and soon after something was deleted.</summary>
+public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, AdapterFolders adapters, FileService files, DataFolder folder, StoreSignals signals, DiskReserve reserve, HoneLimits limits, TimeProvider clock, ILogger<BlobCollector> log) : BackgroundService
 {
+    /// <summary>Who deletes one thing often deletes others with it.</summary>
+    private static readonly TimeSpan AfterDeletion = TimeSpan.FromSeconds(10);
+
     /// <summary>One round; answers how many blobs were deleted.</summary>
     public async Task<int> CollectAsync(CancellationToken cancellationToken)
     {
@@ -23,6 +26,7 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
         blobs.DeleteTemporary(before);
         adapters.RemoveBroken(before);
         RemoveRows(before);
+        reserve.Fill();
         return deleted;
     }
 
@@ -44,9 +48,12 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(Math.Max(limits.UnreferencedBlobSeconds / 2, 1)), clock);
-        while (await timer.WaitForNextTickAsync(stoppingToken))
+        using StoreSignals.Subscription deletions = signals.Deleted();
+        var pause = TimeSpan.FromSeconds(Math.Max(limits.UnreferencedBlobSeconds / 2, 1));
+        while (true)
         {
+            if (await deletions.WaitAsync(pause, stoppingToken))
+                await Task.Delay(AfterDeletion, clock, stoppingToken);
             try
             {
                 int deleted = await CollectAsync(stoppingToken);

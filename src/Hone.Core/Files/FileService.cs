@@ -6,7 +6,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Hone.Core.Files;
 
 /// <summary>The files of an account: at once, or in parts. Expected failures are results; <see cref="StorageException"/> is thrown when the disk does not do its part.</summary>
-public sealed partial class FileService(HoneStore store, StoreWriter writer, BlobStore blobs, HoneLimits limits)
+public sealed partial class FileService(HoneStore store, StoreWriter writer, BlobStore blobs, StoreSignals signals, HoneLimits limits)
 {
     private const int MaxNameLength = 255;
 
@@ -97,8 +97,13 @@ public sealed partial class FileService(HoneStore store, StoreWriter writer, Blo
     public Stream OpenRead(StoredFile file) => blobs.OpenRead(file.Sha256, file.Size);
 
     /// <summary>A job that learns from the file keeps its bytes. False where there is none.</summary>
-    public Task<bool> DeleteAsync(string accountId, string id, CancellationToken cancellationToken) =>
-        writer.RunAsync(async db => await db.Files.Where(f => f.AccountId == accountId && f.Id == id).ExecuteDeleteAsync(cancellationToken) > 0, cancellationToken);
+    public async Task<bool> DeleteAsync(string accountId, string id, CancellationToken cancellationToken)
+    {
+        bool deleted = await writer.RunFreeingAsync(async db => await db.Files.Where(f => f.AccountId == accountId && f.Id == id).ExecuteDeleteAsync(cancellationToken) > 0, cancellationToken);
+        if (deleted)
+            signals.NotifyDeleted();
+        return deleted;
+    }
 
     private static async Task<StoredFile> NewAsync(HoneDbContext db, string accountId, string fileName, string purpose, StagedBlob staged, CancellationToken cancellationToken)
     {

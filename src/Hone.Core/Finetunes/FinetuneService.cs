@@ -116,7 +116,7 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
     /// <summary>Removes the finetune with its files and events. A worker that runs it finds its next write lost and stops. Null when there is none.</summary>
     public async Task<Finetune?> DeleteAsync(string accountId, string idOrName, CancellationToken cancellationToken)
     {
-        Finetune? deleted = await writer.RunAsync(async db =>
+        Finetune? deleted = await writer.RunFreeingAsync(async db =>
         {
             if (await FindAsync(db, accountId, idOrName, includePublic: false, cancellationToken) is not { } finetune)
                 return null;
@@ -124,7 +124,10 @@ public sealed partial class FinetuneService(HoneStore store, StoreWriter writer,
             return finetune;
         }, cancellationToken);
         if (deleted is not null)
+        {
             signals.NotifyChanged(deleted.Id);
+            signals.NotifyDeleted();
+        }
         return deleted;
     }
 

@@ -19,6 +19,7 @@ public sealed partial class DataFolder(HoneCoreOptions options)
     /// <summary>Encoded rows, which trainers keep for each other.</summary>
     public string RowsPath => RowsPathOf(Path);
     public string CredentialsPath => System.IO.Path.Combine(Path, "credentials.json");
+    public string ReservePath => System.IO.Path.Combine(Path, "reserve");
     public string LockPath => System.IO.Path.Combine(Path, "serve.lock");
 
     internal static string RowsPathOf(string dataFolder) => System.IO.Path.Combine(System.IO.Path.GetFullPath(dataFolder), "rows");

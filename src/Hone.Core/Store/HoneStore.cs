@@ -13,13 +13,15 @@ public sealed class HoneStore : IAsyncDisposable
 {
     private readonly DataFolder folder;
     private readonly BlobStore blobs;
+    private readonly DiskReserve reserve;
     private readonly string readString, writeString;
     private readonly PooledDbContextFactory<HoneDbContext> readers;
 
-    public HoneStore(DataFolder folder, BlobStore blobs)
+    public HoneStore(DataFolder folder, BlobStore blobs, DiskReserve reserve)
     {
         this.folder = folder;
         this.blobs = blobs;
+        this.reserve = reserve;
         // Whoever reads breaks no foreign key, and to switch them on is a statement with each opening.
         readString = new SqliteConnectionStringBuilder { DataSource = folder.DatabasePath, DefaultTimeout = 30 }.ToString();
         writeString = new SqliteConnectionStringBuilder(readString) { ForeignKeys = true, Pooling = false }.ToString();
@@ -41,6 +43,7 @@ public sealed class HoneStore : IAsyncDisposable
             if (blobs.All().Any() && !(await db.Database.GetAppliedMigrationsAsync(cancellationToken)).Any())
                 throw new StorageException(StorageProblem.Damaged, $"{folder.Path} holds files of finetunes, but {Path.GetFileName(folder.DatabasePath)}, which knows whose they are, is gone or empty. Restore it from a backup, with the files that begin with its name; to begin anew, move {blobs.Path} away.");
             await MigrateAsync(db, cancellationToken);
+            reserve.Fill();
         }
         catch (Exception e) when (e is not StorageException && StorageException.From(e, folder.Path) is { } storage)
         {

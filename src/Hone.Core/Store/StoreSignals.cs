@@ -11,6 +11,7 @@ public sealed class StoreSignals(TimeProvider clock)
 {
     private static readonly Guid AnyJob = Guid.Empty;
     private static readonly Guid AnyFiles = new(1, 0, 0, new byte[8]);
+    private static readonly Guid AnyDeletion = new(2, 0, 0, new byte[8]);
     private readonly ConcurrentDictionary<Guid, Subscription[]> subscriptions = new();
 
     /// <summary>What a waiter falls back to, for changes by other processes.</summary>
@@ -22,12 +23,17 @@ public sealed class StoreSignals(TimeProvider clock)
     /// <summary>A job's files are to be checked.</summary>
     public Subscription FilesToCheck() => Subscribe(AnyFiles);
 
+    /// <summary>Something was deleted that named files.</summary>
+    public Subscription Deleted() => Subscribe(AnyDeletion);
+
     /// <summary>Events were appended to a finetune, its state changed, its cancellation was asked for, or it was deleted.</summary>
     public Subscription Changed(Guid finetuneId) => Subscribe(finetuneId);
 
     internal void NotifyQueued() => Notify(AnyJob);
 
     internal void NotifyFilesToCheck() => Notify(AnyFiles);
+
+    internal void NotifyDeleted() => Notify(AnyDeletion);
 
     internal void NotifyChanged(Guid finetuneId) => Notify(finetuneId);
 

@@ -7,7 +7,7 @@ namespace Hone.Core.Store;
 /// whole. A write is answered after the commit, never before. One that comes alone is written by its own thread; where the last ones came together, the
 /// next wait for those that are on their way to the queue.
 /// </summary>
-public sealed class StoreWriter(HoneStore store, StoreVersion version) : IAsyncDisposable
+public sealed class StoreWriter(HoneStore store, StoreVersion version, DiskReserve reserve) : IAsyncDisposable
 {
     private const int MaximumBatch = 256;
     private readonly Lock gate = new();
@@ -25,6 +25,19 @@ public sealed class StoreWriter(HoneStore store, StoreVersion version) : IAsyncD
     /// its changes are taken back and the exception comes out here. Throws <see cref="StorageException"/> when the disk does not do its part.
     /// </summary>
     public Task<T> RunAsync<T>(Func<HoneDbContext, Task<T>> write, CancellationToken cancellationToken) => RunAsync(new ContextWrite<T>(write, cancellationToken));
+
+    /// <summary>The same for a write after which space can be freed: on a full disk it may have what is held back for it, and then runs again.</summary>
+    internal async Task<T> RunFreeingAsync<T>(Func<HoneDbContext, Task<T>> write, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await RunAsync(write, cancellationToken);
+        }
+        catch (StorageException full) when (full.Problem == StorageProblem.DiskFull && reserve.Release())
+        {
+            return await RunAsync(write, cancellationToken);
+        }
+    }
 
     /// <summary>
     /// The same for a write of prepared statements, without the cost of a context and of a savepoint. It changes neither accounts nor tokens, and may run a second

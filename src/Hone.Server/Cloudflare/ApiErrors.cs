@@ -29,6 +29,8 @@ internal static class ApiErrors
     public static ApiError MethodNotAllowed(string method, string allow) =>
         new(405, 10405, $"Method {method} is not allowed for this URI, use {allow}");
 
+    public static ApiError Encoded(string encoding) => new(415, 10415, $"Bodies are read as they are: send this one without Content-Encoding {encoding.Shown()}");
+
     public static ApiError InvalidHeader(int chainCode, string chainMessage) =>
         new(400, [new ApiMessage(6003, "Invalid request headers", new ApiMessage(chainCode, chainMessage))]);
 

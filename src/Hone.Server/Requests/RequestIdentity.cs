@@ -59,6 +59,8 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
     {
         try
         {
+            if (context.Request.Headers.ContentEncoding.ToString() is { Length: > 0 } encoding and not "identity")
+                throw new ApiErrorException(ApiErrors.Encoded(encoding));
             await next(context);
         }
         catch (Exception e) when (e is ConnectionResetException || context.RequestAborted.IsCancellationRequested && e is OperationCanceledException or IOException)
@@ -69,8 +71,8 @@ internal sealed partial class RequestIdentity(RequestDelegate next, ILogger<Requ
         catch (Exception e)
         {
             var error = Describe(e);
-            // The pool has logged what befell an engine.
-            if (error.Status >= 500 && e is not EngineUnavailableException)
+            // The pool has logged what befell an engine; an answer that was decided on is no fault.
+            if (error.Status >= 500 && e is not (EngineUnavailableException or ApiErrorException))
                 LogFailure(e);
             if (context.Response.HasStarted)
             {

@@ -102,6 +102,29 @@ public sealed class BlobStoreTests
     }
 
     [Fact]
+    public async Task Delete_FinetuneOfYesterday_FreesItsSpaceSoon()
+    {
+        var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using TestHone hone = await TestHone.StartAsync(clock: clock);
+        Finetune finetune = await hone.QueueAsync("f");
+        long fence = (await hone.Queue.ClaimAsync("w", TimeSpan.FromMinutes(1), Stop))!.Fence;
+        await hone.Queue.PublishAsync(finetune.Id, fence, [await hone.BlobAsync("adapter_config.json", [1])], null, Stop);
+        clock.Advance(TimeSpan.FromDays(1));
+        await hone.Collector.StartAsync(Stop);
+
+        await hone.Finetunes.DeleteAsync(hone.AccountId, "f", Stop);
+        var waited = TimeSpan.Zero;
+        for (var step = TimeSpan.FromSeconds(1); hone.BlobFiles().Count > 0; waited += step)
+        {
+            await Task.Delay(20, Stop);
+            clock.Advance(step);
+        }
+
+        Assert.True(waited < TimeSpan.FromMinutes(10), $"after {waited}");
+        await hone.Collector.StopAsync(Stop);
+    }
+
+    [Fact]
     public async Task Collect_Rows_ThoseOfNoFileGoAndWhatAProbeFoundStays()
     {
         var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());

@@ -76,6 +76,47 @@ public sealed class DiskFailureTests
     }
 
     [Fact]
+    public async Task Bug_FullDisk_NothingCouldBeDeleted()
+    {
+        using SmallDisk? disk = SmallDisk.TryMount(mebibytes: 24);
+        Assert.SkipWhen(disk is null, "Mounting a small disk needs root.");
+        string ballast = Path.Combine(disk.Path, "ballast");
+        await using TestHone hone = TestHone.Create(folder: Path.Combine(disk.Path, "data"));
+        using IDisposable held = hone.DataFolder.Lock();
+        await hone.Store.InitializeAsync(Stop);
+        string account = (await hone.Accounts.CreateAccountAsync("test", "test@example.com", Stop)).Account.Id;
+        Task<CreateResult> CreateAsync(string name) => hone.Finetunes.CreateAsync(account, new CreateFinetune { Model = ModelCatalog.EmbeddedId, Name = name, Description = new string('d', 4000) }, Stop);
+        await CreateAsync("first");
+        FillUp(ballast);
+        var full = await Assert.ThrowsAsync<StorageException>(async () =>
+        {
+            for (int i = 0; i < 100; i++)
+                await CreateAsync($"n{i}");
+        });
+        Assert.Equal(StorageProblem.DiskFull, full.Problem);
+
+        Assert.NotNull(await hone.Finetunes.DeleteAsync(account, "first", Stop));
+        Assert.False(File.Exists(hone.DataFolder.ReservePath));
+
+        File.Delete(ballast);
+        await hone.Collector.CollectAsync(Stop);
+        Assert.True(File.Exists(hone.DataFolder.ReservePath));
+    }
+
+    private static void FillUp(string path)
+    {
+        using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
+        try
+        {
+            while (true)
+                file.Write(new byte[4096]);
+        }
+        catch (IOException)
+        {
+        }
+    }
+
+    [Fact]
     public async Task Start_ReadOnlyFolder_SaysSo()
     {
         using SmallDisk? disk = SmallDisk.TryMount();

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Hone.Core.Tests.Blobs;
 
-/// <summary>A file system of 1 MiB in memory. Needs root: where mounting is not allowed, <see cref="TryMount"/> answers null.</summary>
+/// <summary>A file system in memory, of 1 MiB unless another size is given. Needs root: where mounting is not allowed, <see cref="TryMount"/> answers null.</summary>
 internal sealed partial class SmallDisk : IDisposable
 {
     private const ulong ReadOnlyFlag = 1, RemountFlag = 32;
@@ -12,12 +12,12 @@ internal sealed partial class SmallDisk : IDisposable
 
     public string Path { get; }
 
-    public static SmallDisk? TryMount()
+    public static SmallDisk? TryMount(int mebibytes = 1)
     {
         if (!OperatingSystem.IsLinux())
             return null;
         string path = Directory.CreateTempSubdirectory("hone-disk-").FullName;
-        if (Mount("tmpfs", path, "tmpfs", 0, "size=1m") == 0)
+        if (Mount("tmpfs", path, "tmpfs", 0, $"size={mebibytes}m") == 0)
             return new SmallDisk(path);
         Directory.Delete(path);
         return null;

@@ -30,6 +30,12 @@ public sealed class ErrorTableTests(ErrorTableTests.Server server) : IClassFixtu
         ["to-markdown"] = new(404, 7000, "Conversion to Markdown is not offered", null, false, a => a.PostAsync("/ai/to-markdown", "{}")),
         ["tomarkdown supported"] = new(404, 7000, "Conversion to Markdown is not offered", null, false, a => a.GetAsync("/ai/tomarkdown/supported")),
         ["method wrong"] = new(405, 10405, "Method PUT is not allowed for this URI", null, false, a => a.SendAsync(HttpMethod.Put, "/ai/finetunes", TestAccount.Text("{}"))),
+        ["body compressed"] = new(415, 10415, "without Content-Encoding gzip", null, false, a =>
+        {
+            HttpContent body = TestAccount.Text("{}");
+            body.Headers.ContentEncoding.Add("gzip");
+            return a.SendAsync(HttpMethod.Post, "/ai/finetunes", body);
+        }),
         ["JSON malformed"] = new(400, 6007, "Malformed JSON in request body", null, false, a => a.PostAsync("/ai/finetunes", "{")),
         ["model unknown"] = new(400, 1000, "is not known here", null, true, a => a.PostAsync("/ai/finetunes", """{"model":"@cf/none/none","name":"n"}""")),
         ["model empty"] = new(400, 1000, "model is required", null, true, a => a.PostAsync("/ai/finetunes", """{"model":"","name":"n"}""")),

@@ -142,6 +142,7 @@ public sealed partial class HostingTests(RunningServer server) : IClassFixture<R
         Assert.Contains("Retry-After: ", answer, StringComparison.Ordinal);
         Assert.Contains("The server shuts down", answer, StringComparison.Ordinal);
         Assert.True(began.Elapsed < TimeSpan.FromSeconds(6), $"{began.Elapsed}");
+        Assert.DoesNotContain(own.Log, line => line.StartsWith("Error", StringComparison.Ordinal));
         Assert.Empty(Directory.EnumerateFiles(Path.Combine(own.DataFolder, "blobs", "tmp")));
     }
 
