@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Hone.Core.Blobs;
 
-/// <summary>Deletes blobs that no row names and that are older than <see cref="HoneLimits.UnreferencedBlobSeconds"/>: in rounds, and soon after something was deleted.</summary>
+/// <summary>Deletes blobs that no row names and that are older than <see cref="HoneLimits.UnreferencedBlobSeconds"/>: at start, in rounds, and soon after something was deleted.</summary>
 public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, AdapterFolders adapters, FileService files, DataFolder folder, StoreSignals signals, DiskReserve reserve, HoneLimits limits, TimeProvider clock, ILogger<BlobCollector> log) : BackgroundService
 {
     /// <summary>Who deletes one thing often deletes others with it.</summary>
@@ -52,8 +52,6 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
         var pause = TimeSpan.FromSeconds(Math.Max(limits.UnreferencedBlobSeconds / 2, 1));
         while (true)
         {
-            if (await deletions.WaitAsync(pause, stoppingToken))
-                await Task.Delay(AfterDeletion, clock, stoppingToken);
             try
             {
                 int deleted = await CollectAsync(stoppingToken);
@@ -64,6 +62,8 @@ public sealed partial class BlobCollector(HoneStore store, BlobStore blobs, Adap
             {
                 LogFailed(e);
             }
+            if (await deletions.WaitAsync(pause, stoppingToken))
+                await Task.Delay(AfterDeletion, clock, stoppingToken);
         }
     }
 

@@ -125,6 +125,19 @@ public sealed class BlobStoreTests
     }
 
     [Fact]
+    public async Task Start_AfterADeletionThatNobodyHeardOf_FreesItsSpace()
+    {
+        var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using TestHone hone = await TestHone.StartAsync(clock: clock);
+        await hone.BlobAsync("orphan", [1]);
+        clock.Advance(TimeSpan.FromDays(1));
+        await hone.Collector.StartAsync(Stop);
+        while (hone.BlobFiles().Count > 0)
+            await Task.Delay(20, Stop);
+        await hone.Collector.StopAsync(Stop);
+    }
+
+    [Fact]
     public async Task Collect_Rows_ThoseOfNoFileGoAndWhatAProbeFoundStays()
     {
         var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
