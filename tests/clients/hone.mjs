@@ -75,12 +75,17 @@ class Hone {
     const state = await this.end(name);
     if (state.status !== 'ready') throw new Error(`training ended ${state.status}: ${JSON.stringify(state.error)}\n${this.log()}`);
     const folder = await mkdtemp(path.join(this.folder, 'adapter-'));
-    for (const file of ['adapter_config.json', 'adapter_model.safetensors']) {
-      const response = await fetch(`${this.baseURL}/accounts/${this.accountId}/ai/finetunes/${name}/finetune-assets/${file}`, { headers: { authorization: `Bearer ${this.token}` } });
-      if (!response.ok) throw new Error(`${file}: ${response.status} ${await response.text()}`);
-      await writeFile(path.join(folder, file), Buffer.from(await response.arrayBuffer()));
-    }
+    for (const file of ['adapter_config.json', 'adapter_model.safetensors']) await this.download(name, file, folder);
     return folder;
+  }
+
+  /** Writes a finetune's file into a folder, and answers its path. */
+  async download(finetune, file, folder) {
+    const response = await fetch(`${this.baseURL}/accounts/${this.accountId}/ai/finetunes/${finetune}/finetune-assets/${file}`, { headers: { authorization: `Bearer ${this.token}` } });
+    if (!response.ok) throw new Error(`${file}: ${response.status} ${await response.text()}`);
+    const target = path.join(folder, file);
+    await writeFile(target, Buffer.from(await response.arrayBuffer()));
+    return target;
   }
 
   async stop() {

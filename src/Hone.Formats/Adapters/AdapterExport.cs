@@ -188,7 +188,7 @@ public sealed class AdapterExport : IDisposable
         }
     }
 
-    /// <summary>Rows [heads, 2, d/2] to [heads, d/2, 2], as llama.cpp's converter stores queries and keys of llama models.</summary>
+    /// <summary>Rows [heads, 2, d/2] to [heads, d/2, 2], as llama.cpp's converter stores queries and keys of llama's kin.</summary>
     private static float[] Permute(float[] rows, int heads, int width)
     {
         var result = new float[rows.Length];

@@ -90,7 +90,7 @@ public sealed class GgufFile : IDisposable
 
     /// <summary>A matrix as it is stored; a vector is one column.</summary>
     /// <param name="permutedHeads">
-    /// Over 0: the stored rows [heads, d/2, 2] are those of [heads, 2, d/2]. Converters store the query and key rows of llama models in the first order (rotary pairs are neighbours),
+    /// Over 0: the stored rows [heads, d/2, 2] are those of [heads, 2, d/2]. Converters store the query and key rows of llama's kin in the first order (rotary pairs are neighbours),
     /// Hugging Face in the second (rotary pairs are half a head apart).
     /// </param>
     public unsafe StoredMatrix? Stored(GgufTensor tensor, int permutedHeads = 0) =>

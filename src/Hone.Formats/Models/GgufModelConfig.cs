@@ -13,7 +13,12 @@ internal static class GgufModelConfig
     public const string LongFactors = "rope_factors_long.weight";
     public const string ShortFactors = "rope_factors_short.weight";
 
-    private static readonly string[] s_architectures = ["llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3"];
+    private const string Embeddings = "embedding_scale", Residuals = "residual_scale", Logits = "logit_scale", AttentionScores = "attention.scale", AttentionCap = "attn_logit_softcapping", LogitCap = "final_logit_softcapping";
+
+    /// <summary>What changes a family's numbers where its files state it, and means nothing in other families.</summary>
+    private static readonly string[] s_factors = [Embeddings, Residuals, Logits, AttentionScores, AttentionCap, LogitCap, "attention.clamp_kqv", "attention.max_alibi_bias"];
+
+    private static readonly string[] s_architectures = ["llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "smollm3", "olmo2", "granite"];
 
     public static ModelConfig Read(GgufFile file)
     {
@@ -37,6 +42,7 @@ internal static class GgufModelConfig
         {
             if (_metadata.Int32(Key("expert_count")) is > 0)
                 throw Unsupported(file, "a mixture of experts", "Use the model's Hugging Face folder, or a dense model.");
+            RefuseFactors();
             int heads = Positive("attention.head_count"), hidden = Positive("embedding_length"), layers = Positive("block_count"), context = Positive("context_length");
             int keyValueHeads = _metadata.Contains(Key("attention.head_count_kv")) ? Positive("attention.head_count_kv") : heads;
             if (heads % keyValueHeads != 0)
@@ -72,10 +78,11 @@ internal static class GgufModelConfig
                 RopeScaling = Scaling(rotary / 2, context),
                 LocalRope = architecture == "gemma3" ? new RopeConfig(Number("rope.freq_base_swa") ?? 10_000, null) : null,
                 PartialRotaryFactor = (double)rotary / headDim,
+                RotaryLayers = RotaryLayers(layers),
                 NormEpsilon = Number("attention.layer_norm_rms_epsilon") ?? throw Wrong($"the metadata key '{Key("attention.layer_norm_rms_epsilon")}' is missing"),
                 NormAddsOne = IsGemma,
-                BlockNorms = HasSoftcaps ? BlockNorms.Both : BlockNorms.Before,
-                QueryKeyNorm = architecture is "qwen3" or "gemma3" ? QueryKeyNorm.Head : QueryKeyNorm.None,
+                BlockNorms = architecture == "olmo2" ? BlockNorms.After : HasSoftcaps ? BlockNorms.Both : BlockNorms.Before,
+                QueryKeyNorm = architecture == "olmo2" ? QueryKeyNorm.Width : architecture is "qwen3" or "gemma3" ? QueryKeyNorm.Head : QueryKeyNorm.None,
                 ContextLength = context,
                 TiedEmbeddings = file.Find("output.weight") is null,
                 QueryKeyValueBias = file.Find("blk.0.attn_q.bias") is not null,
@@ -84,9 +91,11 @@ internal static class GgufModelConfig
                 FusedProjections = architecture == "phi3",
                 Activation = IsGemma ? Activation.GeluTanh : Activation.Silu,
                 AttentionMultiplier = AttentionMultiplier(layers, hidden, heads, headDim),
-                AttentionSoftcap = architecture == "gemma2" ? Number("attn_logit_softcapping") ?? 50 : null,
-                LogitSoftcap = architecture == "gemma2" ? Number("final_logit_softcapping") ?? 30 : Number("final_logit_softcapping"),
-                EmbeddingMultiplier = IsGemma ? Math.Sqrt(hidden) : 1,
+                AttentionSoftcap = architecture == "gemma2" ? Number(AttentionCap) ?? 50 : null,
+                LogitSoftcap = architecture == "gemma2" ? Number(LogitCap) ?? 30 : architecture == "gemma3" ? Number(LogitCap) : null,
+                EmbeddingMultiplier = IsGemma ? Math.Sqrt(hidden) : Granite(Embeddings) ?? 1,
+                ResidualMultiplier = Granite(Residuals) ?? 1,
+                LogitMultiplier = 1 / (Granite(Logits) ?? 1),
                 SlidingWindow = window,
                 SlidingLayers = sliding,
             };
@@ -98,7 +107,32 @@ internal static class GgufModelConfig
             "gemma2" when layers == 46 => 1 / Math.Sqrt((double)hidden / heads),
             "gemma3" when layers == 62 => 1 / Math.Sqrt((double)hidden / heads),
             "gemma2" or "gemma3" => 1 / Math.Sqrt(headDim),
-            _ => Number("attention.scale"),
+            _ => Granite(AttentionScores),
+        };
+
+        private void RefuseFactors()
+        {
+            if (_metadata.Bool(Key("attention.causal")) is false)
+                throw Unsupported(file, $"tokens that see those behind them ({Key("attention.causal")})", "Use a model that writes text.");
+            string[] own = architecture switch
+            {
+                "granite" => [Embeddings, Residuals, Logits, AttentionScores],
+                "gemma2" => [AttentionCap, LogitCap],
+                "gemma3" => [LogitCap],
+                _ => [],
+            };
+            if (s_factors.Except(own).FirstOrDefault(f => _metadata.Number(Key(f)) is { } value && value != 0 && !(value == 1 && f.EndsWith("_scale", StringComparison.Ordinal))) is { } other)
+                throw Unsupported(file, $"a factor that {architecture} models do not have ({Key(other)})", "Convert the model again with a current converter, or use its Hugging Face folder.");
+        }
+
+        private double? Granite(string name) => architecture == "granite" ? Number(name) : null;
+
+        /// <summary>Every fourth layer of SmolLM3 knows no positions; in a Granite none does where the file says so.</summary>
+        private IReadOnlyList<bool> RotaryLayers(int layers) => architecture switch
+        {
+            "smollm3" => [.. Enumerable.Range(0, layers).Select(i => (i + 1) % 4 != 0)],
+            "granite" when _metadata.Bool(Key("rope.scaling.finetuned")) is false => [.. Enumerable.Repeat(false, layers)],
+            _ => [],
         };
 
         private (int? Window, IReadOnlyList<bool> Layers) Windows(int layers)

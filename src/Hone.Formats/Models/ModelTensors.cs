@@ -2,7 +2,7 @@ namespace Hone.Formats.Models;
 
 /// <summary>A tensor that a model must have: Hugging Face's name, GGUF's, and the shape that the config demands.</summary>
 /// <param name="GgufName">Null where no GGUF that can be read has it.</param>
-/// <param name="PermutedHeads">Over 0: GGUF of llama models holds the rows in the order of neighbouring rotary pairs, for so many heads.</param>
+/// <param name="PermutedHeads">Over 0: GGUF of llama's kin holds the rows in the order of neighbouring rotary pairs, for so many heads.</param>
 /// <param name="Norm">A norm's weight.</param>
 internal sealed record ModelTensor(string Name, string? GgufName, long[] Shape, bool Linear = false, int PermutedHeads = 0, bool Norm = false)
 {
@@ -21,7 +21,7 @@ internal static class ModelTensors
     public static string? GgufArchitecture(string family) => family switch
     {
         "llama" or "mistral" => "llama",
-        "qwen2" or "qwen3" or "gemma" or "gemma2" or "phi3" => family,
+        "qwen2" or "qwen3" or "gemma" or "gemma2" or "phi3" or "smollm3" or "olmo2" or "granite" => family,
         "gemma3_text" => "gemma3",
         _ => null,
     };
@@ -67,7 +67,7 @@ internal static class ModelTensors
     {
         long hidden = config.HiddenSize;
         long queries = (long)config.Heads * config.HeadDim, keys = (long)config.KeyValueHeads * config.HeadDim;
-        bool permuted = GgufArchitecture(config.Architecture) == "llama";
+        bool permuted = GgufArchitecture(config.Architecture) is "llama" or "smollm3" or "granite";
         bool bias = config.QueryKeyValueBias;
         IEnumerable<ModelTensor> projections = config.FusedProjections
             ? Linear(attention + "qkv_proj", block + "attn_qkv", queries + 2 * keys, hidden, bias)

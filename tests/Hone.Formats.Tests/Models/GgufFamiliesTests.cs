@@ -21,6 +21,9 @@ public sealed class GgufFamiliesTests : IDisposable
     [InlineData("gemma2", "gemma2")]
     [InlineData("gemma3", "gemma3")]
     [InlineData("phi3", "phi3")]
+    [InlineData("smollm3", "smollm3")]
+    [InlineData("olmo2", "olmo2")]
+    [InlineData("granite", "granite")]
     public void Open_ConvertedModel_EqualsItsFolder(string model, string architecture)
     {
         using ModelWeights source = ModelWeights.Open(Path.Combine(References.Own("models"), model));
@@ -32,12 +35,13 @@ public sealed class GgufFamiliesTests : IDisposable
         ModelConfig expected = config with
         {
             SlidingLayers = converted.Config.SlidingLayers,
+            RotaryLayers = converted.Config.RotaryLayers,
             AttentionMultiplier = converted.Config.AttentionMultiplier,
             Activation = converted.Config.Activation,
             RopeScaling = model == "llama3" ? converted.Config.RopeScaling : config.RopeScaling,
         };
         Assert.Equal(expected, converted.Config);
-        Assert.Equal(config.RopeOf(config.Layers - 1) is { } rope ? rope.Frequencies(config.RotaryDim, config.ContextLength, 10) : [], converted.Config.RopeOf(config.Layers - 1)!.Frequencies(config.RotaryDim, config.ContextLength, 10), (a, b) => Math.Abs(a - b) <= 1e-6f * a);
+        Assert.Equal(config.RopeOf(0)!.Frequencies(config.RotaryDim, config.ContextLength, 10), converted.Config.RopeOf(0)!.Frequencies(config.RotaryDim, config.ContextLength, 10), (a, b) => Math.Abs(a - b) <= 1e-6f * a);
         Assert.Equal(source.Tensors.Select(t => t.Name), converted.Tensors.Select(t => t.Name));
         foreach (NamedShape tensor in source.Tensors)
         {
@@ -59,6 +63,9 @@ public sealed class GgufFamiliesTests : IDisposable
     [Theory]
     [InlineData("llama.rope.scaling.type", "spiral", "rotary scaling 'spiral' (llama.rope.scaling.type)")]
     [InlineData("llama.attention.sliding_window", 16u, "a sliding window (llama.attention.sliding_window)")]
+    [InlineData("llama.attention.scale", 0.3f, "a factor that llama models do not have (llama.attention.scale)")]
+    [InlineData("llama.final_logit_softcapping", 30f, "a factor that llama models do not have (llama.final_logit_softcapping)")]
+    [InlineData("llama.attention.causal", false, "tokens that see those behind them (llama.attention.causal)")]
     [InlineData("llama.expert_count", 8u, "a mixture of experts")]
     [InlineData("general.architecture", "mamba", "the architecture 'mamba'")]
     public void Open_WhatIsNotSupported_IsRefusedByItsKey(string key, object value, string message)
@@ -96,6 +103,11 @@ public sealed class GgufFamiliesTests : IDisposable
         {
             float[] plain = new RopeConfig(config.RopeTheta, null).Frequencies(config.RotaryDim, config.ContextLength, 1), scaled = new RopeConfig(config.RopeTheta, llama3).Frequencies(config.RotaryDim, config.ContextLength, 1);
             Add("rope_freqs.weight", [plain.Length], [.. plain.Zip(scaled, (p, s) => p / s)]);
+        }
+        if (architecture == "granite")
+        {
+            builder.Set("granite.attention.scale", (float)config.AttentionMultiplier!.Value).Set("granite.embedding_scale", (float)config.EmbeddingMultiplier)
+                .Set("granite.residual_scale", (float)config.ResidualMultiplier).Set("granite.logit_scale", (float)(1 / config.LogitMultiplier));
         }
         foreach (ModelTensor tensor in ModelTensors.Of(config))
         {

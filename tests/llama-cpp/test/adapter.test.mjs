@@ -1,6 +1,6 @@
 // The GGUF adapter gives llama.cpp the answers that Hone gives.
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { getLlama } from 'node-llama-cpp';
@@ -20,10 +20,7 @@ before(async () => {
   // Learnt by heart: no answer hangs on the rounding of llama.cpp's quantised activations.
   questions = rows.slice(0, 4).map((row) => JSON.parse(row).messages.find((m) => m.role === 'user').content);
 
-  const response = await fetch(`${hone.baseURL}/accounts/${hone.accountId}/ai/finetunes/triage/finetune-assets/adapter.gguf`, { headers: { authorization: `Bearer ${hone.token}` } });
-  assert.equal(response.status, 200);
-  adapter = path.join(hone.folder, 'adapter.gguf');
-  await writeFile(adapter, Buffer.from(await response.arrayBuffer()));
+  adapter = await hone.download('triage', 'adapter.gguf', hone.folder);
   llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error', maxThreads: 2 });
   weights = await llama.loadModel({ modelPath: base });
 });
