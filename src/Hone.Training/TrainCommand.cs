@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
+using Hone.Formats.Adapters;
 using Hone.Formats.Files;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
@@ -22,7 +23,7 @@ namespace Hone.Training;
 /// <c>hone train JOBDIR</c>: one attempt at one job. Reads <c>job.json</c>, writes events to standard output and checkpoints, <c>adapter/</c>,
 /// <c>proof.safetensors</c> and <c>run.json</c> into its folder.
 /// <list type="number">
-/// <item>read and encode the rows</item><item>resolve the settings</item><item>load the base and start the adapter, or resume it</item>
+/// <item>read and encode the rows</item><item>resolve the settings</item><item>load the base and start the adapter, from nothing or from another one, or resume it</item>
 /// <item>train, or as far as the worker lets it</item><item>write the rows' losses, the adapter and what its proof needs</item>
 /// </list>
 /// </summary>
@@ -48,8 +49,11 @@ public static class TrainCommand
         CrashPoint.Here("train.rows");
         Cores.Use(job.Threads ?? Environment.ProcessorCount);
         // 2
-        TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Count / (pairs ? 2 : 1), rows.TrainedTokens, pairs);
-        Func<TrainSettings, bool>? isOfCheckpoint = job.ResumeFrom is { } from && Checkpoint.FingerprintOf(Path.Combine(folder, from)) is { } left ? s => Fingerprint(s, rows, job) == left : null;
+        if (job.Config.StartFrom is { } named && job.StartAdapter is null)
+            throw new JobFailedException("bad_config", $"start_from names {named}, but {JobSpec.FileName} has no start_adapter: the two files to go on with.");
+        using AdapterFiles? from = job.StartAdapter is { } files ? AdapterFiles.Open(Path.Combine(folder, files.Config), Path.Combine(folder, files.Weights), model.Config) : null;
+        TrainSettings settings = TrainSettings.Resolve(job.Config, model.Config, job.JobId, rows.Count / (pairs ? 2 : 1), rows.TrainedTokens, pairs, from?.Config);
+        Func<TrainSettings, bool>? isOfCheckpoint = job.ResumeFrom is { } checkpoint && Checkpoint.FingerprintOf(Path.Combine(folder, checkpoint)) is { } left ? s => Fingerprint(s, rows, job) == left : null;
         settings = MachineChoices.Complete(settings, job, model, rows, TrainingDevice.Find(), isOfCheckpoint, checksLosses: true, cancellation);
         events.Write(new TrainerEvent.Settings(settings.Origins));
         if (settings.Device is { Device: null } refused)
@@ -63,8 +67,11 @@ public static class TrainCommand
         TrainProgress start = new();
         if (job.ResumeFrom is { } resume && Checkpoint.TryLoad(Path.Combine(folder, resume), adapter, optimizer, fingerprint) is { } found)
             start = found;
+        else if (from is not null)
+            PeftAdapter.Read(from, adapter);
         else
             decoder.Start(adapter, settings.Seed);
+        using LoraAdapter? reference = from is not null && settings.IsPreference ? PeftAdapter.Load(from, decoder) : null;
         events.Write(new TrainerEvent.Started(start.Step, Environment.ProcessId));
         CrashPoint.Here("train.started");
         // 4
@@ -72,6 +79,7 @@ public static class TrainCommand
         var trainer = new Trainer((TrainingDecoder?)onDevice ?? decoder, adapter, optimizer, settings, rows, validation)
         {
             OnEpoch = at => WhereThereIsSpace($"The adapter of step {at.Step}", () => SaveAdapter(at)),
+            Reference = reference,
             Pause = pause,
             SecondsAfter = ProofShare * clock.Elapsed.TotalSeconds,
         };

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Hone.Core.Blobs;
 using Hone.Core.Models;
 using Hone.Formats;
@@ -15,7 +14,7 @@ internal sealed record AssetVerdict(IReadOnlyList<string> Errors, IReadOnlyList<
     public LintReport? Report { get; init; }
 
     /// <summary>The training configuration, where the file is one.</summary>
-    public string? ConfigJson { get; init; }
+    public TrainingConfig? Config { get; init; }
 }
 
 /// <summary>A whole file, a blob or still to become one.</summary>
@@ -54,7 +53,7 @@ public sealed class AssetCheck(BlobStore blobs, ModelCatalog models, HoneLimits 
             var report = new LintReport { Errors = errors, Warnings = [], Stats = new LintStats { Kinds = new Dictionary<string, int>() } };
             return new AssetVerdict([.. errors.Select(e => e.ToString())], []) { Report = report };
         }
-        return new AssetVerdict([], []) { ConfigJson = JsonSerializer.Serialize(config, JobJson.Default.TrainingConfig) };
+        return new AssetVerdict([], []) { Config = config };
     }
 
     private async Task<AssetVerdict> DataAsync(Finetune finetune, string fileName, CheckedFile file, IReadOnlyList<FinetuneAsset> companions, CancellationToken cancellationToken)

@@ -7,6 +7,9 @@ public static class AssetFiles
 {
     public const string AdapterConfig = "adapter_config.json";
     public const string AdapterModel = "adapter_model.safetensors";
+
+    /// <summary>The adapter that a training goes on with, put there by Hone: it stays with the finetune when the other one is deleted.</summary>
+    public const string StartConfig = "start_" + AdapterConfig, StartModel = "start_" + AdapterModel;
     public const string TrainingData = "training_data.jsonl";
     public const string ValidationData = "validation_data.jsonl";
     public const string TrainingConfigFile = TrainingConfig.FileName;

@@ -85,21 +85,24 @@ public static class FinetuneRules
         return Guid.TryParseExact(name[(name.LastIndexOf(':') + 1)..], "D", out id);
     }
 
+    /// <summary>A model's name ends with what tells it from others.</summary>
+    internal static string QuoteModel(string name) => Quote(name, 400);
+
     private const string ModelPrefix = "ft:";
     private const string StepMark = ":ckpt-step-";
 
     /// <summary>Text that may come from anywhere, made fit for one line of a message: cut, without control characters.</summary>
-    internal static string Quote(string text)
+    internal static string Quote(string text, int most = 100)
     {
         var quoted = new StringBuilder(text.Length + 2).Append('"');
-        foreach (Rune rune in text.EnumerateRunes().Take(100))
+        foreach (Rune rune in text.EnumerateRunes().Take(most))
         {
             if (IsPrintable(rune))
                 quoted.Append(rune);
             else
                 quoted.Append(CultureInfo.InvariantCulture, $"\\u{rune.Value:x4}");
         }
-        return quoted.Append(text.Length > 100 ? "…\"" : "\"").ToString();
+        return quoted.Append(text.Length > most ? "…\"" : "\"").ToString();
     }
 
     // Joiners and variation selectors belong to written text and emoji; other format characters hide or turn it.

@@ -1,8 +1,10 @@
+using System.Text.Json;
 using Hone.Core.Blobs;
 using Hone.Core.Files;
 using Hone.Core.Store;
 using Hone.Formats;
 using Hone.Formats.Adapters;
+using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Microsoft.EntityFrameworkCore;
 
@@ -97,7 +99,7 @@ public sealed partial class FinetuneService
     }
 
     /// <summary>Null when other files came while this one was checked against those it had: it must be checked again.</summary>
-    private static async Task<UploadResult?> StoreAsync(
+    private async Task<UploadResult?> StoreAsync(
         HoneDbContext db, Guid id, string fileName, StagedBlob staged, IReadOnlyList<FinetuneAsset> companions, AssetVerdict verdict, CancellationToken cancellationToken)
     {
         if (await db.Finetunes.FirstOrDefaultAsync(f => f.Id == id, cancellationToken) is not { } finetune)
@@ -110,7 +112,16 @@ public sealed partial class FinetuneService
         DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
         FinetuneAsset asset = AddAsset(db, finetune, fileName, staged.Sha256, staged.Size, now);
         finetune.ModifiedAt = now;
-        finetune.ConfigJson = verdict.ConfigJson ?? finetune.ConfigJson;
+        if (verdict.Config is { } config)
+        {
+            (Start? start, string? missing) = config.StartFrom is null ? (null, null) : await FindStartAsync(db, finetune.AccountId, config.StartFrom, cancellationToken);
+            if (start is not null && start.BaseModel != finetune.Model)
+                missing = $"{FinetuneRules.QuoteModel(config.StartFrom!)} is a fine-tuned {start.BaseModel}, and this finetune's base is {finetune.Model}.";
+            if (missing is not null)
+                return Refuse(UploadRefusal.Invalid, $"{fileName}: $.start_from: {missing}");
+            AddStart(db, finetune, start, now);
+            finetune.ConfigJson = JsonSerializer.Serialize(config with { StartFrom = start?.Name }, JobJson.Default.TrainingConfig);
+        }
         if (fileName is AssetFiles.TrainingData or AssetFiles.ValidationData)
         {
             var file = new StoredFile

@@ -24,24 +24,37 @@ public sealed partial class FinetuneService
     public async Task<CreateResult> CreateJobAsync(string accountId, CreateJob request, CancellationToken cancellationToken)
     {
         var errors = new List<CreateError>();
-        if (request.Model is not null && FinetuneRules.TryParseModelName(request.Model, out _, out _))
-            errors.Add(new(CreateErrorCode.UnknownModel, "model", $"{FinetuneRules.Quote(request.Model)} is fine-tuned already; a job begins with a base model. Put all rows into one job, or name the base."));
-        else if (await models.FindAsync(request.Model, cancellationToken) is null)
+        string? start = request.Model is not null && FinetuneRules.TryParseModelName(request.Model, out _, out _) ? request.Model : null;
+        if (start is not null)
+        {
+            await using HoneDbContext db = store.Read();
+            (Start? found, string? error) = await FindStartAsync(db, accountId, start, cancellationToken);
+            if (found is null)
+                errors.Add(new(CreateErrorCode.UnknownModel, "model", error!));
+            else
+                request = request with { Model = found.BaseModel };
+        }
+        if (errors.Count == 0 && await models.FindAsync(request.Model, cancellationToken) is null)
             errors.Add(await UnknownModelAsync(request.Model, cancellationToken));
         errors.AddRange(FinetuneRules.CheckSuffix(request.Suffix, limits));
         if (request.TrainingFile is null)
             errors.Add(new(CreateErrorCode.UnknownFile, "training_file", "training_file is required: the id of a file."));
         if (errors.Count > 0)
             return new CreateResult.Invalid(errors);
-        CreateResult result = await writer.RunAsync(db => AddJobAsync(db, accountId, request, cancellationToken), cancellationToken);
+        CreateResult result = await writer.RunAsync(db => AddJobAsync(db, accountId, request, start, cancellationToken), cancellationToken);
         if (result is CreateResult.Created)
             signals.NotifyFilesToCheck();
         return result;
     }
 
-    private async Task<CreateResult> AddJobAsync(HoneDbContext db, string accountId, CreateJob request, CancellationToken cancellationToken)
+    /// <param name="start">The fine-tuned model that the job goes on with; null: it begins with the base.</param>
+    private async Task<CreateResult> AddJobAsync(HoneDbContext db, string accountId, CreateJob request, string? start, CancellationToken cancellationToken)
     {
         var errors = new List<CreateError>();
+        // Asked again: what it names now is what stays.
+        (Start? from, string? missing) = start is null ? (null, null) : await FindStartAsync(db, accountId, start, cancellationToken);
+        if (missing is not null)
+            errors.Add(new(CreateErrorCode.UnknownModel, "model", missing));
         StoredFile? training = await FileAsync("training_file", request.TrainingFile!);
         StoredFile? validation = request.ValidationFile is null ? null : await FileAsync("validation_file", request.ValidationFile);
         if (await FinetuneRows.CountAsync(db, accountId, cancellationToken) >= limits.FinetunesPerAccount)
@@ -63,7 +76,7 @@ public sealed partial class FinetuneService
             ValidationFileId = validation?.Id,
             MetadataJson = request.Metadata is null ? null
                 : new JsonObject(request.Metadata.Select(m => KeyValuePair.Create(m.Key, (JsonNode?)JsonValue.Create(m.Value)))).ToJsonString(),
-            ConfigJson = JsonSerializer.Serialize(request.Config, JobJson.Default.TrainingConfig),
+            ConfigJson = JsonSerializer.Serialize(request.Config with { StartFrom = from?.Name }, JobJson.Default.TrainingConfig),
             CreatedAt = now,
             ModifiedAt = now,
         };
@@ -72,6 +85,7 @@ public sealed partial class FinetuneService
         AddAsset(db, finetune, AssetFiles.TrainingData, training.Sha256, training.Size, now);
         if (validation is not null)
             AddAsset(db, finetune, AssetFiles.ValidationData, validation.Sha256, validation.Size, now);
+        AddStart(db, finetune, from, now);
         await db.SaveChangesAsync(cancellationToken);
         string also = validation is null ? "" : $" and validation file: {validation.Id}";
         await EventLog.AppendAsync(db, id, [new NewEvent($"Created fine-tuning job: {JobId(id)}"), new NewEvent($"Validating training file: {training.Id}{also}")], cancellationToken);
@@ -254,14 +268,48 @@ public sealed partial class FinetuneService
     /// <summary>The finetune, own or public, that has this model's name; with the step where the name is a checkpoint's.</summary>
     public async Task<(Finetune Finetune, FinetuneCheckpoint? Checkpoint)?> FindModelAsync(string accountId, string modelName, CancellationToken cancellationToken)
     {
-        if (!FinetuneRules.TryParseModelName(modelName, out Guid id, out int? step) || await FindAsync(accountId, id.ToString("D"), includePublic: true, cancellationToken) is not { } finetune)
+        await using HoneDbContext db = store.Read();
+        return await FindModelAsync(db, accountId, modelName, cancellationToken);
+    }
+
+    private static async Task<(Finetune Finetune, FinetuneCheckpoint? Checkpoint)?> FindModelAsync(HoneDbContext db, string accountId, string modelName, CancellationToken cancellationToken)
+    {
+        if (!FinetuneRules.TryParseModelName(modelName, out Guid id, out int? step) || await FindAsync(db, accountId, id.ToString("D"), includePublic: true, cancellationToken) is not { } finetune)
             return null;
         if (modelName != (step is { } number ? FinetuneRules.CheckpointName(finetune, number) : FinetuneRules.ModelName(finetune)))
             return null;
         if (step is null)
             return (finetune, null);
-        await using HoneDbContext db = store.Read();
-        FinetuneCheckpoint? checkpoint = await db.FinetuneCheckpoints.FirstOrDefaultAsync(c => c.FinetuneId == id && c.Step == step, cancellationToken);
+        FinetuneCheckpoint? checkpoint = await db.FinetuneCheckpoints.AsNoTracking().FirstOrDefaultAsync(c => c.FinetuneId == id && c.Step == step, cancellationToken);
         return checkpoint is null ? null : (finetune, checkpoint);
+    }
+
+    /// <summary>An adapter that a training goes on with.</summary>
+    /// <param name="Name">The model's or checkpoint's.</param>
+    private sealed record Start(string Name, string BaseModel, string ConfigSha256, string WeightsSha256);
+
+    /// <param name="name">A model's or checkpoint's name, or a finetune's id or name; of the account's own.</param>
+    private static async Task<(Start? Start, string? Error)> FindStartAsync(HoneDbContext db, string accountId, string name, CancellationToken cancellationToken)
+    {
+        (Finetune? finetune, FinetuneCheckpoint? checkpoint) = FinetuneRules.TryParseModelName(name, out _, out _)
+            ? await FindModelAsync(db, accountId, name, cancellationToken) ?? default
+            : (await FindAsync(db, accountId, name, includePublic: false, cancellationToken), null);
+        if (finetune?.AccountId != accountId)
+            return (null, $"There is no fine-tuned model {FinetuneRules.QuoteModel(name)} in this account to go on with.");
+        if (checkpoint is not null)
+            return (new Start(FinetuneRules.CheckpointName(finetune, checkpoint.Step), finetune.Model, checkpoint.ConfigSha256, checkpoint.WeightsSha256), null);
+        if (finetune.State != FinetuneState.Ready)
+            return (null, $"{FinetuneRules.QuoteModel(name)} {Standing(finetune)}: a training goes on with a finetune that is ready, or with a checkpoint.");
+        Dictionary<string, string> adapter = await db.FinetuneAssets.Where(a => a.FinetuneId == finetune.Id && (a.FileName == AssetFiles.AdapterConfig || a.FileName == AssetFiles.AdapterModel))
+            .ToDictionaryAsync(a => a.FileName, a => a.Sha256, cancellationToken);
+        return (new Start(FinetuneRules.ModelName(finetune), finetune.Model, adapter[AssetFiles.AdapterConfig], adapter[AssetFiles.AdapterModel]), null);
+    }
+
+    private void AddStart(HoneDbContext db, Finetune finetune, Start? start, DateTimeOffset now)
+    {
+        if (start is null)
+            return;
+        AddAsset(db, finetune, AssetFiles.StartConfig, start.ConfigSha256, new FileInfo(blobs.PathOf(start.ConfigSha256)).Length, now);
+        AddAsset(db, finetune, AssetFiles.StartModel, start.WeightsSha256, new FileInfo(blobs.PathOf(start.WeightsSha256)).Length, now);
     }
 }

@@ -95,7 +95,7 @@ internal sealed partial class JobAttempt(
             await events.AddAsync(new NewEvent("The server's copy of the last checkpoint is damaged: the training begins anew.", "warn"), null, lease.Ended);
             checkpoint = null;
         }
-        foreach (string name in (string[])[AssetFiles.TrainingData, AssetFiles.ValidationData])
+        foreach (string name in (string[])[AssetFiles.TrainingData, AssetFiles.ValidationData, AssetFiles.StartConfig, AssetFiles.StartModel])
         {
             if (!job.Assets.TryGetValue(name, out FinetuneAsset? asset) || await blobs.VerifyAsync(asset.Sha256, lease.Ended))
                 continue;
@@ -133,8 +133,11 @@ internal sealed partial class JobAttempt(
         {
             [AssetFiles.TrainingData] = blobs.PathOf(job.Assets[AssetFiles.TrainingData].Sha256),
         };
-        if (job.Assets.TryGetValue(AssetFiles.ValidationData, out FinetuneAsset? validation))
-            inputs[AssetFiles.ValidationData] = blobs.PathOf(validation.Sha256);
+        foreach (string name in (string[])[AssetFiles.ValidationData, AssetFiles.StartConfig, AssetFiles.StartModel])
+        {
+            if (job.Assets.TryGetValue(name, out FinetuneAsset? asset))
+                inputs[name] = blobs.PathOf(asset.Sha256);
+        }
         if (checkpoint is not null)
             inputs[JobFolder.ResumeFile] = blobs.PathOf(checkpoint);
         var spec = new JobSpec
@@ -146,11 +149,12 @@ internal sealed partial class JobAttempt(
             ModelPath = Path.GetFullPath(model.Path),
             ModelSha256 = modelSha256,
             TrainingData = AssetFiles.TrainingData,
-            ValidationData = validation is null ? null : AssetFiles.ValidationData,
+            ValidationData = inputs.ContainsKey(AssetFiles.ValidationData) ? AssetFiles.ValidationData : null,
             Config = job.Config with { Seed = job.Config.Seed ?? job.Seed },
             Threads = settings.ThreadsPerJob,
             MemoryLimitMb = settings.MemoryLimitMb,
             ResumeFrom = checkpoint is null ? null : JobFolder.ResumeFile,
+            StartAdapter = inputs.ContainsKey(AssetFiles.StartModel) ? new StartAdapter(AssetFiles.StartConfig, AssetFiles.StartModel) : null,
             CacheFolder = Store.DataFolder.RowsPathOf(settings.DataFolder),
         };
         return JobFolder.Create(settings.DataFolder, spec, inputs);

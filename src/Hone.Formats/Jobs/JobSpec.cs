@@ -44,9 +44,15 @@ public sealed record JobSpec
     /// <summary>A checkpoint of an earlier attempt to go on from, relative to the folder; null: from the start.</summary>
     public string? ResumeFrom { get; init; }
 
+    /// <summary>The adapter that the training goes on with; null: a new one.</summary>
+    public StartAdapter? StartAdapter { get; init; }
+
     /// <summary>Absolute path of a folder in which encoded rows are kept for other attempts and jobs; null: none are.</summary>
     public string? CacheFolder { get; init; }
 }
+
+/// <summary>PEFT's two files, relative to the job's folder.</summary>
+public sealed record StartAdapter(string Config, string Weights);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,

@@ -10,6 +10,9 @@ public sealed record TrainingConfig
 
     /// <summary><c>supervised</c> or <c>dpo</c>.</summary>
     public string? Method { get; init; }
+
+    /// <summary>The fine-tuned model, or checkpoint, whose adapter the training goes on with; what shapes an adapter is that one's. Null: a new adapter.</summary>
+    public string? StartFrom { get; init; }
     public int? NEpochs { get; init; }
 
     /// <summary>Rows a step.</summary>

@@ -14,11 +14,17 @@ public static class TrainingConfigParser
     [
         "method", "n_epochs", "batch_size", "learning_rate", "learning_rate_multiplier", "lr_scheduler", "warmup_ratio", "rank", "alpha", "dropout", "target_modules",
         "use_rslora", "use_dora", "lora_bias", "modules_to_save", "layers_to_transform", "max_length", "train_on", "seed", "weight_decay", "max_grad_norm", "precision", "use_double_quant", "recompute", "eval_every", "checkpoint_every",
-        "checkpoint_steps", "stop_when_worse", "strict", "beta",
+        "checkpoint_steps", "stop_when_worse", "strict", "beta", "start_from",
     ];
+
+    /// <summary>What shapes an adapter: one that is gone on with has it already.</summary>
+    private static readonly string[] s_shape = ["rank", "alpha", "target_modules", "use_rslora", "use_dora", "lora_bias", "modules_to_save", "layers_to_transform"];
 
     /// <summary>Of the items of a list, and of the characters of a name.</summary>
     private const int MostItems = 1_000, LongestName = 200;
+
+    /// <summary>Of a fine-tuned model's name, in characters.</summary>
+    private const int LongestModelName = 1_000;
 
     /// <summary>Other trainers' names of the same things.</summary>
     private static readonly (string Theirs, string Ours)[] s_otherNames =
@@ -32,6 +38,7 @@ public static class TrainingConfigParser
         ("dpo_beta", "beta"), ("rslora", "use_rslora"), ("dora", "use_dora"), ("train_on_inputs", "train_on"), ("assistant_only_loss", "train_on"), ("completion_only_loss", "train_on"),
         ("micro_batch_size", "batch_size"), ("train_batch_size", "batch_size"), ("gradient_accumulation_steps", "batch_size"), ("early_stopping", "stop_when_worse"), ("eval_strategy", "eval_every"),
         ("gradient_checkpointing", "recompute"), ("activation_checkpointing", "recompute"), ("recompute_activations", "recompute"),
+        ("adapter_name_or_path", "start_from"), ("lora_model_dir", "start_from"), ("adapter_path", "start_from"), ("init_from", "start_from"),
     ];
 
     /// <summary>Can a config begin with this line? Rows of any trainer cannot be one.</summary>
@@ -107,6 +114,7 @@ public static class TrainingConfigParser
                 "checkpoint_steps" => c with { CheckpointSteps = v.Whole(1, int.MaxValue) },
                 "stop_when_worse" => c with { StopWhenWorse = v.Boolean() },
                 "strict" => c with { Strict = v.Boolean() },
+                "start_from" => c with { StartFrom = v.ModelName() },
                 _ => c with { Beta = v.Number(0, 2, "greater than 0 and at most 2", lowest: false) },
             };
         }
@@ -118,6 +126,11 @@ public static class TrainingConfigParser
             scope.Error(root.GetProperty("use_double_quant"), "$.use_double_quant", "conflict", $"use_double_quant has no effect on the precision {c.Precision ?? "auto"}.", "Set the precision to nf4 or fp4, or take it out.");
         if (c.Beta is not null && c.Method == "supervised")
             scope.Error(root.GetProperty("beta"), "$.beta", "conflict", "beta has no effect on the method supervised.", "Take it out, or set the method to dpo.");
+        if (c.StartFrom is not null)
+        {
+            foreach (JsonProperty given in root.EnumerateObject().Where(p => s_shape.Contains(p.Name) && p.Value.ValueKind != JsonValueKind.Null && !(p.Value.ValueKind == JsonValueKind.String && p.Value.ValueEquals("auto"u8))))
+                scope.Error(given.Value, $"$.{given.Name}", "conflict", $"{given.Name} shapes an adapter, and the one of start_from has its shape.", $"Take {given.Name} out, or start_from.");
+        }
         return c;
     }
 
@@ -173,6 +186,14 @@ public static class TrainingConfigParser
             }
             string[] names = [.. value.EnumerateArray().Select(m => m.GetString()!)];
             return Once(names) ? names : null;
+        }
+
+        public string? ModelName()
+        {
+            if (value.ValueKind == JsonValueKind.String && !MessageValidator.IsBlank(value) && value.GetString() is { Length: <= LongestModelName } name)
+                return name;
+            Wrong<int>("a fine-tuned model's name or id, or a checkpoint's");
+            return null;
         }
 
         public string? Precision()

@@ -14,7 +14,7 @@ internal static class JobFields
     private const int MaxValue = 512;
     private static readonly string[] Shared = ["n_epochs", "batch_size", "learning_rate_multiplier"];
 
-    private static readonly TextField Model = new("model", "A base model's id.");
+    private static readonly TextField Model = new("model", "A base model's id, or a fine-tuned model's or checkpoint's name to go on with.");
     private static readonly TextField TrainingFile = new("training_file", "The id of a file.");
     private static readonly TextField ValidationFile = new("validation_file", "The id of a file.");
     private static readonly TextField Suffix = new("suffix", "Part of the new model's name.", 1, 64);

@@ -41,7 +41,7 @@ internal sealed class JobViews(FinetuneService finetunes, FileService files, Tim
         var hyperparameters = new HyperparametersView(Number(config.NEpochs, "n_epochs"), Number(config.BatchSize, "batch_size"), multiplier is { } given ? Json(given) : Auto);
         var method = new MethodSettingsView(type == "dpo" ? hyperparameters with { Beta = Number(config.Beta, "beta") } : hyperparameters);
         return new JobView(
-            FinetuneService.JobId(f.Id), f.Model, f.CreatedAt.ToUnixTimeSeconds(), f.FinalizedAt?.ToUnixTimeSeconds(), f.State is FinetuneState.Ready ? FinetuneRules.ModelName(f) : null,
+            FinetuneService.JobId(f.Id), config.StartFrom ?? f.Model, f.CreatedAt.ToUnixTimeSeconds(), f.FinalizedAt?.ToUnixTimeSeconds(), f.State is FinetuneState.Ready ? FinetuneRules.ModelName(f) : null,
             f.AccountId, results, Status(f), f.ValidationFileId, f.TrainingFileId, hyperparameters,
             f.State is FinetuneState.Ready ? Metric("trained_tokens") : null, Error(f), f.IsJob ? f.Suffix : f.Name,
             f.Seed ?? config.Seed ?? (resolved.TryGetValue("seed", out string? seed) ? long.Parse(seed, CultureInfo.InvariantCulture) : null),

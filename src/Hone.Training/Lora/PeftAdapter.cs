@@ -21,7 +21,7 @@ internal static class PeftAdapter
     public static LoraAdapter Create(TrainSettings settings, ModelWeights model, Decoder decoder)
     {
         AdapterConfig config = Config(settings, model, "");
-        if (AdapterTargets.Errors(settings.TargetModules, settings.LayersToTransform, model) is { Count: > 0 } errors)
+        if (settings.Start is null && AdapterTargets.Errors(settings.TargetModules, settings.LayersToTransform, model) is { Count: > 0 } errors)
             throw new JobFailedException("bad_config", string.Join(' ', errors.Select(error => $"{error.Message} {error.Hint}")));
         Dictionary<string, LoraModuleShape> shapes = Shapes(config, model.LinearModules);
         if (SizeOf(settings, model).Parameters is > int.MaxValue and var parameters)
@@ -36,7 +36,9 @@ internal static class PeftAdapter
     public static AdapterSize SizeOf(TrainSettings settings, ModelWeights model)
     {
         AdapterConfig config = Config(settings, model, "");
-        return new AdapterSize([.. model.LinearModules.Where(m => config.Targets(m.Name))], settings.Rank, settings.UseDora, [.. AdapterPlaces.Of(model.Config).Whole.Where(m => config.Saves(m.Name))]);
+        LinearModule[] adapted = [.. model.LinearModules.Where(m => config.Targets(m.Name))];
+        int rank = adapted.Select(m => config.RankOf(m.Name)).DefaultIfEmpty(config.Rank).Max();
+        return new AdapterSize(adapted, rank, settings.UseDora, [.. AdapterPlaces.Of(model.Config).Whole.Where(m => config.Saves(m.Name))]);
     }
 
     /// <param name="modelSha256">Of the base model's file, where known: an adapter for another base is refused by it.</param>
@@ -62,11 +64,16 @@ internal static class PeftAdapter
     public static LoraAdapter Load(string folder, Decoder decoder)
     {
         using AdapterFiles files = AdapterFiles.Open(folder, decoder.Config);
+        return Load(files, decoder);
+    }
+
+    /// <inheritdoc cref="Load(string, Decoder)"/>
+    public static LoraAdapter Load(AdapterFiles files, Decoder decoder)
+    {
         var adapter = new LoraAdapter(decoder.Projections, Shapes(files.Config, files.Modules), trainable: false, Whole(AdapterPlaces.Embedding), Whole(AdapterPlaces.Head));
         try
         {
-            foreach (NamedTensor tensor in adapter.Tensors())
-                files.Read(tensor.Kind, tensor.Module, Matrix.Of(tensor.Values).All());
+            Read(files, adapter);
             return adapter;
         }
         catch
@@ -78,21 +85,30 @@ internal static class PeftAdapter
         LinearModule? Whole(string module) => files.Whole.FirstOrDefault(m => m.Name == module);
     }
 
+    /// <summary>The files' values, into an adapter of their shape.</summary>
+    public static void Read(AdapterFiles files, LoraAdapter adapter)
+    {
+        foreach (NamedTensor tensor in adapter.Tensors())
+            files.Read(tensor.Kind, tensor.Module, Matrix.Of(tensor.Values).All());
+    }
+
     private static Dictionary<string, LoraModuleShape> Shapes(AdapterConfig config, IReadOnlyList<LinearModule> modules) => modules.Where(m => config.Targets(m.Name)).ToDictionary(
         m => m.Name, m => new LoraModuleShape(m.In, m.Out, config.RankOf(m.Name), config.ScaleOf(m.Name), config.UseDora, config.LoraBias));
 
-    private static AdapterConfig Config(TrainSettings settings, ModelWeights model, string modelId) => new()
-    {
-        BaseModel = modelId,
-        ModelType = model.Config.Architecture,
-        Rank = settings.Rank,
-        Alpha = settings.Alpha,
-        Dropout = settings.Dropout,
-        UseRslora = settings.UseRslora,
-        UseDora = settings.UseDora,
-        LoraBias = settings.LoraBias,
-        ModulesToSave = settings.ModulesToSave,
-        TargetModules = [.. settings.TargetModules.Order(StringComparer.Ordinal)],
-        LayersToTransform = settings.LayersToTransform,
-    };
+    private static AdapterConfig Config(TrainSettings settings, ModelWeights model, string modelId) => settings.Start is { } start
+        ? start with { BaseModel = modelId, ModelType = model.Config.Architecture, Dropout = settings.Dropout }
+        : new()
+        {
+            BaseModel = modelId,
+            ModelType = model.Config.Architecture,
+            Rank = settings.Rank,
+            Alpha = settings.Alpha,
+            Dropout = settings.Dropout,
+            UseRslora = settings.UseRslora,
+            UseDora = settings.UseDora,
+            LoraBias = settings.LoraBias,
+            ModulesToSave = settings.ModulesToSave,
+            TargetModules = [.. settings.TargetModules.Order(StringComparer.Ordinal)],
+            LayersToTransform = settings.LayersToTransform,
+        };
 }

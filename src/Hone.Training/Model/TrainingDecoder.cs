@@ -18,7 +18,7 @@ internal abstract class TrainingDecoder : IDisposable
 
     /// <summary>The same for pairs of answers: rows 2i and 2i + 1 of the batch are the better and the worse one.</summary>
     /// <param name="divisor">The step's pairs.</param>
-    /// <param name="reference">log-probability of each row by the base with the adapter off.</param>
+    /// <param name="reference">log-probability of each row by the model as it was before the first step.</param>
     public abstract PreferenceLoss ForwardBackward(PackedBatch batch, LoraAdapter adapter, double beta, double divisor, double[] reference);
 
     /// <summary>Loss of the batch's labels without gradients.</summary>

@@ -1,9 +1,10 @@
+using Hone.Training.Lora;
 using Hone.Training.Model;
 
 namespace Hone.Training.Training;
 
 /// <summary>
-/// DPO's reference is the frozen base: log ref of each row, kept from the first step that saw it. A checkpoint holds them, because another packing of the rows gives
+/// DPO's reference is the model as it was before the first step: log ref of each row, kept from the first step that saw it. A checkpoint holds them, because another packing of the rows gives
 /// other last digits, and a resumed run must end with the same bytes. Two float32 a row, the second what the first leaves of a float64: what is kept is what is used.
 /// </summary>
 internal sealed class ReferenceLogProbabilities
@@ -21,14 +22,15 @@ internal sealed class ReferenceLogProbabilities
     public long[] Shape => [_values.Length / 2, 2];
 
     /// <summary>Of a batch's rows, which stand at these places of the data; computed where one of them is not known.</summary>
-    public double[] Of(TrainingDecoder decoder, PackedBatch batch, ReadOnlySpan<int> rows)
+    /// <param name="adapter">The reference's; null: it is the base.</param>
+    public double[] Of(TrainingDecoder decoder, LoraAdapter? adapter, PackedBatch batch, ReadOnlySpan<int> rows)
     {
         var known = new double[rows.Length];
         for (int i = 0; i < rows.Length; i++)
             known[i] = (double)_values[2 * rows[i]] + _values[2 * rows[i] + 1];
         if (!known.Any(double.IsNaN))
             return known;
-        double[] computed = decoder.RowLogProbabilities(batch, null);
+        double[] computed = decoder.RowLogProbabilities(batch, adapter);
         for (int i = 0; i < rows.Length; i++)
         {
             if (!double.IsNaN(known[i]))
@@ -47,5 +49,5 @@ internal sealed class ReferenceLogProbabilities
 internal sealed record Chosen(int[] Rows, ReferenceLogProbabilities? Known)
 {
     /// <param name="first">How many rows of the step come before the batch's.</param>
-    public double[]? Reference(TrainingDecoder decoder, PackedBatch batch, int first) => Known?.Of(decoder, batch, Rows.AsSpan(first, batch.Rows));
+    public double[]? Reference(TrainingDecoder decoder, LoraAdapter? adapter, PackedBatch batch, int first) => Known?.Of(decoder, adapter, batch, Rows.AsSpan(first, batch.Rows));
 }

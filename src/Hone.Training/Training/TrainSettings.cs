@@ -1,4 +1,5 @@
 using System.Globalization;
+using Hone.Formats.Adapters;
 using Hone.Formats.Jobs;
 using Hone.Formats.Models;
 using Hone.Training.Devices;
@@ -11,7 +12,7 @@ internal sealed record TrainSettings
     /// <summary><c>supervised</c> or <c>dpo</c>.</summary>
     public required string Method { get; init; }
 
-    /// <summary>DPO's β: how dear it is to leave the base model.</summary>
+    /// <summary>DPO's β: how dear it is to leave the model that the run starts from.</summary>
     public double Beta { get; init; }
     public required int Epochs { get; init; }
 
@@ -26,6 +27,9 @@ internal sealed record TrainSettings
     public required bool UseRslora { get; init; }
     public required bool UseDora { get; init; }
     public required IReadOnlyList<string> TargetModules { get; init; }
+
+    /// <summary>The adapter that is gone on with: its shape is the run's. Null: a new one.</summary>
+    public AdapterConfig? Start { get; init; }
 
     /// <summary>Each B has a bias.</summary>
     public bool LoraBias { get; init; }
@@ -93,8 +97,10 @@ internal sealed record TrainSettings
 
     /// <param name="rows">Rows with a trained token, or pairs.</param>
     /// <param name="trainedTokens">Tokens with a label in one epoch.</param>
-    public static TrainSettings Resolve(TrainingConfig config, ModelConfig model, string jobId, int rows, long trainedTokens, bool preferencePairs)
+    /// <param name="start">The adapter that is gone on with; the config gives nothing that shapes one.</param>
+    public static TrainSettings Resolve(TrainingConfig config, ModelConfig model, string jobId, int rows, long trainedTokens, bool preferencePairs, AdapterConfig? start = null)
     {
+        const string StartHasIt = "the adapter that it starts from has it";
         var origins = new List<Setting>();
         string method = Class("method", config.Method, preferencePairs ? "dpo" : "supervised", preferencePairs ? "the rows are preference pairs" : "the rows are answers to learn");
         int batch = Value("batch_size", config.BatchSize, rows <= 2000 ? 4 : rows <= 20000 ? 8 : 16, $"{rows} rows");
@@ -112,19 +118,25 @@ internal sealed record TrainSettings
         double beta = preferencePairs ? Value("beta", config.Beta, 0.1, "the usual") : 0;
         string scheduler = Class("lr_scheduler", config.LrScheduler, "linear", "it ends at 0, so the last steps settle");
         double warmup = Value("warmup_ratio", config.WarmupRatio, Math.Round(Math.Min(5.0, Math.Ceiling(steps * 0.1)) / steps, 4), "up to 5 steps");
-        int rank = Value("rank", config.Rank, rows <= 1000 ? 8 : 16, rows <= 1000 ? $"{rows} rows need little room" : "room for most tasks at little cost");
-        double alpha = Value("alpha", config.Alpha, 2.0 * rank, "twice the rank");
+        if (config.StartFrom is not null)
+            Class("start_from", config.StartFrom, "", "");
+        int rank = Value("rank", config.Rank, start?.Rank ?? (rows <= 1000 ? 8 : 16), start is not null ? StartHasIt : rows <= 1000 ? $"{rows} rows need little room" : "room for most tasks at little cost");
+        double alpha = Value("alpha", config.Alpha, start?.Alpha ?? 2.0 * rank, start is not null ? StartHasIt : "twice the rank");
         double dropout = Value("dropout", config.Dropout, 0, "none");
-        bool rslora = Value("use_rslora", config.UseRslora, false, "alpha / rank");
-        bool dora = Value("use_dora", config.UseDora, false, "a third slower, and seldom better");
-        var targets = config.TargetModules ?? model.LinearNames();
-        origins.Add(new Setting("target_modules", string.Join(",", targets), config.TargetModules is null ? "auto: all linear layers" : "given"));
-        if (config.LayersToTransform is { } layers)
-            origins.Add(new Setting("layers_to_transform", string.Join(",", layers), "given"));
-        if (config.LoraBias is { } bias)
-            Value("lora_bias", (bool?)bias, false, "");
-        if (config.ModulesToSave is { Count: > 0 } whole)
-            origins.Add(new Setting("modules_to_save", string.Join(",", whole), "given"));
+        bool rslora = Value("use_rslora", config.UseRslora, start?.UseRslora ?? false, start is not null ? StartHasIt : "alpha / rank");
+        bool dora = Value("use_dora", config.UseDora, start?.UseDora ?? false, start is not null ? StartHasIt : "a third slower, and seldom better");
+        string from = start is not null ? $"auto: {StartHasIt}" : "given";
+        IReadOnlyList<string> targets = start is null ? config.TargetModules ?? model.LinearNames() : start.TargetPattern is { } pattern ? [pattern] : start.TargetModules;
+        origins.Add(new Setting("target_modules", string.Join(",", targets), start is null && config.TargetModules is null ? "auto: all linear layers" : from));
+        IReadOnlyList<int>? layers = start is null ? config.LayersToTransform : start.LayersToTransform;
+        if (layers is not null)
+            origins.Add(new Setting("layers_to_transform", string.Join(",", layers), from));
+        bool? bias = start is null ? config.LoraBias : start.LoraBias ? true : null;
+        if (bias is not null)
+            origins.Add(new Setting("lora_bias", Text(bias.Value), from));
+        IReadOnlyList<string> whole = (start is null ? config.ModulesToSave : start.ModulesToSave) ?? [];
+        if (whole.Count > 0)
+            origins.Add(new Setting("modules_to_save", string.Join(",", whole), from));
         if (!((float)rate > 0))
             throw new JobFailedException("bad_config", $"learning_rate is {Text(rate)}: nothing would be learnt. Give a rate above 0, or leave it to Hone.");
         if (!(dropout is >= 0 and < 1))
@@ -160,9 +172,10 @@ internal sealed record TrainSettings
             UseRslora = rslora,
             UseDora = dora,
             TargetModules = targets,
-            LayersToTransform = config.LayersToTransform,
-            LoraBias = config.LoraBias ?? false,
-            ModulesToSave = config.ModulesToSave ?? [],
+            LayersToTransform = layers,
+            LoraBias = bias ?? false,
+            ModulesToSave = whole,
+            Start = start,
             MaxLength = maxLength,
             TrainOn = trainOn,
             Seed = seed,

@@ -43,6 +43,9 @@ internal sealed class Trainer(
     /// <summary>Told at the end of each epoch, and where the run ends before one does.</summary>
     public Action<TrainProgress>? OnEpoch { get; init; }
 
+    /// <summary>DPO's reference, where that is not the base: the adapter that the run started from.</summary>
+    public LoraAdapter? Reference { get; init; }
+
     /// <summary>Cancelled when the run is to end before its next step, with a checkpoint.</summary>
     public CancellationToken Pause { get; init; }
 
@@ -165,7 +168,7 @@ internal sealed class Trainer(
         {
             foreach (PackedBatch pass in passes)
             {
-                PassResult part = Pass(pass, divisor, learns: true, settings.IsPreference ? chosen?.Reference(decoder, pass, ofRows.Count) : null);
+                PassResult part = Pass(pass, divisor, learns: true, settings.IsPreference ? chosen?.Reference(decoder, Reference, pass, ofRows.Count) : null);
                 loss += part.Loss;
                 right += part.Right;
                 ofRows.AddRange(part.OfRows);
@@ -188,7 +191,7 @@ internal sealed class Trainer(
         $"Step {step}: {what}; its rows are lines {string.Join(", ", batch.Select(r => r.Line))} of the training data. Lower the learning rate, or look at these rows.");
 
     /// <summary>The losses of some rows, whole pairs of them, with the adapter as it is: passes forward alone.</summary>
-    /// <param name="reference">With pairs, what is known of the base's log-probabilities; it grows.</param>
+    /// <param name="reference">With pairs, what is known of its log-probabilities; it grows.</param>
     /// <param name="onRows">Told after each pass how many rows are done.</param>
     public double[] LossesOf(int[] indexes, ReferenceLogProbabilities? reference, Action<int> onRows, CancellationToken cancellation)
     {
@@ -198,7 +201,7 @@ internal sealed class Trainer(
         foreach (PackedBatch pass in Passes(indexes.Select(i => rows[i])).Select(PackedBatch.Pack))
         {
             cancellation.ThrowIfCancellationRequested();
-            losses.AddRange(Pass(pass, 1, learns: false, chosen.Reference(decoder, pass, losses.Count)).OfRows);
+            losses.AddRange(Pass(pass, 1, learns: false, chosen.Reference(decoder, Reference, pass, losses.Count)).OfRows);
             onRows(losses.Count);
         }
         return [.. losses];
@@ -214,7 +217,7 @@ internal sealed class Trainer(
         {
             double[]? reference = null;
             if (settings.IsPreference && !_validationReference.TryGetValue(number, out reference))
-                _validationReference[number] = reference = decoder.RowLogProbabilities(pass, null);
+                _validationReference[number] = reference = decoder.RowLogProbabilities(pass, Reference);
             PassResult part = Pass(pass, 1, learns: false, reference);
             loss += part.Loss;
             right += part.Right;
@@ -226,12 +229,12 @@ internal sealed class Trainer(
 
     /// <summary>One pass by the run's method: here and in <see cref="Weight"/> alone the methods part.</summary>
     /// <param name="learns">Adds the gradients.</param>
-    /// <param name="reference">With pairs, the base's log-probability of each row where it is known.</param>
+    /// <param name="reference">With pairs, the reference's log-probability of each row where it is known.</param>
     private PassResult Pass(PackedBatch pass, double divisor, bool learns, double[]? reference)
     {
         if (settings.IsPreference)
         {
-            reference ??= decoder.RowLogProbabilities(pass, null);
+            reference ??= decoder.RowLogProbabilities(pass, Reference);
             PreferenceLoss pairs = learns ? decoder.ForwardBackward(pass, adapter, settings.Beta, divisor, reference) : decoder.Loss(pass, adapter, settings.Beta, divisor, reference);
             return new PassResult(pairs.Loss, pairs.Right, pairs.OfRows());
         }

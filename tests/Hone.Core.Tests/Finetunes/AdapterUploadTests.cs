@@ -5,6 +5,7 @@ using Hone.Core.Models;
 using Hone.Formats.Adapters;
 using Hone.Formats.Models;
 using Hone.Formats.Safetensors;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Hone.Core.Tests.Finetunes;
 
@@ -37,6 +38,53 @@ public sealed class AdapterUploadTests
         Assert.Equal(Config, await File.ReadAllBytesAsync(Path.Combine(folder.Path, "adapter_config.json"), Stop));
         Assert.Equal(folder, await hone.Adapters.GetAsync(made.Id, Stop));
         Assert.IsType<UploadResult.SameAgain>(await hone.UploadAsync("brought", first, Bytes(first, weights)));
+    }
+
+    [Theory]
+    [InlineData("brought")]
+    [InlineData("ID")]
+    [InlineData("ft:MODEL:ACCOUNT:brought:ID")]
+    public async Task StartFrom_AdapterOfAnother_StaysWhenThatIsDeleted(string name)
+    {
+        var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using TestHone hone = await TestHone.StartAsync(clock: clock);
+        byte[] weights = await WeightsAsync(hone);
+        Finetune made = await hone.CreateAsync("brought"), next = await hone.CreateAsync("next");
+        string from = name.Replace("ID", $"{made.Id}", StringComparison.Ordinal).Replace("MODEL", made.Model, StringComparison.Ordinal).Replace("ACCOUNT", made.AccountId, StringComparison.Ordinal);
+        byte[] config = Encoding.UTF8.GetBytes($$"""{"start_from":"{{from}}","n_epochs":1}""");
+        UploadResult.Refused early = Assert.IsType<UploadResult.Refused>(await hone.UploadAsync("next", "training_config.json", config));
+        Assert.Contains($"$.start_from: \"{from}\" waits for its files", Assert.Single(early.Errors), StringComparison.Ordinal);
+        foreach (string file in (string[])["adapter_config.json", "adapter_model.safetensors"])
+            await hone.UploadAsync("brought", file, Bytes(file, weights));
+
+        Stored(await hone.UploadAsync("next", "training_config.json", config));
+        clock.Advance(TimeSpan.FromDays(1));
+        await hone.Finetunes.DeleteAsync(hone.AccountId, "brought", Stop);
+        await hone.Collector.CollectAsync(Stop);
+
+        Assert.Equal(["start_adapter_config.json", "start_adapter_model.safetensors", "training_config.json"], (await hone.Finetunes.ListAssetsAsync(next.Id, Stop)).Select(a => a.FileName));
+        await using AssetContent kept = (await hone.Finetunes.OpenAssetAsync(next.Id, "start_adapter_model.safetensors", Stop))!;
+        Assert.Equal(weights.Length, kept.Content.Length);
+        Assert.Contains($"\"start_from\":\"ft:{made.Model}:{made.AccountId}:brought:{made.Id}\"", (await hone.GetAsync(next.Id)).ConfigJson, StringComparison.Ordinal);
+        Assert.IsType<UploadResult.Refused>(await hone.UploadAsync("next", "adapter_config.json", Config));
+    }
+
+    [Fact]
+    public async Task StartFrom_AnotherAccountsModel_IsNotThere()
+    {
+        await using TestHone hone = await TestHone.StartAsync();
+        byte[] weights = await WeightsAsync(hone);
+        string stranger = (await hone.Accounts.CreateAccountAsync("other", "other@example.com", Stop)).Account.Id;
+        var request = new CreateFinetune { Model = ModelCatalog.EmbeddedId, Name = "theirs", Public = true };
+        Finetune theirs = Assert.IsType<CreateResult.Created>(await hone.Finetunes.CreateAsync(stranger, request, Stop)).Finetune;
+        foreach (string file in (string[])["adapter_config.json", "adapter_model.safetensors"])
+            Stored(await hone.Finetunes.UploadAssetAsync(stranger, "theirs", file, new MemoryStream(Bytes(file, weights)), Stop));
+        await hone.CreateAsync("next");
+        foreach (string name in (string[])["theirs", $"{theirs.Id}", FinetuneRules.ModelName(theirs)])
+        {
+            UploadResult.Refused refused = Assert.IsType<UploadResult.Refused>(await hone.UploadAsync("next", "training_config.json", Encoding.UTF8.GetBytes($$"""{"start_from":"{{name}}"}""")));
+            Assert.Contains("There is no fine-tuned model", Assert.Single(refused.Errors), StringComparison.Ordinal);
+        }
     }
 
     [Fact]

@@ -105,6 +105,9 @@ public sealed class TrainingConfigParserTests
     [InlineData("{\"method\":{\"type\":\"dpo\"}}", "value_invalid")]
     [InlineData("{\"learning_rate\":0.1,\"learning_rate_multiplier\":2}", "conflict")]
     [InlineData("{\"method\":\"supervised\",\"beta\":0.1}", "conflict")]
+    [InlineData("{\"start_from\":\"triage\",\"rank\":8}", "conflict")]
+    [InlineData("{\"start_from\":\" \"}", "value_invalid")]
+    [InlineData("{\"adapter_name_or_path\":\"triage\"}", "unknown_key")]
     public void Parse_BrokenConfig_IsOneError(string json, string code)
     {
         var (config, errors) = TrainingConfigParser.Parse(Encoding.UTF8.GetBytes(json));

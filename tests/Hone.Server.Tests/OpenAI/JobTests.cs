@@ -107,7 +107,7 @@ public sealed class JobTests(RunningServer server) : IClassFixture<RunningServer
     [InlineData("""{"training_file":"FILE"}""", 400, "model", "'model' is a required property")]
     [InlineData("""{"model":"MODEL"}""", 400, "training_file", "'training_file' is a required property")]
     [InlineData("""{"model":"gpt-none","training_file":"FILE"}""", 404, "model", "gpt-none")]
-    [InlineData("""{"model":"ft:MODEL:a:b:00000000-0000-0000-0000-000000000000","training_file":"FILE"}""", 404, "model", "begins with a base model")]
+    [InlineData("""{"model":"ft:MODEL:a:b:00000000-0000-0000-0000-000000000000","training_file":"FILE"}""", 404, "model", "There is no fine-tuned model")]
     [InlineData("""{"model":"MODEL","training_file":"file-none"}""", 400, "training_file", "file-none")]
     [InlineData("""{"model":"MODEL","training_file":"FILE","validation_file":"file-none"}""", 400, "validation_file", "file-none")]
     [InlineData("""{"model":"MODEL","training_file":"FILE","suffix":""}""", 400, "suffix", "1 to 64")]

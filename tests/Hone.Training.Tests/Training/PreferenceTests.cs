@@ -122,7 +122,7 @@ public sealed class PreferenceTests
         new TrainingConfig { LearningRate = rate, LrScheduler = "constant", WarmupRatio = 0, WeightDecay = 0, MaxGradNorm = 1, Beta = beta }, model.Config, "job", 4, 1, preferencePairs: true);
 
     /// <summary>Six pairs on two prompts; some answers begin alike.</summary>
-    private static EncodedRow[] RandomPairs(int seed)
+    internal static EncodedRow[] RandomPairs(int seed)
     {
         var random = new SplitMix64((ulong)seed + 77);
         int[][] prompts = [Tokens(7), Tokens(4)];

@@ -132,6 +132,23 @@ describe('a job', () => {
     assert.equal(there.response, (await ask({ model: job.fine_tuned_model })).choices[0].message.content);
   });
 
+  test('is gone on with, by preference pairs', async () => {
+    const pairs = data(12).trimEnd().split('\n').map((row) => {
+      const { messages } = JSON.parse(row);
+      return JSON.stringify({ input: { messages: messages.slice(0, -1) }, preferred_output: messages.slice(-1), non_preferred_output: [{ role: 'assistant', content: 'I cannot say.' }] });
+    });
+    const file = await upload(`${pairs.join('\n')}\n`);
+    const checkpoint = `${job.fine_tuned_model}:ckpt-step-2`;
+    const made = await client.fineTuning.jobs.create({ model: checkpoint, training_file: file.id, method: { type: 'dpo', dpo: { hyperparameters: { n_epochs: 1, batch_size: 6 } } } });
+    assert.equal(made.model, checkpoint);
+    const done = await reach(made.id, (j) => j.status === 'succeeded');
+    const [, first, second] = (await (await client.files.content(done.result_files[0])).text()).trimEnd().split('\n').map((line) => Number(line.split(',')[1]));
+    assert.ok(Math.abs(first - Math.log(2)) < 1e-4, `DPO begins at ${first}: its reference is not the model it goes on with`);
+    assert.ok(second < first);
+    assert.equal(typeof (await ask({ model: done.fine_tuned_model })).choices[0].message.content, 'string');
+    await client.models.delete(done.fine_tuned_model);
+  });
+
   test('is found by its metadata, and its model in the list; deleting that deletes it', async () => {
     const found = [];
     for await (const other of client.fineTuning.jobs.list({ limit: 1, metadata: { team: 'support' } })) found.push(other.id);
