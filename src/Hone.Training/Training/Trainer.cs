@@ -139,10 +139,13 @@ internal sealed class Trainer(
     private bool IsWorse(TrainProgress progress) =>
         settings.StopWhenWorse && progress.Evaluations is [.., { } before, { } last] && last.Step == progress.Step && last.Loss > before.Loss;
 
-    /// <summary>At the end of an epoch: a warning where its losses stayed above the first step's. A few steps of easier rows do not excuse the others.</summary>
+    /// <summary>
+    /// At the end of an epoch: a warning where its losses stayed above the first step's. A few steps of easier rows do not excuse the others. Where most of what was
+    /// done is the warm-up, it is too early to say: an adapter that is gone on with begins low.
+    /// </summary>
     private string? NothingLearnt(int step, IReadOnlyList<double> losses)
     {
-        if (step % _stepsAnEpoch != 0)
+        if (step % _stepsAnEpoch != 0 || step <= 2 * settings.WarmupSteps)
             return null;
         double first = losses[0];
         double[] epoch = [.. losses.Skip(Math.Max(1, step - _stepsAnEpoch)).Take(_stepsAnEpoch)];
