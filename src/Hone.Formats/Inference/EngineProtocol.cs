@@ -16,8 +16,11 @@ public sealed record GenerateRequest
 
     // The source-generated reader gives an absent init-only property its type's default, not the one written here: those with another are settable.
 
-    /// <summary>Plain text for the model. One of prompt and messages.</summary>
+    /// <summary>Plain text for the model. One of prompt, prompt tokens and messages.</summary>
     public string? Prompt { get; init; }
+
+    /// <summary>The prompt as the model's own tokens, past the chat template. A token that the model does not have is <c>bad_input</c>.</summary>
+    public IReadOnlyList<int>? PromptTokens { get; init; }
 
     /// <summary>Chat messages as the API took them.</summary>
     public JsonElement? Messages { get; init; }
@@ -61,6 +64,9 @@ public sealed record GenerateRequest
     /// <summary>Texts that end the answer; they are not part of it.</summary>
     public IReadOnlyList<string>? Stop { get; init; }
 
+    /// <summary>The prompt is told first, in <see cref="GenerateEvent.Prompt"/>.</summary>
+    public bool Echo { get; init; }
+
     /// <summary>Each token with its log-probability.</summary>
     public bool Logprobs { get; init; }
 
@@ -69,12 +75,18 @@ public sealed record GenerateRequest
 }
 
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
+[JsonDerivedType(typeof(Prompt), "prompt")]
 [JsonDerivedType(typeof(Token), "token")]
 [JsonDerivedType(typeof(ToolCall), "tool_call")]
 [JsonDerivedType(typeof(Done), "done")]
 [JsonDerivedType(typeof(Failed), "failed")]
 public abstract record GenerateEvent
 {
+    /// <summary>The prompt, or a piece of its figures as they are computed.</summary>
+    /// <param name="Text">All of it in the first event, nothing in those behind.</param>
+    /// <param name="Logprobs">Where asked for: the tokens of this piece, in order; nothing stands before the very first, whose log-probability is 0.</param>
+    public sealed record Prompt(string Text, IReadOnlyList<TokenLogprob>? Logprobs = null) : GenerateEvent;
+
     /// <param name="Text">May be empty: the bytes of an unfinished character are held back.</param>
     /// <param name="Logprobs">Where asked for: the tokens of this piece, in order. Those of all events are all tokens of the answer.</param>
     public sealed record Token(string Text, IReadOnlyList<TokenLogprob>? Logprobs = null) : GenerateEvent;

@@ -52,7 +52,8 @@ internal sealed record AskedModel(BodyFields Fields, string Name, RunnableModel 
 }
 
 /// <summary>One of the answers, whole.</summary>
-internal sealed record WholeAnswer(string Text, IReadOnlyList<TokenLogprob> Logprobs, IReadOnlyList<GenerateEvent.ToolCall> Calls, GenerateEvent.Done Done);
+/// <param name="Prompt">Empty where its echo was not asked for.</param>
+internal sealed record WholeAnswer(GenerateEvent.Prompt Prompt, string Text, IReadOnlyList<TokenLogprob> Logprobs, IReadOnlyList<GenerateEvent.ToolCall> Calls, GenerateEvent.Done Done);
 
 /// <summary>The answers to one request: computed at once, told apart by their index. Disposing stops those that are under way.</summary>
 internal sealed class Answers : IAsyncDisposable
@@ -111,11 +112,16 @@ internal sealed class Answers : IAsyncDisposable
         var texts = Enumerable.Range(0, Count).Select(_ => new StringBuilder()).ToArray();
         var logprobs = Enumerable.Range(0, Count).Select(_ => new List<TokenLogprob>()).ToArray();
         var calls = Enumerable.Range(0, Count).Select(_ => new List<GenerateEvent.ToolCall>()).ToArray();
+        var prompts = Enumerable.Range(0, Count).Select(_ => (Text: "", Logprobs: new List<TokenLogprob>())).ToArray();
         var done = new GenerateEvent.Done?[Count];
         await foreach (var (index, e) in ReadAsync(cancellationToken))
         {
             switch (e)
             {
+                case GenerateEvent.Prompt prompt:
+                    prompts[index].Text += prompt.Text;
+                    prompts[index].Logprobs.AddRange(prompt.Logprobs ?? []);
+                    break;
                 case GenerateEvent.Token token:
                     texts[index].Append(token.Text);
                     logprobs[index].AddRange(token.Logprobs ?? []);
@@ -132,7 +138,7 @@ internal sealed class Answers : IAsyncDisposable
         }
         return Array.IndexOf(done, null) >= 0
             ? (null, new OpenAIError(500, "The engine ended in the middle of the answer.", null, null, "server_error"))
-            : ([.. Enumerable.Range(0, Count).Select(i => new WholeAnswer(texts[i].ToString(), logprobs[i], calls[i], done[i]!))], null);
+            : ([.. Enumerable.Range(0, Count).Select(i => new WholeAnswer(new GenerateEvent.Prompt(prompts[i].Text, prompts[i].Logprobs), texts[i].ToString(), logprobs[i], calls[i], done[i]!))], null);
     }
 
     /// <summary>Several answers to one prompt count it once.</summary>

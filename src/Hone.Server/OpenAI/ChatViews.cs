@@ -81,7 +81,7 @@ internal sealed record ChatChunkView(string Id, long Created, string Model, IRea
 }
 
 /// <summary>The older form: tokens and their figures side by side.</summary>
-internal sealed record FlatLogprobsView(IReadOnlyList<string> Tokens, IReadOnlyList<double> TokenLogprobs, IReadOnlyList<IReadOnlyDictionary<string, double>>? TopLogprobs, IReadOnlyList<int> TextOffset);
+internal sealed record FlatLogprobsView(IReadOnlyList<string> Tokens, IReadOnlyList<double?> TokenLogprobs, IReadOnlyList<IReadOnlyDictionary<string, double>>? TopLogprobs, IReadOnlyList<int> TextOffset);
 
 internal sealed record CompletionChoiceView(int Index, string Text, FlatLogprobsView? Logprobs, string? FinishReason);
 

@@ -12,13 +12,10 @@ internal static class CompletionEndpoints
 {
     private const int DefaultTokens = 16;
 
-    private static readonly SpecialField Prompt = new("prompt", "A text, or up to 16 of them.", """{"type":["string","array"],"items":{"type":"string"}}""", (fields, value) =>
+    private static readonly SpecialField Prompt = new("prompt", "A text, or the model's own tokens by number, or up to 16 of either.", """{"type":["string","array"],"items":{"type":["string","integer","array"],"items":{"type":"integer"}}}""", (fields, value) =>
     {
-        if (value.ValueKind is JsonValueKind.String ? JsonBody.LengthOf(value) is 0
-            : value.ValueKind is not JsonValueKind.Array || value.GetArrayLength() is 0 or > ChatFields.MaxChoices || value.EnumerateArray().Any(p => p.ValueKind is not JsonValueKind.String || JsonBody.LengthOf(p) is 0))
-        {
-            fields.Fail("prompt", $"'prompt' must be a text or 1 to {ChatFields.MaxChoices} of them, none of them empty; tokens by number are not offered");
-        }
+        if (!IsPrompt(value) && (value.ValueKind is not JsonValueKind.Array || value.GetArrayLength() is 0 or > ChatFields.MaxChoices || !value.EnumerateArray().All(IsPrompt)))
+            fields.Fail("prompt", $"'prompt' must be a text, a list of the model's tokens by number, or 1 to {ChatFields.MaxChoices} of either, none of them empty");
     });
     private static readonly FlagField Echo = new("echo", "Begins the answer with the prompt.");
     private static readonly IntegerField Logprobs = new("logprobs", "Each token with its log-probability, and so many likeliest ones in its place.", 0, 5);
@@ -45,8 +42,6 @@ internal static class CompletionEndpoints
         {
             if (BestOf.Read(fields) is { } best && best != (ChatFields.N.Read(fields) ?? 1))
                 fields.Fail("best_of", "'best_of' is not offered: each of the 'n' answers is given");
-            if (Echo.Read(fields) && fields.Has("logprobs"))
-                fields.Fail("echo", "'echo' and 'logprobs' together are not offered: the prompt's tokens have no figures");
         }));
 
     public static void MapCompletions(this IEndpointRouteBuilder api) =>
@@ -61,13 +56,16 @@ internal static class CompletionEndpoints
         var fields = asked.Fields;
         int n = asked.N;
         var given = Prompt.Read(fields)!.Value;
-        string[] prompts = given.ValueKind is JsonValueKind.String ? [given.GetString()!] : [.. given.EnumerateArray().Select(p => p.GetString()!)];
+        JsonElement[] prompts = IsPrompt(given) ? [given] : [.. given.EnumerateArray()];
         if (prompts.Length * n > ChatFields.MaxChoices)
             return new OpenAIError(400, $"{prompts.Length} prompts with {n} answers each are {prompts.Length * n} answers; {ChatFields.MaxChoices} are allowed.", "n");
         long? logprobs = Logprobs.Read(fields);
+        bool echo = Echo.Read(fields);
         var requests = prompts.Select(prompt => ChatFields.Sampling(fields) with
         {
-            Prompt = prompt,
+            Prompt = TextOf(prompt),
+            PromptTokens = TextOf(prompt) is null ? [.. prompt.EnumerateArray().Select(t => t.GetInt32())] : null,
+            Echo = echo && (logprobs is not null || TextOf(prompt) is null),
             Raw = true,
             MaxTokens = (int)(ChatFields.MaxTokens.Read(fields) ?? DefaultTokens),
             Logprobs = logprobs is not null,
@@ -79,7 +77,8 @@ internal static class CompletionEndpoints
         await using (answers)
         {
             var head = new CompletionView($"cmpl-{Guid.NewGuid():n}", clock.GetUtcNow().ToUnixTimeSeconds(), asked.Name, []);
-            string[] begins = [.. Enumerable.Range(0, answers.Count).Select(i => Echo.Read(fields) ? prompts[i / n] : "")];
+            // A text comes back as it was given; of tokens the engine knows the text.
+            string?[] begins = [.. Enumerable.Range(0, answers.Count).Select(i => echo ? TextOf(prompts[i / n]) : "")];
             if (ChatFields.Stream.Read(fields))
                 return await StreamAsync(context, answers, head, begins, n, ChatFields.IncludesUsage(fields), cancellationToken);
             var (whole, broken) = await answers.CollectAsync(cancellationToken);
@@ -88,15 +87,23 @@ internal static class CompletionEndpoints
             return OpenAIAnswers.Of(
                 head with
                 {
-                    Choices = [.. whole.Select((a, i) => new CompletionChoiceView(i, begins[i] + a.Text, logprobs is null ? null : Flat(a.Logprobs, 0), a.Done.FinishReason))],
+                    Choices = [.. whole.Select((a, i) => new CompletionChoiceView(
+                        i, (begins[i] ?? a.Prompt.Text) + a.Text, logprobs is null ? null : Flat([.. a.Prompt.Logprobs ?? [], .. a.Logprobs], 0, a.Prompt.Logprobs is { Count: > 0 }), a.Done.FinishReason))],
                     Usage = Answers.Usage([.. whole.Select(a => a.Done)], n).AsJson(),
                 }, OpenAIJson.Default.CompletionView);
         }
     }
 
+    /// <summary>A text, or tokens.</summary>
+    private static bool IsPrompt(JsonElement value) => value.ValueKind is JsonValueKind.String ? JsonBody.LengthOf(value) > 0
+        : value.ValueKind is JsonValueKind.Array && value.GetArrayLength() > 0 && value.EnumerateArray().All(t => t.ValueKind is JsonValueKind.Number && t.TryGetInt32(out _));
+
+    private static string? TextOf(JsonElement prompt) => prompt.ValueKind is JsonValueKind.String ? prompt.GetString() : null;
+
     /// <summary>The likeliest of each place, and the one that was taken.</summary>
-    /// <param name="offset">Characters of the answer before these tokens.</param>
-    private static FlatLogprobsView Flat(IReadOnlyList<TokenLogprob> tokens, int offset)
+    /// <param name="offset">Characters of the text before these tokens.</param>
+    /// <param name="begins">The first of them is the prompt's: nothing stands before it, and it has no figure.</param>
+    private static FlatLogprobsView Flat(IReadOnlyList<TokenLogprob> tokens, int offset, bool begins)
     {
         var offsets = new List<int>();
         foreach (var token in tokens)
@@ -105,11 +112,11 @@ internal static class CompletionEndpoints
             offset += token.Token.Length;
         }
         return new FlatLogprobsView(
-            [.. tokens.Select(t => t.Token)], [.. tokens.Select(t => t.Logprob)],
-            [.. tokens.Select(t => (IReadOnlyDictionary<string, double>)(t.Top ?? []).Append(t).DistinctBy(a => a.Token).ToDictionary(a => a.Token, a => a.Logprob))], offsets);
+            [.. tokens.Select(t => t.Token)], [.. tokens.Select((t, i) => begins && i == 0 ? (double?)null : t.Logprob)],
+            [.. tokens.Select((t, i) => (IReadOnlyDictionary<string, double>)(begins && i == 0 ? [] : (t.Top ?? []).Append(t)).DistinctBy(a => a.Token).ToDictionary(a => a.Token, a => a.Logprob))], offsets);
     }
 
-    private static async Task<IResult> StreamAsync(HttpContext context, Answers answers, CompletionView head, string[] begins, int n, bool includeUsage, CancellationToken cancellationToken)
+    private static async Task<IResult> StreamAsync(HttpContext context, Answers answers, CompletionView head, string?[] begins, int n, bool includeUsage, CancellationToken cancellationToken)
     {
         var stream = new ServerSentEvents(context);
         await stream.StartAsync(cancellationToken);
@@ -121,16 +128,18 @@ internal static class CompletionEndpoints
         {
             for (int i = 0; i < begins.Length; i++)
             {
-                if (begins[i].Length > 0)
-                    await WriteAsync(i, begins[i], null, null);
+                if (begins[i] is { Length: > 0 } text)
+                    await WriteAsync(i, text, null, null);
             }
             await foreach (var (index, e) in answers.ReadAsync(cancellationToken))
             {
                 switch (e)
                 {
+                    case GenerateEvent.Prompt prompt:
+                        await WriteTokensAsync(index, begins[index] is null ? prompt.Text : "", prompt.Logprobs, begins: offsets[index] == 0);
+                        break;
                     case GenerateEvent.Token token when token.Text.Length > 0 || token.Logprobs is { Count: > 0 }:
-                        await WriteAsync(index, token.Text, token.Logprobs is { } of ? Flat(of, offsets[index]) : null, null);
-                        offsets[index] += (token.Logprobs ?? []).Sum(t => t.Token.Length);
+                        await WriteTokensAsync(index, token.Text, token.Logprobs, begins: false);
                         break;
                     case GenerateEvent.Done end:
                         done[index] = end;
@@ -150,6 +159,13 @@ internal static class CompletionEndpoints
             await ChatEndpoints.WriteErrorAsync(stream, OpenAIError.From(RequestIdentity.Describe(e), context.Request.Method, context.Request.Path), cancellationToken);
         }
         return Results.Empty;
+
+        Task WriteTokensAsync(int index, string text, IReadOnlyList<TokenLogprob>? tokens, bool begins)
+        {
+            FlatLogprobsView? logprobs = tokens is null ? null : Flat(tokens, offsets[index], begins);
+            offsets[index] += (tokens ?? []).Sum(t => t.Token.Length);
+            return WriteAsync(index, text, logprobs, null);
+        }
 
         Task WriteAsync(int index, string text, FlatLogprobsView? logprobs, string? reason) =>
             stream.WriteAsync(head with { Choices = [new CompletionChoiceView(index, text, logprobs, reason)] }, OpenAIJson.Default.CompletionView, cancellationToken);

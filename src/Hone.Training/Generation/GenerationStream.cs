@@ -4,7 +4,9 @@ using Hone.Formats.Constraints;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
 using Hone.Formats.ToolCalls;
+using Hone.Training.Kernels;
 using Hone.Training.Lora;
+using Encoding = System.Text.Encoding;
 
 namespace Hone.Training.Generation;
 
@@ -46,6 +48,9 @@ internal sealed class GenerationStream : IDisposable
         _constraint = constraint?.Start();
         _logprobs = request.Logprobs ? new TokenLogprobs(model.Tokenizer, request.TopLogprobs) : null;
         _limit = Math.Min(request.MaxTokens, model.Config.ContextLength - prompt.Length);
+        ScoresPrompt = request.Echo && request.Logprobs;
+        if (request.Echo)
+            _events.Writer.TryWrite(new GenerateEvent.Prompt(Encoding.UTF8.GetString([.. prompt.SelectMany(model.Tokenizer.BytesOf)]), ScoresPrompt ? [_logprobs!.First(prompt[0])] : null));
     }
 
     public int[] Prompt { get; }
@@ -59,6 +64,9 @@ internal sealed class GenerationStream : IDisposable
 
     /// <summary>The prompt is not computed yet, or not all of it.</summary>
     public bool IsNew => _answer.Count == 0;
+
+    /// <summary>Each token of the prompt is wanted with its log-probability.</summary>
+    public bool ScoresPrompt { get; }
 
     /// <summary>Go on to the limit: for measuring.</summary>
     public bool IgnoreStop { get; init; }
@@ -108,6 +116,15 @@ internal sealed class GenerationStream : IDisposable
     {
         Cache.Length += tokens;
         Next = Next[tokens..];
+    }
+
+    /// <summary>Tells of the prompt's tokens behind some of <see cref="Next"/>, as far as there are any.</summary>
+    /// <param name="logits">[n, V]</param>
+    /// <param name="first">Of these tokens, the place in <see cref="Next"/>.</param>
+    public void Score(Matrix logits, int first)
+    {
+        int[] behind = Next[(first + 1)..Math.Min(first + 1 + logits.Rows, Next.Length)];
+        _events.Writer.TryWrite(new GenerateEvent.Prompt("", [.. behind.Select((token, i) => _logprobs!.Of(logits.Row(i), token))]));
     }
 
     /// <param name="logits">[V], after the tokens of <see cref="Next"/>; is overwritten.</param>

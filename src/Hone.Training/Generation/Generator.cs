@@ -27,6 +27,9 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
     /// <summary>Of all prompts in a pass: half a second or so on two cores, in which the other streams and whoever hangs up wait.</summary>
     private const int MaxPromptTokens = ModelMemory.PromptTokens;
 
+    /// <summary>Tokens of a prompt whose logits lie in memory at once.</summary>
+    private const int ScoredTokens = 32;
+
     private readonly TimeSpan _patience = patience ?? TimeSpan.FromSeconds(10);
     private readonly ConcurrentQueue<GenerationStream> _waiting = [];
     private readonly object _gate = new();
@@ -213,6 +216,8 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         int end = 0;
         foreach ((GenerationStream stream, int count) in streams)
         {
+            if (stream.ScoresPrompt && stream.IsNew)
+                Score(decoder, stream, hidden.narrow(0, end, count));
             end += count;
             if (count < stream.Next.Length)
             {
@@ -229,6 +234,18 @@ internal sealed class Generator(BaseModel model, Decoder decoder, int maxStreams
         Matrix of = Matrix.Of(logits);
         for (int s = 0; s < answering.Count; s++)
             answering[s].Stream.Advance(of.Row(s));
+    }
+
+    /// <param name="hidden">[n, D] of the stream's next tokens.</param>
+    private static void Score(Decoder decoder, GenerationStream stream, Tensor hidden)
+    {
+        int count = Math.Min((int)hidden.size(0), stream.Next.Length - 1); // nothing is behind the last one
+        for (int first = 0; first < count; first += ScoredTokens)
+        {
+            using var scope = NewDisposeScope();
+            int some = Math.Min(ScoredTokens, count - first);
+            stream.Score(Matrix.Of(decoder.Logits(hidden.narrow(0, first, some), stream.Adapter is { } adapter ? [new AdapterRows(adapter, 0, some)] : [])), first);
+        }
     }
 
     /// <summary>Neighbouring streams with the same adapter share its products.</summary>

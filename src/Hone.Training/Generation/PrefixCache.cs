@@ -21,6 +21,8 @@ internal sealed class PrefixCache(long maxBytes = 256 << 20) : IDisposable
     /// <returns>False where it had better wait for the next pass: this one computes a longer beginning of its prompt for another stream.</returns>
     public bool Begin(GenerationStream stream, IReadOnlyList<GenerationStream> active)
     {
+        if (stream.ScoresPrompt)
+            return true; // its prompt's logits are wanted, which nobody keeps
         GenerationStream? running = null;
         LinkedListNode<Entry>? best = null;
         int longest = ShortestPrefix - 1;

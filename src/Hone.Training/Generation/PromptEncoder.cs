@@ -25,6 +25,13 @@ internal static class PromptEncoder
     /// <exception cref="MessageException"/>
     public static int[] Encode(BaseModel model, GenerateRequest request, AnswerConstraints answers, TemplateFeatures? features, CancellationToken cancellation)
     {
+        if (request.PromptTokens is { Count: > 0 } given)
+        {
+            int vocabulary = model.Config.VocabularySize;
+            return given.Any(t => t < 0 || t >= vocabulary)
+                ? throw new PromptException($"'prompt' names the token {given.First(t => t < 0 || t >= vocabulary)}; the model has those from 0 to {vocabulary - 1}.")
+                : [.. given];
+        }
         if (request.Messages is null && string.IsNullOrEmpty(request.Prompt))
             throw new PromptException("The request has neither a prompt nor messages.");
         if (request is { Raw: true, Prompt: not null } && AnswerConstraints.MayCall(request))

@@ -27,6 +27,13 @@ internal sealed class TokenLogprobs(Tokenizer tokenizer, int top)
         return new TokenLogprob(Encoding.UTF8.GetString(own), logits[token] - normalizer, own, likeliest);
     }
 
+    /// <summary>Of a token before which nothing stands.</summary>
+    public TokenLogprob First(int token)
+    {
+        byte[] own = tokenizer.BytesOf(token);
+        return new TokenLogprob(Encoding.UTF8.GetString(own), 0, own, null);
+    }
+
     /// <summary>Likeliest first; of equals the lower id.</summary>
     private List<int> Likeliest(ReadOnlySpan<float> logits)
     {

@@ -210,5 +210,7 @@ public sealed class ChatTests : IAsyncLifetime
         Assert.Equal(["a", "b", ""], events[..^1].Select(e => e.Data.GetProperty("choices")[0].GetProperty("text").GetString()));
         foreach ((string more, string param) in ((string, string)[])[(""","suffix":"x" """, "suffix"), (""","best_of":2""", "best_of"), (""","logprobs":6""", "logprobs"), (""","max_completion_tokens":6""", "max_completion_tokens")])
             (await client.PostAsync("/completions", $$"""{"model":"{{RunningServer.Model}}","prompt":"say a"{{more}}}""")).MustRefuse(400, param, param);
+        foreach (string prompt in (string[])["[]", "\"\"", "[1.5]", "[1,\"a\"]", "[[]]", "[[1],[]]", "{}"])
+            (await client.PostAsync("/completions", $$"""{"model":"{{RunningServer.Model}}","prompt":{{prompt}}}""")).MustRefuse(400, "prompt", "the model's tokens by number");
     }
 }

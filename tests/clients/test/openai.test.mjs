@@ -303,6 +303,48 @@ describe('chat.completions', () => {
     assert.ok(Number.isInteger(JSON.parse(choice.message.tool_calls[0].function.arguments).number));
   });
 
+  test('completions score a prompt, which may come as tokens: what evaluation harnesses ask for', async () => {
+    const prompt = 'The capital of France is';
+    const said = (await client.completions.create({ model, prompt, max_tokens: 8, temperature: 0, logprobs: 1 })).choices[0];
+    const scored = async (given, more) => (await client.completions.create({ model, prompt: given, echo: true, logprobs: 1, max_tokens: 1, temperature: 0, ...more })).choices[0];
+    const close = (a, b) => a.forEach((x, i) => assert.ok(Math.abs(x - b[i]) < 1e-3, `${i}: ${x}, ${b[i]}`));
+
+    const whole = await scored(prompt + said.text);
+    const { tokens, token_logprobs: figures, top_logprobs: best, text_offset: offsets } = whole.logprobs;
+    assert.equal(tokens.join(''), whole.text);
+    assert.ok(whole.text.startsWith(prompt + said.text));
+    assert.deepEqual([figures[0], best[0]], [null, {}]);
+    assert.deepEqual(tokens.slice(-9, -1), said.logprobs.tokens);
+    close(figures.slice(-9, -1), said.logprobs.token_logprobs);
+    for (const [i, token] of tokens.entries()) {
+      assert.ok(whole.text.startsWith(token, offsets[i]));
+      if (i >= tokens.length - 9) assert.deepEqual(Object.keys(best[i]), [token], 'greedy tokens are the likeliest');
+    }
+
+    // More than a pass takes of a prompt at once begins with the same figures.
+    const long = await scored(`${prompt}. `.repeat(70));
+    assert.ok(long.logprobs.tokens.length > 400);
+    close(long.logprobs.token_logprobs.slice(1, 5), figures.slice(1, 5));
+    assert.ok(long.logprobs.token_logprobs.slice(1).every((x) => x < 0));
+
+    const ids = [504, 3575, 282, 4649, 314];
+    const [byText, byIds] = [await scored(prompt), await scored(ids)];
+    assert.equal(byIds.text, byText.text);
+    close(byIds.logprobs.token_logprobs.slice(1), byText.logprobs.token_logprobs.slice(1));
+    const plain = await client.completions.create({ model, prompt: [ids, ids], echo: true, max_tokens: 1, temperature: 0 });
+    assert.deepEqual(plain.choices.map((c) => c.text), [byText.text, byText.text]);
+    await assert.rejects(client.completions.create({ model, prompt: [49152] }), /'prompt' names the token 49152/);
+
+    let text = '';
+    const pieces = [];
+    for await (const chunk of await client.completions.create({ model, prompt: ids, echo: true, logprobs: 1, max_tokens: 1, temperature: 0, stream: true })) {
+      text += chunk.choices[0].text;
+      pieces.push(...(chunk.choices[0].logprobs?.token_logprobs ?? []));
+    }
+    assert.equal(text, byText.text);
+    assert.deepEqual(pieces, byIds.logprobs.token_logprobs);
+  });
+
   test('completions', async () => {
     const answer = await client.completions.create({ model, prompt: 'The parcel is', max_tokens: 4, temperature: 0 });
     assert.equal(answer.object, 'text_completion');
