@@ -103,6 +103,7 @@ internal static partial class Cli
         FileNotFoundException or DirectoryNotFoundException => (exception.Message, "check the path; relative ones start at the current folder."),
         UnauthorizedAccessException => (exception.Message, "check who owns the file or folder and whether it is read-only."),
         IOException => (exception.Message, null),
+        _ when Core.Store.StorageException.From(exception, "the data folder") is { } storage => (storage.Message, null),
         _ => ($"{exception.GetType().Name}: {exception.Message}", "this is a fault in hone; HONE_DEBUG=1 shows where it happened."),
     };
 

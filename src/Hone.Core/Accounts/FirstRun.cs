@@ -22,11 +22,11 @@ public sealed record Credentials
             return null;
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(path), AccountJson.Default.Credentials);
+            return JsonSerializer.Deserialize(File.ReadAllBytes(path), AccountJson.Default.Credentials) ?? throw new JsonException("it is null.");
         }
         catch (JsonException e)
         {
-            throw new InvalidFileException($"{path} is not a credentials file: {e.Message} Remove it and make a token with `hone tokens create`.", e);
+            throw new InvalidFileException($"{path} is not a credentials file: {e.Message} Restore it; or remove it and make another token with `hone tokens create`.", e);
         }
     }
 }

@@ -41,7 +41,7 @@ public sealed class ModelUnavailableException(string modelId, string message, Ex
     public const string Code = "bad_model";
 
     /// <summary>For the API's users.</summary>
-    public string PublicMessage => $"The model {modelId} cannot be read: its file on the server is gone, has changed or is damaged. The server's log has the details.";
+    public string PublicMessage => $"The model {modelId} cannot be read: its file on the server is gone, has changed or is damaged. Whoever runs the server puts it right and takes it in again (`hone models remove`, `hone models add`); the server's log has the details.";
 }
 
 /// <summary>The base models that can be fine-tuned and run: the embedded one and those added by path. Each is opened once and shared.</summary>

@@ -17,8 +17,8 @@ internal abstract record AttemptResult
     /// <summary>Worth another try.</summary>
     public sealed record Crashed(string Reason) : AttemptResult;
 
-    /// <summary>For want of space on the disk; not the job's fault.</summary>
-    public sealed record DiskFull : AttemptResult;
+    /// <summary>The disk is full, or the data folder cannot be written; not the job's fault.</summary>
+    public sealed record NotWritten(string Why) : AttemptResult;
 
     /// <summary>Held back by the user, with a checkpoint of where it was.</summary>
     public sealed record Paused : AttemptResult;

@@ -21,8 +21,11 @@ internal sealed partial class JobAttempt
     [LoggerMessage(3055, LogLevel.Error, "Job {Job}: the worker could not carry out the attempt")]
     private static partial void LogFault(ILogger logger, Exception error, Guid job);
 
-    [LoggerMessage(3048, LogLevel.Error, "Job {Job}: the disk is full; the attempt is made again once there is space")]
-    private static partial void LogDiskFull(ILogger logger, Exception error, Guid job);
+    [LoggerMessage(3063, LogLevel.Error, "Job {Job}: {What} Its last words: {Words}")]
+    private static partial void LogLastWords(ILogger logger, Guid job, string what, string words);
+
+    [LoggerMessage(3048, LogLevel.Error, "Job {Job}: the data folder cannot be written; the attempt is made again later")]
+    private static partial void LogNotWritten(ILogger logger, Exception error, Guid job);
 
     [LoggerMessage(3047, LogLevel.Error, "Job {Job}: its model cannot be read")]
     private static partial void LogModelUnavailable(ILogger logger, Exception error, Guid job);

@@ -51,15 +51,15 @@ internal sealed partial class JobAttempt(
             {
                 result = new AttemptResult.Interrupted();
             }
-            catch (Exception error) when (StorageException.From(error, settings.DataFolder) is { Problem: StorageProblem.DiskFull })
+            catch (Exception error) when (StorageException.From(error, settings.DataFolder) is { Problem: StorageProblem.DiskFull or StorageProblem.ReadOnly } storage)
             {
-                LogDiskFull(logger, error, job.FinetuneId);
-                result = new AttemptResult.DiskFull();
+                LogNotWritten(logger, error, job.FinetuneId);
+                result = new AttemptResult.NotWritten(Why(storage));
             }
             catch (Exception error)
             {
                 LogFault(logger, error, job.FinetuneId);
-                result = new AttemptResult.Crashed($"The worker could not carry out the attempt: {error.Message}");
+                result = new AttemptResult.Crashed("The worker could not carry out the attempt; the server's log has the details.");
             }
             await ConcludeAsync(result, lease, events);
         }
@@ -217,7 +217,7 @@ internal sealed partial class JobAttempt(
             lease.Ended.ThrowIfCancellationRequested();
             return last switch
             {
-                TrainerEvent.Failed { Code: JobFiles.DiskFull } => new AttemptResult.DiskFull(),
+                TrainerEvent.Failed { Code: JobFiles.DiskFull } => new AttemptResult.NotWritten(Full),
                 TrainerEvent.Failed failed => new AttemptResult.Rejected(failed.Code, failed.Text),
                 TrainerEvent.Paused => new AttemptResult.Paused(),
                 _ when !isTrainer && child.WasKilled && pause.IsCancellationRequested => new AttemptResult.Paused(),
@@ -293,7 +293,7 @@ internal sealed partial class JobAttempt(
         {
             // A full disk may have room again before the training ends, which needs no checkpoint to end well.
             LogNotStored(logger, error, job.FinetuneId, checkpoint.AtStep);
-            await events.AddAsync(new NewEvent($"The checkpoint of step {checkpoint.AtStep} could not be stored: {Why(error)}.", "warn"), null, lease.Ended);
+            await events.AddAsync(new NewEvent($"The checkpoint of step {checkpoint.AtStep} could not be stored. {Why(error)}.", "warn"), null, lease.Ended);
         }
     }
 
@@ -335,7 +335,7 @@ internal sealed partial class JobAttempt(
         catch (StorageException error)
         {
             LogNotStored(logger, error, job.FinetuneId, adapter.AtStep);
-            await events.AddAsync(new NewEvent($"The adapter of step {adapter.AtStep} could not be stored: {Why(error)}.", "warn"), null, lease.Ended);
+            await events.AddAsync(new NewEvent($"The adapter of step {adapter.AtStep} could not be stored. {Why(error)}.", "warn"), null, lease.Ended);
         }
     }
 
@@ -392,8 +392,8 @@ internal sealed partial class JobAttempt(
                 return await queue.FailAsync(id, job.Fence, rejected.Code, rejected.Message, CancellationToken.None);
             case AttemptResult.Paused:
                 return await queue.ReleaseAsync(id, job.Fence, TimeSpan.Zero, reason: null, countAttempt: false, CancellationToken.None);
-            case AttemptResult.DiskFull:
-                return await queue.ReleaseAsync(id, job.Fence, settings.RetryWhenFull, "The server's disk is full. No attempt is used up; the job goes on once there is space.", countAttempt: false, CancellationToken.None);
+            case AttemptResult.NotWritten notWritten:
+                return await queue.ReleaseAsync(id, job.Fence, settings.RetryWhenNotWritten, $"{notWritten.Why}. No attempt is used up; the job goes on once it can be written.", countAttempt: false, CancellationToken.None);
             case AttemptResult.Crashed crashed:
                 TimeSpan pause = settings.RetryAfter[Math.Min(job.Attempt, settings.RetryAfter.Count) - 1];
                 return await queue.ReleaseAsync(id, job.Fence, pause, crashed.Reason, countAttempt: true, CancellationToken.None);
@@ -418,12 +418,18 @@ internal sealed partial class JobAttempt(
     {
         string why = exit.LooksLikeOutOfMemory && !child.WasKilled
             ? " Out of memory? The system ends processes so; give the machine more, or set a smaller batch_size or max_length." : "";
-        string words = child.LastErrors() is { Length: > 0 } text ? $" Its last words: {text}" : "";
-        return $"{Who(command)} ended with {exit}{Where()}.{why}{words}";
+        string what = $"{Who(command)} ended with {exit}{Where()}.{why}";
+        if (child.LastErrors() is not { Length: > 0 } words)
+            return what;
+        // They may name files of this machine, and are seldom for the one whose job it is.
+        LogLastWords(logger, job.FinetuneId, what, words);
+        return $"{what} The server's log has its last words.";
     }
 
     /// <summary>Where the data folder lies is the log's to say.</summary>
-    private static string Why(StorageException error) => error.Problem == StorageProblem.DiskFull ? "the server's disk is full" : "the server's data folder cannot be written";
+    private static string Why(StorageException error) => error.Problem == StorageProblem.DiskFull ? Full : "The server's data folder cannot be written";
+
+    private const string Full = "The server's disk is full";
 
     private static string Who(string command) => command == TrainerProcess.Prove ? "The proof of the adapter" : "The trainer";
 

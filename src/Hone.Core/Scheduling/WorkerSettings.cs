@@ -38,8 +38,8 @@ public sealed record WorkerSettings
     /// <summary>Pauses before the second, third … attempt after a crash; the last one counts for all further.</summary>
     public IReadOnlyList<TimeSpan> RetryAfter { get; init; } = [TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(10)];
 
-    /// <summary>The pause after an attempt that found the disk full.</summary>
-    public TimeSpan RetryWhenFull { get; init; } = TimeSpan.FromMinutes(1);
+    /// <summary>The pause after an attempt that found the disk full, or the data folder not to be written.</summary>
+    public TimeSpan RetryWhenNotWritten { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>What a trainer gets to end by itself when the server shuts down.</summary>
     public TimeSpan StopGrace { get; init; } = TimeSpan.FromSeconds(5);

@@ -38,16 +38,29 @@ public sealed class HoneStore : IAsyncDisposable
         {
             folder.Create();
             blobs.Initialize();
+            try
+            {
+                await OpenAsync(cancellationToken);
+                reserve.Fill();
+            }
+            catch (Exception e) when (StorageException.From(e, folder.Path) is { Problem: StorageProblem.DiskFull } && folder.IsHeld && reserve.Release())
+            {
+                // Whoever is to free space by deleting needs a server for it. The collector takes the reserve again.
+                await OpenAsync(cancellationToken);
+            }
+        }
+        catch (Exception e) when (e is not StorageException && StorageException.From(e, folder.Path) is { } storage)
+        {
+            throw storage;
+        }
+
+        async Task OpenAsync(CancellationToken cancellationToken)
+        {
             await using HoneDbContext db = OpenWriter();
             await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode = WAL;", cancellationToken);
             if (blobs.All().Any() && !(await db.Database.GetAppliedMigrationsAsync(cancellationToken)).Any())
                 throw new StorageException(StorageProblem.Damaged, $"{folder.Path} holds files of finetunes, but {Path.GetFileName(folder.DatabasePath)}, which knows whose they are, is gone or empty. Restore it from a backup, with the files that begin with its name; to begin anew, move {blobs.Path} away.");
             await MigrateAsync(db, cancellationToken);
-            reserve.Fill();
-        }
-        catch (Exception e) when (e is not StorageException && StorageException.From(e, folder.Path) is { } storage)
-        {
-            throw storage;
         }
     }
 

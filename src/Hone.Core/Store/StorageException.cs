@@ -68,11 +68,26 @@ public sealed class StorageException(StorageProblem problem, string message, Exc
     private static StorageException? From(SqliteException e, string where) => e.SqliteErrorCode switch
     {
         SQLitePCL.raw.SQLITE_FULL => Full(where, e),
-        SQLitePCL.raw.SQLITE_READONLY => new(StorageProblem.ReadOnly, $"The database in {where} cannot be written: {e.Message}.", e),
+        // The index of the log is made at its full size, and says no more than that it could not be.
+        SQLitePCL.raw.SQLITE_IOERR when e.SqliteExtendedErrorCode is SQLitePCL.raw.SQLITE_IOERR_SHMSIZE or SQLitePCL.raw.SQLITE_IOERR_WRITE && HasNoSpace(where) => Full(where, e),
+        SQLitePCL.raw.SQLITE_READONLY => new(StorageProblem.ReadOnly, $"The database in {where} cannot be written: {e.Message.TrimEnd('.')}.", e),
         SQLitePCL.raw.SQLITE_CANTOPEN => new(StorageProblem.Failed, $"The database in {where} cannot be opened or made. The folder must exist and be writable.", e),
         SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_LOCKED => new(StorageProblem.Busy, $"Another process is writing the database in {where}; try again.", e),
         SQLitePCL.raw.SQLITE_NOTADB or SQLitePCL.raw.SQLITE_CORRUPT => new(StorageProblem.Damaged, $"The database in {where} is damaged or not a database: {e.Message.TrimEnd('.')}. Restore it from a backup, or choose another folder with --data.", e),
-        SQLitePCL.raw.SQLITE_IOERR => new(StorageProblem.Failed, $"The database in {where} cannot be read or written: {e.Message}.", e),
+        SQLitePCL.raw.SQLITE_IOERR => new(StorageProblem.Failed, $"The database in {where} cannot be read or written: {e.Message.TrimEnd('.')}.", e),
         _ => null,
     };
+
+    private static bool HasNoSpace(string folder)
+    {
+        const int LogIndex = 32 << 10;
+        try
+        {
+            return new DriveInfo(folder).AvailableFreeSpace < LogIndex;
+        }
+        catch (Exception e) when (e is IOException or ArgumentException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
 }

@@ -31,6 +31,8 @@ internal sealed record Connection(Uri Url, string? AccountId, string Token)
             throw new CliException($"No server is known: no --url, no HONE_URL, and {file} does not exist.", "start one with `hone serve`, or name yours with --url and --token.");
         if (token is null)
             throw new CliException($"No token for {Base(url)} is known: no --token, no HONE_TOKEN, and {file} is not of this server.", "`hone tokens create` on the server's machine makes one.");
+        if (!token.All(c => c is > ' ' and <= '~'))
+            throw new CliException("The token has characters that no token has: white space, line ends or letters beyond ASCII.", "take it anew from where it was copied; a file may end its lines with \\r\\n.");
         return new Connection(Base(url), account, token);
     }
 
@@ -50,7 +52,7 @@ internal sealed record Connection(Uri Url, string? AccountId, string Token)
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(file), HoneJson.Default.Credentials);
+            return JsonSerializer.Deserialize(File.ReadAllBytes(file), HoneJson.Default.Credentials) ?? throw new JsonException("it is null.");
         }
         catch (Exception missing) when (missing is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -58,7 +60,7 @@ internal sealed record Connection(Uri Url, string? AccountId, string Token)
         }
         catch (JsonException broken)
         {
-            throw new CliException($"{file} is not a credentials file: {broken.Message}", "delete it and start `hone serve` again: it writes a new one.", broken);
+            throw new CliException($"{file} is not a credentials file: {broken.Message}", "restore it; or make another token with `hone tokens create`, and give it with --token.", broken);
         }
     }
 }

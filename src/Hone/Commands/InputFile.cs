@@ -1,3 +1,4 @@
+using Hone.Formats.Files;
 using Hone.Formats.TrainingData;
 
 namespace Hone.Commands;
@@ -13,7 +14,7 @@ internal static class InputFile
     }
 
     public static string? Error(string path)
-        => File.Exists(path) ? null : path.Length == 0 ? "The path of a file is empty." : Directory.Exists(path) ? $"{path} is a folder." : $"There is no file {path}.";
+        => File.Exists(path) ? LinkedFile.Info(path).Exists ? null : $"{path} is a pipe: files are read more than once. Write it to a file first." : path.Length == 0 ? "The path of a file is empty." : Directory.Exists(path) ? $"{path} is a folder." : $"There is no file {path}.";
 
     /// <summary>Parts rows from training_config.json files, which may have any name: rows may be called .json too, one a line or in an array.</summary>
     public static (string[] Rows, string[] Configs) Part(string[] files)

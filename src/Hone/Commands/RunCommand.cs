@@ -36,6 +36,8 @@ internal sealed class RunCommand : CliCommand
             yield return "--stream and --json exclude each other.";
         if (parse.GetValue(_raw) && parse.GetValue(_system) is not null)
             yield return "--raw and --system exclude each other: a system message needs the chat template.";
+        if (parse.GetValue(_temperature) is { } temperature && !double.IsFinite(temperature))
+            yield return $"--temperature {temperature}: a finite number is expected.";
     }
 
     protected override async Task<int> RunAsync(ParseResult parse, Terminal terminal, CancellationToken cancellationToken)
@@ -45,7 +47,8 @@ internal sealed class RunCommand : CliCommand
         {
             if (prompt is null && !Console.IsInputRedirected)
                 terminal.Note("reading the prompt from standard input; Ctrl-D ends it");
-            prompt = (await Console.In.ReadToEndAsync(cancellationToken)).TrimEnd('\n', '\r');
+            // Reading cannot be called off: it is left behind where the command is to end.
+            prompt = (await Task.Run(Console.In.ReadToEnd, cancellationToken).WaitAsync(cancellationToken)).TrimEnd('\n', '\r');
         }
         if (prompt.Length == 0)
             throw new CliException("The prompt is empty.", "give it as an argument or on standard input.");

@@ -31,6 +31,42 @@ public sealed class DiskFailureTests
         Assert.IsType<UploadResult.Stored>(await hone.UploadAsync("f", "training_data.jsonl", small));
     }
 
+    /// <summary>Whoever is to free space by deleting needs a server for it.</summary>
+    [Fact]
+    public async Task Start_DiskFullSinceTheLastStop_GivesUpTheReserve()
+    {
+        using SmallDisk? disk = SmallDisk.TryMount(mebibytes: 24);
+        Assert.SkipWhen(disk is null, "Mounting a small disk needs root.");
+        string folder = Path.Combine(disk.Path, "data");
+        await using (TestHone hone = TestHone.Create(folder: folder))
+        {
+            using IDisposable held = hone.DataFolder.Lock();
+            await hone.Store.InitializeAsync(Stop);
+            Assert.Equal(8 << 20, new FileInfo(hone.DataFolder.ReservePath).Length);
+        }
+        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        var fill = new byte[4096];
+        await using (FileStream ballast = File.Create(Path.Combine(disk.Path, "ballast")))
+        {
+            var full = Record.Exception(() =>
+            {
+                for (int written = 0; written < 64 << 20; written += fill.Length)
+                {
+                    ballast.Write(fill);
+                    ballast.Flush();
+                }
+            });
+            Assert.IsType<IOException>(full, exactMatch: false);
+        }
+
+        await using TestHone again = TestHone.Create(folder: folder);
+        StorageException refused = await Assert.ThrowsAsync<StorageException>(() => again.Store.InitializeAsync(Stop)); // the reserve is the server's
+        Assert.Equal(StorageProblem.DiskFull, refused.Problem);
+        using IDisposable lockedAgain = again.DataFolder.Lock();
+        await again.Store.InitializeAsync(Stop);
+        await again.Accounts.CreateAccountAsync("test", "test@example.com", Stop);
+    }
+
     [Fact]
     public async Task Create_DiskOfTheDatabaseFull_SaysSoAndLosesNothing()
     {
