@@ -109,19 +109,17 @@ public sealed partial class FinetuneService
             return refused;
         if (!assets.Select(a => a.Sha256).SequenceEqual(companions.Select(a => a.Sha256)))
             return null;
+        (Start? start, string? missing) = verdict.Config?.StartFrom is { } from ? await FindStartAsync(db, finetune.AccountId, from, cancellationToken) : (null, null);
+        if (start is not null && start.BaseModel != finetune.Model)
+            missing = $"{FinetuneRules.QuoteModel(start.Name)} is a fine-tuned {start.BaseModel}, and this finetune's base is {finetune.Model}.";
+        if (missing is not null)
+            return Refuse(UploadRefusal.Invalid, $"{fileName}: $.start_from: {missing}");
         DateTimeOffset now = await EventLog.NowAsync(db, cancellationToken);
         FinetuneAsset asset = AddAsset(db, finetune, fileName, staged.Sha256, staged.Size, now);
+        AddStart(db, finetune, start, now);
         finetune.ModifiedAt = now;
         if (verdict.Config is { } config)
-        {
-            (Start? start, string? missing) = config.StartFrom is null ? (null, null) : await FindStartAsync(db, finetune.AccountId, config.StartFrom, cancellationToken);
-            if (start is not null && start.BaseModel != finetune.Model)
-                missing = $"{FinetuneRules.QuoteModel(config.StartFrom!)} is a fine-tuned {start.BaseModel}, and this finetune's base is {finetune.Model}.";
-            if (missing is not null)
-                return Refuse(UploadRefusal.Invalid, $"{fileName}: $.start_from: {missing}");
-            AddStart(db, finetune, start, now);
             finetune.ConfigJson = JsonSerializer.Serialize(config with { StartFrom = start?.Name }, JobJson.Default.TrainingConfig);
-        }
         if (fileName is AssetFiles.TrainingData or AssetFiles.ValidationData)
         {
             var file = new StoredFile

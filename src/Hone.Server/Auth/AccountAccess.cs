@@ -82,6 +82,11 @@ internal static class Callers
 {
     public static Principal Caller(this HttpContext context) => (Principal)context.Items[typeof(Principal)]!;
 
+    /// <summary>Whether what the request came with would be let in now as well: a stream may outlive its token.</summary>
+    public static async ValueTask<bool> IsStillKnownAsync(this HttpContext context, CancellationToken cancellationToken) =>
+        RequestCredentials.Parse(context.Request.Headers, out _) is { } credentials
+        && await credentials.AuthenticateAsync(context.RequestServices.GetRequiredService<AccountService>(), cancellationToken) is { } caller && caller.AccountId == context.Caller().AccountId;
+
     public static ValueTask<Principal?> AuthenticateAsync(this RequestCredentials credentials, AccountService accounts, CancellationToken cancellationToken) =>
         credentials.Token is { } token
             ? accounts.AuthenticateBearerAsync(token, cancellationToken)

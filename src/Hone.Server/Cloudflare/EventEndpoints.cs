@@ -51,7 +51,7 @@ internal static class EventEndpoints
         var feed = new ServerSentEvents(context);
         try
         {
-            await StreamAsync(feed, finetunes, finetune, after, clock, ending.Token);
+            await StreamAsync(feed, context, finetunes, finetune, after, clock, ending.Token);
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -60,15 +60,17 @@ internal static class EventEndpoints
         return Results.Empty;
     }
 
-    private static async Task StreamAsync(ServerSentEvents stream, FinetuneService finetunes, Finetune finetune, long after, TimeProvider clock, CancellationToken cancellationToken)
+    private static async Task StreamAsync(ServerSentEvents stream, HttpContext context, FinetuneService finetunes, Finetune finetune, long after, TimeProvider clock, CancellationToken cancellationToken)
     {
         await stream.StartAsync(cancellationToken);
-        await stream.FollowAsync(finetunes.WatchEventsAsync(finetune.Id, after, cancellationToken), next =>
+        bool known = await stream.FollowAsync(finetunes.WatchEventsAsync(finetune.Id, after, cancellationToken), next =>
         {
             var e = EventView.Of(next);
             return stream.WriteAsync(e, CloudflareJson.Default.EventView, cancellationToken, e.Sequence, e.Type);
         }, clock, cancellationToken);
-        if (await finetunes.FindAsync(finetune.AccountId, finetune.Id.ToString(), includePublic: false, cancellationToken) is { } final)
+        if (!known)
+            await RunEndpoints.WriteErrorAsync(stream, context, ApiErrors.AuthenticationError, cancellationToken);
+        else if (await finetunes.FindAsync(finetune.AccountId, finetune.Id.ToString(), includePublic: false, cancellationToken) is { } final)
             await stream.WriteAsync(OwnFinetuneView.Of(final), CloudflareJson.Default.OwnFinetuneView, cancellationToken, name: "state");
         else
             await stream.WriteAsync(new StatusView(finetune.Id, "deleted"), CloudflareJson.Default.StatusView, cancellationToken, name: "state");

@@ -57,10 +57,13 @@ internal static class JobEventEndpoints
         try
         {
             await stream.StartAsync(ending.Token);
-            await stream.FollowAsync(
+            bool known = await stream.FollowAsync(
                 finetunes.WatchEventsAsync(finetune.Id, 0, ending.Token),
                 e => stream.WriteAsync(JobEventView.Of(e), OpenAIJson.Default.JobEventView, ending.Token), clock, ending.Token);
-            await stream.WriteDoneAsync(ending.Token);
+            if (known)
+                await stream.WriteDoneAsync(ending.Token);
+            else
+                await ChatEndpoints.WriteErrorAsync(stream, OpenAIError.InvalidKey(null), ending.Token);
         }
         catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Hone.Server.Auth;
 
 namespace Hone.Server.Requests;
 
@@ -48,7 +49,8 @@ internal sealed class ServerSentEvents(HttpContext context)
     }
 
     /// <summary>Writes what comes, and heartbeats while nothing does.</summary>
-    public async Task FollowAsync<T>(IAsyncEnumerable<T> source, Func<T, Task> write, TimeProvider clock, CancellationToken cancellationToken)
+    /// <returns>False where the token was revoked or has expired meanwhile: what came then is not written.</returns>
+    public async Task<bool> FollowAsync<T>(IAsyncEnumerable<T> source, Func<T, Task> write, TimeProvider clock, CancellationToken cancellationToken)
     {
         await using var items = source.GetAsyncEnumerator(cancellationToken);
         var next = items.MoveNextAsync().AsTask();
@@ -56,9 +58,12 @@ internal sealed class ServerSentEvents(HttpContext context)
         {
             while (await NextAsync(next, clock, cancellationToken))
             {
+                if (!await context.IsStillKnownAsync(cancellationToken))
+                    return false;
                 await write(items.Current);
                 next = items.MoveNextAsync().AsTask();
             }
+            return true;
         }
         finally
         {

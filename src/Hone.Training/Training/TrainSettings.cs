@@ -100,7 +100,6 @@ internal sealed record TrainSettings
     /// <param name="start">The adapter that is gone on with; the config gives nothing that shapes one.</param>
     public static TrainSettings Resolve(TrainingConfig config, ModelConfig model, string jobId, int rows, long trainedTokens, bool preferencePairs, AdapterConfig? start = null)
     {
-        const string StartHasIt = "the adapter that it starts from has it";
         var origins = new List<Setting>();
         string method = Class("method", config.Method, preferencePairs ? "dpo" : "supervised", preferencePairs ? "the rows are preference pairs" : "the rows are answers to learn");
         int batch = Value("batch_size", config.BatchSize, rows <= 2000 ? 4 : rows <= 20000 ? 8 : 16, $"{rows} rows");
@@ -120,23 +119,34 @@ internal sealed record TrainSettings
         double warmup = Value("warmup_ratio", config.WarmupRatio, Math.Round(Math.Min(5.0, Math.Ceiling(steps * 0.1)) / steps, 4), "up to 5 steps");
         if (config.StartFrom is not null)
             Class("start_from", config.StartFrom, "", "");
-        int rank = Value("rank", config.Rank, start?.Rank ?? (rows <= 1000 ? 8 : 16), start is not null ? StartHasIt : rows <= 1000 ? $"{rows} rows need little room" : "room for most tasks at little cost");
-        double alpha = Value("alpha", config.Alpha, start?.Alpha ?? 2.0 * rank, start is not null ? StartHasIt : "twice the rank");
+        string shaped = start is null ? "given" : "start_from's";
+        if (start is not null)
+        {
+            config = config with
+            {
+                Rank = start.Rank,
+                Alpha = start.Alpha,
+                UseRslora = start.UseRslora,
+                UseDora = start.UseDora,
+                TargetModules = start.TargetPattern is { } pattern ? [pattern] : start.TargetModules,
+                LayersToTransform = start.LayersToTransform,
+                LoraBias = start.LoraBias ? true : null,
+                ModulesToSave = start.ModulesToSave,
+            };
+        }
+        int rank = Value("rank", config.Rank, rows <= 1000 ? 8 : 16, rows <= 1000 ? $"{rows} rows need little room" : "room for most tasks at little cost", shaped);
+        double alpha = Value("alpha", config.Alpha, 2.0 * rank, "twice the rank", shaped);
         double dropout = Value("dropout", config.Dropout, 0, "none");
-        bool rslora = Value("use_rslora", config.UseRslora, start?.UseRslora ?? false, start is not null ? StartHasIt : "alpha / rank");
-        bool dora = Value("use_dora", config.UseDora, start?.UseDora ?? false, start is not null ? StartHasIt : "a third slower, and seldom better");
-        string from = start is not null ? $"auto: {StartHasIt}" : "given";
-        IReadOnlyList<string> targets = start is null ? config.TargetModules ?? model.LinearNames() : start.TargetPattern is { } pattern ? [pattern] : start.TargetModules;
-        origins.Add(new Setting("target_modules", string.Join(",", targets), start is null && config.TargetModules is null ? "auto: all linear layers" : from));
-        IReadOnlyList<int>? layers = start is null ? config.LayersToTransform : start.LayersToTransform;
-        if (layers is not null)
-            origins.Add(new Setting("layers_to_transform", string.Join(",", layers), from));
-        bool? bias = start is null ? config.LoraBias : start.LoraBias ? true : null;
-        if (bias is not null)
-            origins.Add(new Setting("lora_bias", Text(bias.Value), from));
-        IReadOnlyList<string> whole = (start is null ? config.ModulesToSave : start.ModulesToSave) ?? [];
-        if (whole.Count > 0)
-            origins.Add(new Setting("modules_to_save", string.Join(",", whole), from));
+        bool rslora = Value("use_rslora", config.UseRslora, false, "alpha / rank", shaped);
+        bool dora = Value("use_dora", config.UseDora, false, "a third slower, and seldom better", shaped);
+        var targets = config.TargetModules ?? model.LinearNames();
+        origins.Add(new Setting("target_modules", string.Join(",", targets), config.TargetModules is null ? "auto: all linear layers" : shaped));
+        if (config.LayersToTransform is { } layers)
+            origins.Add(new Setting("layers_to_transform", string.Join(",", layers), shaped));
+        if (config.LoraBias is { } bias)
+            Value("lora_bias", (bool?)bias, false, "", shaped);
+        if (config.ModulesToSave is { Count: > 0 } whole)
+            origins.Add(new Setting("modules_to_save", string.Join(",", whole), shaped));
         if (!((float)rate > 0))
             throw new JobFailedException("bad_config", $"learning_rate is {Text(rate)}: nothing would be learnt. Give a rate above 0, or leave it to Hone.");
         if (!(dropout is >= 0 and < 1))
@@ -172,9 +182,9 @@ internal sealed record TrainSettings
             UseRslora = rslora,
             UseDora = dora,
             TargetModules = targets,
-            LayersToTransform = layers,
-            LoraBias = bias ?? false,
-            ModulesToSave = whole,
+            LayersToTransform = config.LayersToTransform,
+            LoraBias = config.LoraBias ?? false,
+            ModulesToSave = config.ModulesToSave ?? [],
             Start = start,
             MaxLength = maxLength,
             TrainOn = trainOn,
@@ -192,11 +202,11 @@ internal sealed record TrainSettings
             Origins = origins,
         };
 
-        T Value<T>(string key, T? given, T auto, string because)
+        T Value<T>(string key, T? given, T auto, string because, string by = "given")
             where T : struct
         {
             T value = given ?? auto;
-            origins.Add(new Setting(key, Text(value), given is null ? $"auto: {because}" : "given"));
+            origins.Add(new Setting(key, Text(value), given is null ? $"auto: {because}" : by));
             return value;
         }
 

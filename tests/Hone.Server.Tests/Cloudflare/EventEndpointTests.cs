@@ -1,3 +1,4 @@
+using Hone.Core.Accounts;
 using Hone.Core.Finetunes;
 using Hone.Core.Store;
 
@@ -54,6 +55,34 @@ public sealed class EventEndpointTests(RunningServer server) : IClassFixture<Run
         using var late = await OpenAsync(account, "sse", seen + 1000);
         Assert.Equal("state", (await late.NextAsync())!.Name);
         Assert.Null(await late.NextAsync());
+    }
+
+    /// <summary>In both dialects: a job takes hours, and its token may be revoked meanwhile.</summary>
+    [Theory]
+    [InlineData("/ai/finetunes/JOB/events", "error")]
+    [InlineData("/ai/v1/fine_tuning/jobs/JOB/events?stream=true", null)]
+    public async Task Get_StreamWhoseTokenIsRevoked_EndsBeforeTheNextEvent(string path, string? name)
+    {
+        var (account, job) = await RunningJobAsync("revoked");
+        var accounts = server.Service<AccountService>();
+        var token = (await accounts.CreateTokenAsync(account.Id, "t", TokenPermission.Read, null, CancellationToken.None))!;
+        int known = (await account.GetAsync("/ai/finetunes/revoked/events")).Result.GetArrayLength();
+        var request = account.Request(HttpMethod.Get, path.Replace("JOB", job.FinetuneId.ToString(), StringComparison.Ordinal), token: token.Secret);
+        request.Headers.Accept.ParseAdd("text/event-stream");
+        using var stream = await EventReader.OpenAsync(server, request);
+        for (int i = 1; i <= known; i++)
+            await stream.NextAsync();
+        await AppendAsync(job, "seen");
+        Assert.Equal("seen", (await stream.NextAsync())!.Data.GetProperty("message").GetString());
+
+        Assert.True(await accounts.RevokeAsync(account.Id, token.Token.Id, CancellationToken.None));
+        await AppendAsync(job, "not seen");
+
+        ServerEvent last = (await stream.NextAsync())!;
+        Assert.Equal(name, last.Name);
+        Assert.Contains(name is null ? "invalid_api_key" : "Authentication error", last.Text, StringComparison.Ordinal);
+        Assert.Null(await stream.NextAsync());
+        await FinishAsync(job);
     }
 
     [Fact]
