@@ -50,7 +50,7 @@ internal static class EngineDouble
         using var reader = new StreamReader(stream);
         await using var writer = new StreamWriter(stream) { AutoFlush = true, NewLine = "\n" };
         GenerateRequest request = JsonSerializer.Deserialize(await reader.ReadLineAsync() ?? "", EngineJson.Default.GenerateRequest)!;
-        string[] words = (request.Prompt ?? LastText(request)).Split(' ');
+        string[] words = request.PromptTokens is { } tokens ? ["say", string.Join(',', tokens)] : (request.Prompt ?? LastText(request)).Split(' ');
         switch (words[0])
         {
             case "say":

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using Hone.Core.Models;
 using Hone.Formats.Inference;
 using Hone.Formats.Models;
 using Microsoft.Extensions.Logging;
@@ -40,6 +41,7 @@ public sealed partial class EnginePool : IAsyncDisposable
 
     /// <summary>Text, an event a piece; the last one is <see cref="GenerateEvent.Done"/> or <see cref="GenerateEvent.Failed"/>. Ending the enumeration early, or cancelling, stops the generation.</summary>
     /// <exception cref="ModelNotFoundException"/>
+    /// <exception cref="ModelUnavailableException">Its file is gone.</exception>
     /// <exception cref="EngineBusyException"/>
     /// <exception cref="EngineUnavailableException"/>
     /// <exception cref="EngineCrashedException"/>
@@ -97,6 +99,8 @@ public sealed partial class EnginePool : IAsyncDisposable
                 _retired.RemoveAll(engine => engine.IsEnded);
                 _retired.Add(loaded.Engine);
             }
+            if (content is null)
+                throw ModelUnavailableException.Gone(modelId, path);
             var engine = new Engine(modelId, path, NewSocket, _settings, _logger, _clock);
             _engines[modelId] = new Loaded(path, content, engine);
             return engine;

@@ -37,6 +37,8 @@ public abstract record AddModelResult
 /// <summary>The file of a model in the catalogue is gone, changed or not readable. The message, which has its path, is for the operator's log.</summary>
 public sealed class ModelUnavailableException(string modelId, string message, Exception? inner = null) : Exception(message, inner)
 {
+    public static ModelUnavailableException Gone(string modelId, string path) => new(modelId, $"{path} of the model {modelId} is gone. Put it back, or remove the model with `hone models remove {modelId}`.");
+
     /// <summary>A job's code that ends by it.</summary>
     public const string Code = "bad_model";
 
@@ -83,7 +85,7 @@ public sealed partial class ModelCatalog(HoneStore store, StoreWriter writer, Ho
     {
         ModelEntry entry = await FindAsync(id, cancellationToken) ?? throw new ModelUnavailableException(id, $"The model {id} is not known here. `hone models list` shows those that are.");
         if (!Path.Exists(entry.Path))
-            throw new ModelUnavailableException(id, $"{entry.Path} of the model {id} is gone. Put it back, or remove the model with `hone models remove {id}`.");
+            throw ModelUnavailableException.Gone(id, entry.Path);
         (long size, DateTime modifiedAt) = ModelFiles.Stamp(entry.Path);
         if (size != entry.Size || Milliseconds(modifiedAt) != entry.ModifiedAt)
             throw new ModelUnavailableException(id, $"{entry.Path} has changed since it was added as {id}. Run `hone models remove {id}` and `hone models add` again.");

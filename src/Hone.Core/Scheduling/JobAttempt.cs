@@ -419,11 +419,10 @@ internal sealed partial class JobAttempt(
         string why = exit.LooksLikeOutOfMemory && !child.WasKilled
             ? " Out of memory? The system ends processes so; give the machine more, or set a smaller batch_size or max_length." : "";
         string what = $"{Who(command)} ended with {exit}{Where()}.{why}";
-        if (child.LastErrors() is not { Length: > 0 } words)
+        if (child.LastErrors(lines: 200) is not { Length: > 0 } words)
             return what;
-        // They may name files of this machine, and are seldom for the one whose job it is.
         LogLastWords(logger, job.FinetuneId, what, words);
-        return $"{what} The server's log has its last words.";
+        return LastWords.ForTheUser(words) is { Length: > 0 } text ? $"{what} Its last words: {text}" : what;
     }
 
     /// <summary>Where the data folder lies is the log's to say.</summary>

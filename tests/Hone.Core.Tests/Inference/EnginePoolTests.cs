@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Threading.Channels;
 using Hone.Core.Inference;
+using Hone.Core.Models;
 using Hone.Core.Tests.Processes;
 using Hone.Formats.Inference;
 using Microsoft.Extensions.Logging;
@@ -244,6 +245,8 @@ public sealed class EnginePoolTests : IDisposable
 
         File.Delete(model);
         Assert.Equal(second, await ProcessAsync(pool));
+        await using EnginePool another = Pool(model: model);
+        await Assert.ThrowsAsync<ModelUnavailableException>(() => ProcessAsync(another));
     }
 
     [Fact]
@@ -290,8 +293,10 @@ public sealed class EnginePoolTests : IDisposable
         Assert.NotEqual(first, await ProcessAsync(pool));
     }
 
-    private EnginePool Pool(Func<EngineSettings, EngineSettings>? change = null, string model = "model.gguf", TimeProvider? clock = null)
+    private EnginePool Pool(Func<EngineSettings, EngineSettings>? change = null, string? model = null, TimeProvider? clock = null)
     {
+        if (model is null)
+            File.WriteAllText(model = Path.Combine(_scripted.Folder, "model.gguf"), "");
         var settings = new EngineSettings { DataFolder = _scripted.Folder, Executable = _scripted.Executable };
         return new EnginePool((id, _) => Task.FromResult(id == "m" ? model : null), change?.Invoke(settings) ?? settings, _log, clock ?? TimeProvider.System);
     }

@@ -97,6 +97,7 @@ public sealed class JobTests(RunningServer server) : IClassFixture<RunningServer
         var error = (await client.ReachAsync(id, "failed")).GetProperty("error");
 
         refused.MustFail(500, 3043, "cannot be read");
+        (await client.Account.PostAsync($"/ai/run/{model}", """{"prompt":"say a"}""")).MustFail(500, 3043, "cannot be read");
         Assert.Equal("bad_model", error.GetProperty("code").GetString());
         foreach (string said in new[] { refused.Body.GetRawText(), error.GetProperty("message").GetString()! })
             Assert.DoesNotContain("gone.gguf", said, StringComparison.Ordinal);
