@@ -84,7 +84,7 @@ public abstract record GenerateEvent
 {
     /// <summary>The prompt, or a piece of its figures as they are computed.</summary>
     /// <param name="Text">All of it in the first event, nothing in those behind.</param>
-    /// <param name="Logprobs">Where asked for: the tokens of this piece, in order; nothing stands before the very first, whose log-probability is 0.</param>
+    /// <param name="Logprobs">Where asked for: the tokens of this piece, in order.</param>
     public sealed record Prompt(string Text, IReadOnlyList<TokenLogprob>? Logprobs = null) : GenerateEvent;
 
     /// <param name="Text">May be empty: the bytes of an unfinished character are held back.</param>
@@ -113,11 +113,11 @@ public abstract record GenerateEvent
 /// <param name="Bytes">Its bytes.</param>
 public record TokenAlternative(string Token, double Logprob, byte[] Bytes);
 
-/// <summary>A token of an answer.</summary>
+/// <summary>A token of an answer or of a prompt.</summary>
 /// <param name="Token">See <see cref="TokenAlternative"/>.</param>
 /// <param name="Logprob">See <see cref="TokenAlternative"/>.</param>
 /// <param name="Bytes">See <see cref="TokenAlternative"/>.</param>
-/// <param name="Top">The likeliest tokens at this place, likeliest first, as many as were asked for.</param>
+/// <param name="Top">The likeliest tokens at this place, likeliest first, as many as were asked for; null: it is a prompt's first token, before which nothing stands, and has no figures.</param>
 public sealed record TokenLogprob(string Token, double Logprob, byte[] Bytes, IReadOnlyList<TokenAlternative>? Top) : TokenAlternative(Token, Logprob, Bytes);
 
 public sealed record EngineReady(string Socket, int ProcessId, double LoadSeconds);

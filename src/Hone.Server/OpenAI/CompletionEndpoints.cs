@@ -88,7 +88,7 @@ internal static class CompletionEndpoints
                 head with
                 {
                     Choices = [.. whole.Select((a, i) => new CompletionChoiceView(
-                        i, (begins[i] ?? a.Prompt.Text) + a.Text, logprobs is null ? null : Flat([.. a.Prompt.Logprobs ?? [], .. a.Logprobs], 0, a.Prompt.Logprobs is { Count: > 0 }), a.Done.FinishReason))],
+                        i, (begins[i] ?? a.Prompt.Text) + a.Text, logprobs is null ? null : Flat([.. a.Prompt.Logprobs ?? [], .. a.Logprobs], 0), a.Done.FinishReason))],
                     Usage = Answers.Usage([.. whole.Select(a => a.Done)], n).AsJson(),
                 }, OpenAIJson.Default.CompletionView);
         }
@@ -102,8 +102,7 @@ internal static class CompletionEndpoints
 
     /// <summary>The likeliest of each place, and the one that was taken.</summary>
     /// <param name="offset">Characters of the text before these tokens.</param>
-    /// <param name="begins">The first of them is the prompt's: nothing stands before it, and it has no figure.</param>
-    private static FlatLogprobsView Flat(IReadOnlyList<TokenLogprob> tokens, int offset, bool begins)
+    private static FlatLogprobsView Flat(IReadOnlyList<TokenLogprob> tokens, int offset)
     {
         var offsets = new List<int>();
         foreach (var token in tokens)
@@ -112,8 +111,8 @@ internal static class CompletionEndpoints
             offset += token.Token.Length;
         }
         return new FlatLogprobsView(
-            [.. tokens.Select(t => t.Token)], [.. tokens.Select((t, i) => begins && i == 0 ? (double?)null : t.Logprob)],
-            [.. tokens.Select((t, i) => (IReadOnlyDictionary<string, double>)(begins && i == 0 ? [] : (t.Top ?? []).Append(t)).DistinctBy(a => a.Token).ToDictionary(a => a.Token, a => a.Logprob))], offsets);
+            [.. tokens.Select(t => t.Token)], [.. tokens.Select(t => t.Top is null ? (double?)null : t.Logprob)],
+            [.. tokens.Select(t => (IReadOnlyDictionary<string, double>)(t.Top?.Append(t) ?? []).DistinctBy(a => a.Token).ToDictionary(a => a.Token, a => a.Logprob))], offsets);
     }
 
     private static async Task<IResult> StreamAsync(HttpContext context, Answers answers, CompletionView head, string?[] begins, int n, bool includeUsage, CancellationToken cancellationToken)
@@ -136,10 +135,10 @@ internal static class CompletionEndpoints
                 switch (e)
                 {
                     case GenerateEvent.Prompt prompt:
-                        await WriteTokensAsync(index, begins[index] is null ? prompt.Text : "", prompt.Logprobs, begins: offsets[index] == 0);
+                        await WriteTokensAsync(index, begins[index] is null ? prompt.Text : "", prompt.Logprobs);
                         break;
                     case GenerateEvent.Token token when token.Text.Length > 0 || token.Logprobs is { Count: > 0 }:
-                        await WriteTokensAsync(index, token.Text, token.Logprobs, begins: false);
+                        await WriteTokensAsync(index, token.Text, token.Logprobs);
                         break;
                     case GenerateEvent.Done end:
                         done[index] = end;
@@ -160,9 +159,9 @@ internal static class CompletionEndpoints
         }
         return Results.Empty;
 
-        Task WriteTokensAsync(int index, string text, IReadOnlyList<TokenLogprob>? tokens, bool begins)
+        Task WriteTokensAsync(int index, string text, IReadOnlyList<TokenLogprob>? tokens)
         {
-            FlatLogprobsView? logprobs = tokens is null ? null : Flat(tokens, offsets[index], begins);
+            FlatLogprobsView? logprobs = tokens is null ? null : Flat(tokens, offsets[index]);
             offsets[index] += (tokens ?? []).Sum(t => t.Token.Length);
             return WriteAsync(index, text, logprobs, null);
         }
